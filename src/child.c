@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The one place that forks: runs a program and never leaves it behind. */
+
+#include "config.h"
+
+#include "child.h"
+#include "cleanup.h"
+#include "io.h"
+#include "log.h"
+#include "signals.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum {
+    CHUNK = 65536,
+    TAIL = 1024,     /* of standard error, kept for the message */
+    GLANCE_MS = 200, /* how often we look whether it is still alive */
+};
+
+struct child {
+    const char *name;
+    pid_t pid; /* -1 once reaped */
+    int status;
+    int in, out, err; /* our ends of its standard streams; -1: closed */
+    char tail[TAIL + 1];
+    size_t tail_length;
+};
+
+static void child_kill(struct child *c)
+{
+    if (c->pid == -1)
+        return;
+    kill(-c->pid, SIGKILL); /* its whole group: it may be a script */
+    kill(c->pid, SIGKILL);
+    while (waitpid(c->pid, &c->status, 0) == -1 && errno == EINTR)
+        ;
+    c->pid = -1;
+}
+
+static void cleanup_child(struct child *c)
+{
+    child_kill(c);
+    cleanup_close_fd(&c->in);
+    cleanup_close_fd(&c->out);
+    cleanup_close_fd(&c->err);
+}
+
+/* Becomes the program.  Only async-signal-safe calls: other threads of ours
+ * may have held any lock when we forked.
+ */
+static _Noreturn void become(const struct child_spec *spec, pid_t parent,
+                             int in, int out, int err, int status_fd)
+{
+    int failure;
+
+    signals_reset_in_child();
+    setpgid(0, 0); /* a terminal's ^C is for us to handle */
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent)
+        _exit(126);
+    if (in == -1)
+        in = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (dup2(in, STDIN_FILENO) == -1 || dup2(out, STDOUT_FILENO) == -1 ||
+        dup2(err, STDERR_FILENO) == -1)
+        goto fail;
+    for (size_t i = 0; i < spec->n_inherit; i++)
+        if (fcntl(spec->inherit[i], F_SETFD, 0) == -1)
+            goto fail;
+    execvp(spec->argv[0], (char *const *)spec->argv);
+fail:
+    failure = errno;
+    if (write(status_fd, &failure, sizeof failure) == -1)
+        _exit(126);
+    _exit(failure == ENOENT ? 127 : 126);
+}
+
+static int start(struct child *c, const struct child_spec *spec,
+                 struct error *err)
+{
+    int CLEANUP(close_fd) in_r = -1, CLEANUP(close_fd) out_w = -1;
+    int CLEANUP(close_fd) err_w = -1, CLEANUP(close_fd) status_r = -1;
+    int CLEANUP(close_fd) status_w = -1;
+    int *const pairs[][2] = {{&c->out, &out_w},
+                             {&c->err, &err_w},
+                             {&status_r, &status_w},
+                             {&in_r, &c->in}};
+    size_t n_pairs = spec->feed != NULL ? 4 : 3;
+    pid_t parent = getpid();
+    int failure;
+
+    for (size_t i = 0; i < n_pairs; i++) {
+        int fds[2];
+
+        if (pipe2(fds, O_CLOEXEC) == -1)
+            return error_set(err, errno, "cannot make a pipe for %s", c->name);
+        *pairs[i][0] = fds[0];
+        *pairs[i][1] = fds[1];
+    }
+    log_argv(spec->argv);
+    c->pid = fork();
+    if (c->pid == -1)
+        return error_set(err, errno, "cannot fork for %s", c->name);
+    if (c->pid == 0)
+        become(spec, parent, in_r, out_w, err_w, status_w);
+    setpgid(c->pid, c->pid); /* whoever of us two is first */
+
+    close(steal_fd(&status_w));
+    if (io_read_full(status_r, &failure, sizeof failure) == sizeof failure) {
+        child_kill(c);
+        return error_set(err, failure, "cannot run %s", c->name);
+    }
+    fcntl(c->out, F_SETFL, O_NONBLOCK);
+    fcntl(c->err, F_SETFL, O_NONBLOCK);
+    if (c->in != -1)
+        fcntl(c->in, F_SETFL, O_NONBLOCK);
+    return 0;
+}
+
+/* Standard input on its way into the child. */
+struct feeding {
+    char buf[CHUNK];
+    size_t length, sent;
+};
+
+/* The child can take some input. */
+static void feed(struct child *c, const struct child_spec *spec,
+                 struct feeding *f)
+{
+    ssize_t n;
+
+    if (f->sent == f->length) {
+        f->sent = 0;
+        f->length = spec->feed(spec->opaque, f->buf, sizeof f->buf);
+        if (f->length == 0) {
+            close(steal_fd(&c->in));
+            return;
+        }
+    }
+    n = write(c->in, f->buf + f->sent, f->length - f->sent);
+    if (n >= 0)
+        f->sent += n;
+    else if (errno != EAGAIN && errno != EINTR)
+        close(steal_fd(&c->in)); /* it stopped listening; its status tells */
+}
+
+static void keep_tail(struct child *c, const char *text, size_t length)
+{
+    size_t kept;
+
+    if (length > TAIL) {
+        text += length - TAIL;
+        length = TAIL;
+    }
+    kept = io_min(c->tail_length, TAIL - length);
+    memmove(c->tail, c->tail + c->tail_length - kept, kept);
+    memcpy(c->tail + kept, text, length);
+    c->tail_length = kept + length;
+}
+
+/* Reads what fd has; returns 1 if there may be more, 0 when there is none
+ * now, -1 when consume failed.
+ */
+static int drain(struct child *c, const struct child_spec *spec, int *fd,
+                 struct error *err)
+{
+    char buf[CHUNK];
+    ssize_t n;
+
+    n = read(*fd, buf, sizeof buf);
+    if (n == -1 && (errno == EAGAIN || errno == EINTR))
+        return 0;
+    if (n <= 0) {
+        close(steal_fd(fd));
+        return 0;
+    }
+    if (fd == &c->err)
+        keep_tail(c, buf, n);
+    else if (spec->consume != NULL &&
+             spec->consume(spec->opaque, buf, n, err) == -1)
+        return -1;
+    return 1;
+}
+
+/* The child is dead, but something it started may hold its pipes open. */
+static int drain_rest(struct child *c, const struct child_spec *spec,
+                      struct error *err)
+{
+    int more = 1;
+
+    while (c->out != -1 && more == 1)
+        more = drain(c, spec, &c->out, err);
+    if (more == -1)
+        return -1;
+    for (more = 1; c->err != -1 && more == 1;)
+        more = drain(c, spec, &c->err, err);
+    return 0;
+}
+
+static int pump(struct child *c, const struct child_spec *spec,
+                struct error *err)
+{
+    struct feeding feeding = {.length = 0};
+
+    while (c->out != -1 || c->err != -1) {
+        struct pollfd fds[] = {
+            {.fd = c->in, .events = POLLOUT},
+            {.fd = c->out, .events = POLLIN},
+            {.fd = c->err, .events = POLLIN},
+            {.fd = spec->cancel_fd, .events = POLLIN},
+            {.fd = signals_fd(), .events = POLLIN},
+        };
+        int n = poll(fds, sizeof fds / sizeof fds[0], GLANCE_MS);
+
+        if (n == -1 && errno != EINTR)
+            return error_set(err, errno, "cannot wait for %s", c->name);
+        if (signals_caught() != 0)
+            return error_set(err, EINTR, "%s", c->name);
+        if (n == -1)
+            continue;
+        if (n == 0 && waitpid(c->pid, &c->status, WNOHANG) == c->pid) {
+            c->pid = -1;
+            return drain_rest(c, spec, err);
+        }
+        if (fds[3].revents != 0)
+            return error_set(err, ECANCELED, "%s", c->name);
+        if (fds[0].revents != 0)
+            feed(c, spec, &feeding);
+        if (fds[1].revents != 0 && drain(c, spec, &c->out, err) == -1)
+            return -1;
+        if (fds[2].revents != 0 && drain(c, spec, &c->err, err) == -1)
+            return -1;
+    }
+    return 0;
+}
+
+/* The last line that says something. */
+static const char *last_line(struct child *c)
+{
+    char *line;
+
+    while (c->tail_length > 0 && (c->tail[c->tail_length - 1] == '\n' ||
+                                  c->tail[c->tail_length - 1] == '\r'))
+        c->tail_length--;
+    c->tail[c->tail_length] = '\0';
+    line = strrchr(c->tail, '\n');
+    return line == NULL ? c->tail : line + 1;
+}
+
+/* The pipes are closed: how did it end? */
+static int finish(struct child *c, struct error *err)
+{
+    const char *line;
+
+    while (c->pid != -1) {
+        if (waitpid(c->pid, &c->status, 0) == c->pid)
+            c->pid = -1;
+        else if (errno != EINTR || signals_caught() != 0)
+            return error_set(err, errno, "cannot wait for %s", c->name);
+    }
+    if (WIFSIGNALED(c->status))
+        return error_set(err, 0, "%s was killed by signal %d (%s)", c->name,
+                         WTERMSIG(c->status), strsignal(WTERMSIG(c->status)));
+    if (WEXITSTATUS(c->status) == 0)
+        return 0;
+    line = last_line(c);
+    if (line[0] != '\0')
+        return error_set(err, 0, "%s", line);
+    return error_set(err, 0, "%s ended with exit status %d", c->name,
+                     WEXITSTATUS(c->status));
+}
+
+int child_run(const struct child_spec *spec, struct error *err)
+{
+    struct child CLEANUP(child)
+        c = {.name = spec->argv[0], .pid = -1, .in = -1, .out = -1, .err = -1};
+
+    if (start(&c, spec, err) == -1)
+        return error_wrap(err, "QEMU");
+    if (pump(&c, spec, err) == -1)
+        return -1;
+    if (finish(&c, err) == -1)
+        return error_wrap(err, "QEMU");
+    return 0;
+}

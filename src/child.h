@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The one place that forks: runs a program and never leaves it behind. */
+
+#ifndef QT_CHILD_H
+#define QT_CHILD_H
+
+#include "error.h"
+
+#include <stddef.h>
+#include <sys/types.h>
+
+struct child_spec {
+    const char *const *argv; /* argv[0] is looked up in PATH */
+
+    /* The fds it gets besides its standard streams, under the numbers they
+     * have here.  All others are close on exec (io_tidy_fds).
+     */
+    const int *inherit;
+    size_t n_inherit;
+
+    int cancel_fd; /* readable: kill it, the work is off; -1 for none */
+
+    /* Fills buf with up to space bytes of standard input, and returns how
+     * many; 0 is the end.  NULL: standard input is /dev/null.
+     */
+    size_t (*feed)(void *opaque, char *buf, size_t space);
+
+    /* Takes the next bytes of standard output.  An error kills the child
+     * and becomes child_run's.  NULL: they are dropped.
+     */
+    int (*consume)(void *opaque, const char *text, size_t length,
+                   struct error *err);
+
+    void *opaque; /* for feed and consume, which run in the caller's thread */
+};
+
+/* Runs it to its end, and reaps it whatever happens.  Exit status 0 is
+ * success; otherwise the error says why, by the last line of the child's
+ * standard error if it wrote one.  A noted signal (signals.h) kills it.
+ *
+ * If we die ourselves the kernel kills it (PR_SET_PDEATHSIG, prctl(2)); as
+ * that is bound to the thread, the caller's has to live on until this
+ * returns, and it does.
+ */
+int child_run(const struct child_spec *spec, struct error *err);
+
+#endif

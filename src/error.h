@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What went wrong, told once: filled where it happens, printed by main. */
+
+#ifndef QT_ERROR_H
+#define QT_ERROR_H
+
+/* A value in main; everybody else gets a pointer, never NULL.  A function
+ * that takes one returns 0 and leaves it alone, or returns -1 with it
+ * filled.  Nothing on this path allocates.
+ */
+struct error {
+    int errnum; /* errno value of the cause, or 0 */
+    char msg[512];
+};
+
+/* Fills err; ": " and strerror(errnum) follow the text if errnum is not 0.
+ * Returns -1, so that callers can return what it returns.
+ */
+int error_set(struct error *err, int errnum, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Puts "text: " before what err says.  For stage borders only: one message
+ * is wrapped twice at the most.  Returns -1.
+ */
+int error_wrap(struct error *err, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+#endif

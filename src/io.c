@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Whole reads and writes on fds that may be short, slow or non-blocking. */
+
+#include "config.h"
+
+#include "io.h"
+#include "signals.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+int io_wait(int fd, short events, int wake_fd, int timeout_ms)
+{
+    struct pollfd fds[] = {
+        {.fd = fd, .events = events},
+        {.fd = wake_fd, .events = POLLIN},
+        {.fd = signals_fd(), .events = POLLIN},
+    };
+    int n;
+
+    do
+        n = poll(fds, 3, timeout_ms);
+    while (n == -1 && errno == EINTR && signals_caught() == 0);
+    if (n == -1)
+        return -1;
+    if (fds[2].revents != 0) {
+        errno = EINTR;
+        return -1;
+    }
+    /* Anything on fd counts, errors too: the call that follows tells. */
+    return fds[0].revents != 0 ? 1 : 0;
+}
+
+/* After a call on fd failed with errno: is it worth trying again? */
+static bool may_retry(int fd, short events)
+{
+    if (errno == EINTR)
+        return signals_caught() == 0;
+    if (errno == EAGAIN || errno == EWOULDBLOCK)
+        return io_wait(fd, events, -1, -1) == 1;
+    return false;
+}
+
+ssize_t io_read(int fd, void *buf, size_t length)
+{
+    ssize_t n;
+
+    do
+        n = read(fd, buf, length);
+    while (n == -1 && may_retry(fd, POLLIN));
+    return n;
+}
+
+ssize_t io_read_full(int fd, void *buf, size_t length)
+{
+    size_t done = 0;
+
+    while (done < length) {
+        ssize_t n = io_read(fd, (char *)buf + done, length - done);
+
+        if (n == -1)
+            return -1;
+        if (n == 0)
+            break;
+        done += n;
+    }
+    return done;
+}
+
+int io_write_full(int fd, const void *buf, size_t length)
+{
+    const char *next = buf;
+
+    while (length > 0) {
+        ssize_t n = write(fd, next, length);
+
+        if (n == -1) {
+            if (may_retry(fd, POLLOUT))
+                continue;
+            return -1;
+        }
+        next += n;
+        length -= n;
+    }
+    return 0;
+}
+
+ssize_t io_pread_full(int fd, void *buf, size_t length, uint64_t offset)
+{
+    size_t done = 0;
+
+    while (done < length) {
+        ssize_t n =
+            pread(fd, (char *)buf + done, length - done, offset + done);
+
+        if (n == -1) {
+            if (may_retry(fd, POLLIN))
+                continue;
+            return -1;
+        }
+        done += n;
+        /* What ends inside a block is the end of the file; another try
+         * would be refused with O_DIRECT.
+         */
+        if (n == 0 || (offset + done) % IO_SECTOR != 0)
+            break;
+    }
+    return done;
+}
+
+int io_pwrite_full(int fd, const void *buf, size_t length, uint64_t offset)
+{
+    const char *next = buf;
+
+    while (length > 0) {
+        ssize_t n = pwrite(fd, next, length, offset);
+
+        if (n == -1) {
+            if (may_retry(fd, POLLOUT))
+                continue;
+            return -1;
+        }
+        next += n;
+        offset += n;
+        length -= n;
+    }
+    return 0;
+}
+
+void *io_alloc_aligned(size_t length)
+{
+    void *p;
+    int r = posix_memalign(&p, IO_ALIGN, length);
+
+    if (r != 0) {
+        errno = r;
+        return NULL;
+    }
+    return p;
+}
+
+bool io_is_zero(const void *buf, size_t length)
+{
+    const char *p = buf;
+
+    /* All bytes are equal to the one before them, and the first is zero:
+     * memcmp is as fast as anything the C library knows for this machine.
+     */
+    return length == 0 || (p[0] == 0 && memcmp(p, p + 1, length - 1) == 0);
+}
+
+bool io_is_same(int fd, int other_fd)
+{
+    struct stat a, b;
+
+    return fstat(fd, &a) == 0 && fstat(other_fd, &b) == 0 &&
+           a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+int io_tidy_fds(void)
+{
+    struct dirent *entry;
+    DIR *dir;
+
+    for (int fd = 0; fd <= STDERR_FILENO; fd++) {
+        /* The lowest free number is the closed one, as all below are open */
+        if (fcntl(fd, F_GETFD) == -1 && open("/dev/null", O_RDWR) == -1)
+            return -1;
+    }
+    dir = opendir("/proc/self/fd");
+    if (dir == NULL)
+        return -1;
+    while ((entry = readdir(dir)) != NULL) {
+        int fd = atoi(entry->d_name);
+
+        if (fd > STDERR_FILENO && fd != dirfd(dir))
+            fcntl(fd, F_SETFD, FD_CLOEXEC);
+    }
+    closedir(dir);
+    return 0;
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Whole reads and writes on fds that may be short, slow or non-blocking. */
+
+#ifndef QT_IO_H
+#define QT_IO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* These know neither end nor offset, so they set errno and the caller, who
+ * does, fills the error.  A noted signal is EINTR.  Lengths and offsets are
+ * in bytes.
+ */
+
+/* The largest piece moved by one call anywhere: long enough for full speed,
+ * short enough that progress moves and a signal is seen.
+ */
+#define IO_PIECE (UINT64_C(1) << 20)
+
+#define IO_ALIGN 4096 /* of buffers and lengths with O_DIRECT */
+#define IO_SECTOR 512 /* every size of a qcow2 disk is a multiple */
+
+#define IO_ROUND_DOWN(n, unit) ((n) / (unit) * (unit))
+#define IO_ROUND_UP(n, unit) IO_ROUND_DOWN((n) + (unit)-1, unit)
+
+static inline uint64_t io_min(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static inline uint64_t io_max(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* Waits until fd has one of events (poll(2)), wake_fd (-1 for none) is
+ * readable, timeout_ms (-1 for none) has passed, or a signal is noted.
+ * Returns 1 for fd, 0 for wake_fd or the time, -1 and errno otherwise.
+ */
+int io_wait(int fd, short events, int wake_fd, int timeout_ms);
+
+/* Reads what there is, waiting for the first byte.  Returns 0 at the end. */
+ssize_t io_read(int fd, void *buf, size_t length);
+
+/* Reads length bytes, fewer only at the end; returns how many. */
+ssize_t io_read_full(int fd, void *buf, size_t length);
+
+int io_write_full(int fd, const void *buf, size_t length);
+
+/* Reads length bytes from offset on, fewer only at the end of the file. */
+ssize_t io_pread_full(int fd, void *buf, size_t length, uint64_t offset);
+
+int io_pwrite_full(int fd, const void *buf, size_t length, uint64_t offset);
+
+/* A buffer of length bytes, aligned for O_DIRECT; free() it.  NULL: errno. */
+void *io_alloc_aligned(size_t length);
+
+bool io_is_zero(const void *buf, size_t length);
+
+/* Are both open on one file, pipe or socket? */
+bool io_is_same(int fd, int other_fd);
+
+/* Makes standard streams that are closed /dev/null, so that no file of ours
+ * is ever taken for one, and every other fd we were started with close on
+ * exec: a client's socket must not live on in a child.
+ */
+int io_tidy_fds(void);
+
+#endif

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Which writes make QEMU lay an image out in the order that we want. */
+
+/* Notes on the design
+ *
+ * LAYOUT_CONVERT does the writes that `qemu-img convert` does: it reads each
+ * range that block status calls data in buffers of 2 MiB, and writes what is
+ * left of a buffer without aligned pieces of 4 KiB that are zero.  The cuts
+ * matter, since they decide where refcount blocks fall.
+ *
+ * LAYOUT_STREAMABLE leads QEMU to put all metadata first.  A window is the
+ * part of the disk that one L2 table describes, cs the cluster size.
+ *
+ *   - `write -z` of one granule in each window with data makes the L2 tables
+ *     in order, before any data.  Version 2 of the format has no zero flag:
+ *     there it is a write and a discard, whose cluster the next one takes.
+ *   - The refcount blocks come first of all.  One is there from the start;
+ *     if it does not cover the whole file, the disk is created larger, by a
+ *     range of its own windows with as many clusters as will be needed, and
+ *     that range is preallocated: this makes refcount blocks for all of them.
+ *     Then it is discarded, and its clusters are free again behind tables
+ *     that are in front.  (The refcount table moves as it grows, and the
+ *     cluster it leaves is taken by an L2 table of that range.)  At last the
+ *     disk is cut to its size.
+ */
+
+#include "config.h"
+
+#include "io.h"
+#include "layout.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#define WRITE_PIECE (UINT64_C(2) << 20)   /* convert's buffer */
+#define DISCARD_PIECE (UINT64_C(1) << 30) /* qemu-io refuses over 2 GiB */
+#define CONVERT_GRANULE 4096              /* convert's -S */
+
+static uint64_t count_units(uint64_t bytes, uint64_t unit)
+{
+    return bytes / unit + (bytes % unit != 0 ? 1 : 0);
+}
+
+/* How many units, aligned on the disk, hold a part of some extent? */
+static uint64_t count_touched(const struct extents *extents, uint64_t unit)
+{
+    uint64_t count = 0, next = 0; /* the first unit not counted yet */
+
+    for (size_t i = 0; i < extents->count; i++) {
+        const struct extent *e = &extents->list[i];
+        uint64_t first = io_max(next, e->disk_offset / unit);
+        uint64_t end = count_units(extent_end(e), unit);
+
+        if (end > first)
+            count += end - first;
+        next = io_max(next, end);
+    }
+    return count;
+}
+
+uint64_t layout_scan_granule(enum layout layout,
+                             const struct qcow2_options *options)
+{
+    return layout == LAYOUT_CONVERT ? CONVERT_GRANULE : qcow2_granule(options);
+}
+
+void layout_measure(const struct layout_plan *plan, struct layout_geometry *g)
+{
+    uint64_t cs = plan->options.cluster_size;
+    uint64_t l1_entry = 8, grown, l1, l2, tables;
+    uint64_t per_block = cs * 8 / plan->options.refcount_bits;
+
+    g->granule = qcow2_granule(&plan->options);
+    g->window = qcow2_window(&plan->options);
+    g->data_clusters = count_touched(plan->data, cs);
+    g->data_windows = count_touched(plan->data, g->window);
+    g->base_size = IO_ROUND_UP(plan->disk_size, g->window);
+    grown = g->base_size + (g->data_clusters + g->data_windows + 2) * cs;
+
+    l1 = count_units(count_units(grown, g->window) * l1_entry, cs);
+    g->is_grown = plan->layout != LAYOUT_CONVERT && g->data_clusters > 0 &&
+                  3 + l1 + g->data_windows + g->data_clusters > per_block;
+    g->create_size = g->is_grown ? grown : plan->disk_size;
+
+    /* QEMU walks back from the end of the file at each truncate, so this
+     * must be just above the need: tables, refcount blocks twice, their
+     * table with the smaller ones it grew out of.
+     */
+    l2 = count_units(grown - g->base_size, g->window) + g->data_windows;
+    tables = g->data_clusters + l2 + l1;
+    g->store_size = (tables + tables / per_block * 2 +
+                     count_units(tables / per_block * 8, cs) * 4 + 64) *
+                    cs;
+}
+
+enum step {
+    GROW,
+    PREALLOCATE,
+    DISCARD,
+    MAKE_TABLES,
+    DISCARD_TABLE_DATA,
+    WRITE_DATA, /* and at its end, cut the disk to its size */
+    END,
+};
+
+/* Moves to at, the next of writes that reaches beyond from; false: none. */
+static bool seek(struct layout_script *s, uint64_t from)
+{
+    while (s->next_write < s->writes.count &&
+           extent_end(&s->writes.list[s->next_write]) <= from)
+        s->next_write++;
+    if (s->next_write == s->writes.count)
+        return false;
+    s->at = io_max(from, s->writes.list[s->next_write].disk_offset);
+    return true;
+}
+
+/* Where the write that begins at s->at ends: a whole number of buffers
+ * behind the beginning of the range that the source was read in.
+ */
+static uint64_t end_of_write(struct layout_script *s)
+{
+    uint64_t end = extent_end(&s->writes.list[s->next_write]);
+    uint64_t origin = s->writes.list[s->next_write].disk_offset;
+
+    if (s->plan->layout == LAYOUT_CONVERT) {
+        while (extent_end(&s->status.list[s->next_status]) <= s->at)
+            s->next_status++;
+        origin = s->status.list[s->next_status].disk_offset;
+        end = io_min(end, extent_end(&s->status.list[s->next_status]));
+    }
+    return io_min(end, s->at + WRITE_PIECE - (s->at - origin) % WRITE_PIECE);
+}
+
+/* The first granule with data in each window. */
+static bool next_table(struct layout_script *s, char line[QEMU_IO_LINE])
+{
+    bool is_v2 = s->plan->options.is_v2;
+    uint64_t unit =
+        is_v2 ? s->plan->options.cluster_size : s->geometry->granule;
+    uint64_t begin, disk_size;
+
+    if (!seek(s, s->at))
+        return false;
+    begin = IO_ROUND_DOWN(s->at, unit);
+    disk_size =
+        s->geometry->is_grown ? s->geometry->base_size : s->plan->disk_size;
+    s->table_length = io_min(unit, disk_size - begin);
+    snprintf(line, QEMU_IO_LINE, "write -q %s %" PRIu64 " %" PRIu64,
+             is_v2 ? "-P 0" : "-z", begin, s->table_length);
+    if (is_v2) {
+        s->at = begin;
+        s->step = DISCARD_TABLE_DATA;
+    } else {
+        s->at =
+            IO_ROUND_DOWN(begin, s->geometry->window) + s->geometry->window;
+    }
+    return true;
+}
+
+static bool next_write(struct layout_script *s, char line[QEMU_IO_LINE])
+{
+    uint64_t end;
+
+    if (!seek(s, s->at))
+        return false;
+    end = end_of_write(s);
+    snprintf(line, QEMU_IO_LINE, "write -q -P 0 %" PRIu64 " %" PRIu64, s->at,
+             end - s->at);
+    s->at = end;
+    return true;
+}
+
+static void rewind_script(struct layout_script *s, enum step step)
+{
+    s->step = step;
+    s->at = 0;
+    s->next_write = 0;
+}
+
+/* Each step falls to the next when it has no more. */
+bool layout_script_next(void *opaque, char line[QEMU_IO_LINE])
+{
+    struct layout_script *s = opaque;
+    const struct layout_geometry *g = s->geometry;
+
+    switch (s->step) {
+    case GROW:
+        snprintf(line, QEMU_IO_LINE, "truncate %" PRIu64, g->base_size);
+        s->step = PREALLOCATE;
+        return true;
+    case PREALLOCATE:
+        snprintf(line, QEMU_IO_LINE, "truncate -m falloc %" PRIu64,
+                 g->create_size);
+        s->step = DISCARD;
+        s->at = g->base_size;
+        return true;
+    case DISCARD:
+        if (s->at < g->create_size) {
+            uint64_t length = io_min(DISCARD_PIECE, g->create_size - s->at);
+
+            snprintf(line, QEMU_IO_LINE, "discard -q %" PRIu64 " %" PRIu64,
+                     s->at, length);
+            s->at += length;
+            return true;
+        }
+        rewind_script(s, MAKE_TABLES);
+        /* fall through */
+    case MAKE_TABLES:
+        if (next_table(s, line))
+            return true;
+        rewind_script(s, WRITE_DATA);
+        /* fall through */
+    case WRITE_DATA:
+        if (next_write(s, line))
+            return true;
+        s->step = END;
+        if (!g->is_grown)
+            return false;
+        snprintf(line, QEMU_IO_LINE, "truncate %" PRIu64, s->plan->disk_size);
+        return true;
+    case DISCARD_TABLE_DATA:
+        snprintf(line, QEMU_IO_LINE, "discard -q %" PRIu64 " %" PRIu64, s->at,
+                 s->table_length);
+        s->at = IO_ROUND_DOWN(s->at, g->window) + g->window;
+        s->step = MAKE_TABLES;
+        return true;
+    default:
+        return false;
+    }
+}
+
+int layout_script_open(const struct layout_plan *plan,
+                       const struct layout_geometry *geometry,
+                       struct layout_script *s, struct error *err)
+{
+    bool is_convert = plan->layout == LAYOUT_CONVERT;
+    uint64_t unit = is_convert ? IO_SECTOR : geometry->granule;
+
+    *s = (struct layout_script){
+        .plan = plan,
+        .geometry = geometry,
+        .step = geometry->is_grown ? GROW
+                : is_convert       ? WRITE_DATA
+                                   : MAKE_TABLES,
+    };
+    if (extents_widen(plan->data, unit, plan->disk_size, &s->writes, err) ==
+            -1 ||
+        extents_widen(plan->status, IO_SECTOR, plan->disk_size, &s->status,
+                      err) == -1) {
+        layout_script_close(s);
+        return -1;
+    }
+    return 0;
+}
+
+void layout_script_close(struct layout_script *s)
+{
+    extents_clear(&s->writes);
+    extents_clear(&s->status);
+}

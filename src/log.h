@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The one writer to standard error.  Lines of several threads never mix. */
+
+#ifndef QT_LOG_H
+#define QT_LOG_H
+
+#include <stdbool.h>
+
+enum log_level {
+    LOG_ERRORS,  /* only what makes the program fail */
+    LOG_SUMMARY, /* --verbose: what was done, at the end */
+    LOG_DEBUG,   /* --debug: each command, the plan, the map */
+};
+
+/* program stands before each line; it is not copied. */
+void log_open(const char *program, enum log_level level);
+
+bool log_is_debug(void);
+
+void log_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void log_notice(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void log_summary(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void log_debug(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* With --debug, an external command as it could be typed into a shell. */
+void log_argv(const char *const *argv);
+
+/* Shows text as a line that the next one replaces.  Any other line that is
+ * logged meanwhile first ends it.
+ */
+void log_redraw(const char *text);
+
+/* Ends a line that log_redraw left open. */
+void log_end_redraw(void);
+
+#endif

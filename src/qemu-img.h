@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* qemu-img: create, map, info, --version. */
+
+#ifndef QT_QEMU_IMG_H
+#define QT_QEMU_IMG_H
+
+#include "infojson.h"
+#include "mapjson.h"
+#include "qemu.h"
+
+/* Fails unless qemu-img runs and is 6.1 or newer: before that, its map does
+ * not say what is present.
+ */
+int qemu_img_check_version(const struct qemu *qemu, struct error *err);
+
+/* Makes an empty qcow2 image of disk_size bytes in the open file store_fd,
+ * which may have no name: it is inherited and named through /proc.
+ */
+int qemu_img_create(const struct qemu *qemu, int store_fd,
+                    const struct qcow2_options *options, uint64_t disk_size,
+                    struct error *err);
+
+/* What to map; the map goes to sink as it is printed. */
+struct qemu_img_map {
+    const char *node;     /* a file name or a node (qemu.h) */
+    const char *format;   /* NULL: node says it.  Never probed */
+    int bridge_fd;        /* to inherit, or -1 */
+    bool is_shared;       /* another process may hold the image */
+    uint64_t disk_offset; /* the part to map, in bytes ... */
+    uint64_t length;      /* ... 0: to the end */
+    int cancel_fd;        /* as in child.h */
+    mapjson_sink *sink;
+    void *opaque;
+};
+
+int qemu_img_map(const struct qemu *qemu, const struct qemu_img_map *map,
+                 struct error *err);
+
+/* Describes one image alone, not its backing files.  It may be held by
+ * another process.  *info is the caller's, with what is in it.
+ */
+int qemu_img_info(const struct qemu *qemu, const char *file_name,
+                  const char *format, struct infojson *info,
+                  struct error *err);
+
+#endif

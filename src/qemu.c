@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What all callers of QEMU's programs share. */
+
+#include "config.h"
+
+#include "qemu.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *find(const char *given, const char *variable,
+                        const char *configured)
+{
+    const char *value;
+
+    if (given != NULL)
+        return given;
+    value = getenv(variable);
+    return value != NULL && value[0] != '\0' ? value : configured;
+}
+
+void qemu_find(struct qemu *qemu)
+{
+    qemu->img = find(qemu->img, "QCOW_TOOL_QEMU_IMG", QEMU_IMG_PATH);
+    qemu->io = find(qemu->io, "QCOW_TOOL_QEMU_IO", QEMU_IO_PATH);
+    qemu->nbd = find(qemu->nbd, "QCOW_TOOL_QEMU_NBD", QEMU_NBD_PATH);
+}
+
+uint64_t qcow2_granule(const struct qcow2_options *options)
+{
+    return options->is_extended_l2 ? options->cluster_size / 32
+                                   : options->cluster_size;
+}
+
+uint64_t qcow2_window(const struct qcow2_options *options)
+{
+    uint64_t entry_size = options->is_extended_l2 ? 16 : 8;
+
+    return options->cluster_size / entry_size * options->cluster_size;
+}
+
+void qemu_bridge_node(char *node, int bridge_fd)
+{
+    snprintf(node, QEMU_NODE_SPACE,
+             "json:{\"driver\":\"qcow2\",\"backing\":null,\"file\":"
+             "{\"driver\":\"nbd\",\"server\":"
+             "{\"type\":\"fd\",\"str\":\"%d\"}}}",
+             bridge_fd);
+}
+
+char *qemu_file_name(const char *path)
+{
+    char *name;
+
+    /* QEMU looks for a protocol's colon before the first slash only. */
+    if (path[0] == '/')
+        return strdup(path);
+    if (asprintf(&name, "./%s", path) == -1)
+        return NULL;
+    return name;
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What all callers of QEMU's programs share. */
+
+#ifndef QT_QEMU_H
+#define QT_QEMU_H
+
+#include "error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* The programs, as names to be looked up in PATH or as paths. */
+struct qemu {
+    const char *img, *io, *nbd;
+};
+
+/* Fills in, for each that is NULL, the environment's QCOW_TOOL_QEMU_IMG,
+ * QCOW_TOOL_QEMU_IO or QCOW_TOOL_QEMU_NBD, else what configure was told.
+ */
+void qemu_find(struct qemu *qemu);
+
+/* What `qemu-img create -o` is told about a qcow2 image. */
+struct qcow2_options {
+    uint64_t cluster_size;  /* bytes, a power of two, 512 to 2 MiB */
+    unsigned refcount_bits; /* a power of two, 1 to 64 */
+    bool is_v2;             /* compat=0.10: version 2 of the format */
+    bool is_extended_l2;    /* allocation in 32nds of a cluster */
+};
+
+/* Bytes that are allocated at once: a cluster, or a subcluster. */
+uint64_t qcow2_granule(const struct qcow2_options *options);
+
+/* Bytes of disk that one L2 table describes. */
+uint64_t qcow2_window(const struct qcow2_options *options);
+
+enum { QEMU_NODE_SPACE = 128 };
+
+/* The qcow2 image behind an inherited end of the bridge, as a file name
+ * that QEMU's programs take.  Writes at most QEMU_NODE_SPACE bytes to node.
+ */
+void qemu_bridge_node(char *node, int bridge_fd);
+
+/* path as QEMU takes it for a file name, whatever is in it: one with a
+ * colon could be taken for a protocol.  Returns memory to free, or NULL.
+ */
+char *qemu_file_name(const char *path);
+
+#endif

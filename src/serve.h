@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* qcow-tool serve: a qcow2 stream lands on a disk. */
+
+#ifndef QT_SERVE_H
+#define QT_SERVE_H
+
+#include "error.h"
+#include "progress.h"
+#include "qemu.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct serve_options {
+    struct qemu qemu;
+    int source_fd;
+    uint64_t source_size; /* the stream's exact length; 0: not known */
+    uint64_t size_hint;   /* may be that, or anything: for progress only */
+    const char *destination;
+    bool is_prezeroed;
+    bool is_direct;
+    const char *spool_dir;
+    enum progress_mode progress;
+};
+
+/* Returns 0 once the whole disk is on stable storage. */
+int serve(const struct serve_options *options, struct error *err);
+
+#endif

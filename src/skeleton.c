@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Has QEMU lay out a qcow2 image that has no data in it yet. */
+
+/* Notes on the design
+ *
+ * qemu-img creates an empty image in the store.  Then qemu-io writes zeroes
+ * to each range of the disk that holds data (`write -P 0`, not `write -z`):
+ * qcow2 allocates for them exactly as for any other data, and the layer
+ * below, told to detect zeroes, turns them into requests that leave holes in
+ * the store.  What remains is all of the metadata and none of the data, in
+ * the places that real data would have had.  `qemu-img map` says where those
+ * are.  It must agree with the plan, whatever qemu-io said: that reports a
+ * failed command as text only.
+ *
+ * What is written in which order makes the layout: see layout.c.  None of it
+ * is promised by QEMU, so the order is checked on the map, and another one is
+ * refused.
+ *
+ *       +--------+----------+----------+----+-----------+--------+
+ *       | header | refcount | refcount | L1 | L2 tables |  data  |
+ *       |        |  table   |  blocks  |    |           |        |
+ *       +--------+----------+----------+----+-----------+--------+
+ */
+
+#include "config.h"
+
+#include "cleanup.h"
+#include "io.h"
+#include "log.h"
+#include "nbd-server.h"
+#include "qemu-img.h"
+#include "qemu-io.h"
+#include "skeleton.h"
+
+#include <inttypes.h>
+
+/* What qemu-img map said. */
+struct mapped {
+    struct extents data;
+    struct filemap_batch batch;
+};
+
+static void cleanup_mapped(struct mapped *m)
+{
+    extents_clear(&m->data);
+    filemap_batch_clear(&m->batch);
+}
+
+static int take_entry(void *opaque, const struct mapjson_entry *e,
+                      struct error *err)
+{
+    struct mapped *m = opaque;
+
+    if (!e->is_data || e->is_zero)
+        return 0;
+    if (!e->has_file_offset)
+        return error_set(err, 0,
+                         "QEMU: no file offset for disk offset %" PRIu64,
+                         e->disk_offset);
+    log_debug("map: disk offset %" PRIu64 " length %" PRIu64
+              " file offset %" PRIu64,
+              e->disk_offset, e->length, e->file_offset);
+    if (extents_append(&m->data, e->disk_offset, e->length, err) == -1)
+        return -1;
+    return filemap_batch_add(&m->batch, e->file_offset, e->length,
+                             e->disk_offset, err);
+}
+
+/* Does the map say what the plan said? */
+static int check_map(const struct layout_plan *plan, uint64_t granule,
+                     const struct extents *mapped, const char *said,
+                     struct error *err)
+{
+    struct extents CLEANUP(extents) planned = {0};
+    uint64_t differ;
+
+    if (extents_widen(plan->data, granule, plan->disk_size, &planned, err) ==
+        -1)
+        return -1;
+    if (extents_is_equal(&planned, mapped, &differ))
+        return 0;
+    return error_set(err, 0,
+                     "QEMU: the image it laid out differs from the plan at "
+                     "disk offset %" PRIu64 "%s%s",
+                     differ, said[0] != '\0' ? "; qemu-io says: " : "", said);
+}
+
+/* All data after all metadata, in order, without a gap? */
+static int check_order(const struct skeleton *skeleton, uint64_t cluster_size,
+                       uint64_t granule, struct error *err)
+{
+    const struct filemap *map = &skeleton->map;
+
+    for (size_t i = 1; i < map->count; i++) {
+        const struct filemap_entry *e = &map->list[i], *last = e - 1;
+        uint64_t last_end = last->file_offset + last->length;
+
+        /* Where subclusters were left out, the cluster is there. */
+        if (IO_ROUND_DOWN(e->file_offset, cluster_size) >
+                IO_ROUND_UP(last_end, cluster_size) ||
+            e->disk_offset < last->disk_offset)
+            return error_set(err, 0,
+                             "QEMU: this version does not lay the image out "
+                             "in order, at file offset %" PRIu64
+                             " (--layout any sends it all the same)",
+                             e->file_offset);
+    }
+    if (map->count > 0 &&
+        skeleton->file_length != IO_ROUND_UP(filemap_end(map), granule))
+        return error_set(err, 0,
+                         "QEMU: this version puts metadata behind the data, "
+                         "at file offset %" PRIu64
+                         " (--layout any sends it all the same)",
+                         filemap_end(map));
+    return 0;
+}
+
+/* The image ends where QEMU's last write to it does; a cluster whose end no
+ * guest can see counts in full, as QEMU zeroes it.
+ */
+static uint64_t file_length(const struct filemap *map, uint64_t written_end,
+                            uint64_t granule)
+{
+    return io_max(written_end, IO_ROUND_UP(filemap_end(map), granule));
+}
+
+static bool next_command(void *opaque, char line[QEMU_IO_LINE])
+{
+    if (!layout_script_next(opaque, line))
+        return false;
+    log_debug("qemu-io> %s", line);
+    return true;
+}
+
+/* Has qemu-io write what the plan says. */
+static int write_image(const struct qemu *qemu, const struct layout_plan *plan,
+                       const struct layout_geometry *geometry,
+                       const struct nbd_export *export,
+                       char said[QEMU_IO_SAID], struct error *err)
+{
+    struct layout_script CLEANUP(layout_script) script;
+    struct nbd_server *server;
+    int bridge_fd, r;
+
+    if (layout_script_open(plan, geometry, &script, err) == -1 ||
+        nbd_server_start(export, &server, &bridge_fd, err) == -1)
+        return -1;
+    r = qemu_io_run(qemu, bridge_fd, next_command, &script, said, err);
+    nbd_server_stop(server);
+    return r;
+}
+
+static int map_image(const struct qemu *qemu, const struct nbd_export *export,
+                     struct mapped *mapped, struct error *err)
+{
+    char node[QEMU_NODE_SPACE];
+    struct qemu_img_map map = {
+        .node = node,
+        .cancel_fd = -1,
+        .sink = take_entry,
+        .opaque = mapped,
+    };
+    struct nbd_server *server;
+    int r;
+
+    if (nbd_server_start(export, &server, &map.bridge_fd, err) == -1)
+        return -1;
+    qemu_bridge_node(node, map.bridge_fd);
+    r = qemu_img_map(qemu, &map, err);
+    nbd_server_stop(server);
+    return r;
+}
+
+int skeleton_build(const struct qemu *qemu, const struct layout_plan *plan,
+                   struct store *store, struct skeleton *skeleton,
+                   struct error *err)
+{
+    struct mapped CLEANUP(mapped) mapped = {0};
+    struct layout_geometry geometry;
+    struct nbd_export export;
+    char said[QEMU_IO_SAID];
+    int r;
+
+    layout_measure(plan, &geometry);
+    if (qemu_img_create(qemu, store_fd(store), &plan->options,
+                        geometry.create_size, err) == -1)
+        return -1;
+    store_show_writable(store, geometry.store_size, &export);
+    r = write_image(qemu, plan, &geometry, &export, said, err);
+    if (r == 0)
+        r = map_image(qemu, &export, &mapped, err);
+    /* If the spool is full, say, that is why QEMU failed. */
+    if (store_check(store, err) == -1 || r == -1)
+        return -1;
+    if (check_map(plan, geometry.granule, &mapped.data, said, err) == -1 ||
+        filemap_merge(&skeleton->map, &mapped.batch, err) == -1)
+        return -1;
+    skeleton->file_length =
+        file_length(&skeleton->map, store_end(store), geometry.granule);
+    if (plan->layout == LAYOUT_STREAMABLE)
+        return check_order(skeleton, plan->options.cluster_size,
+                           geometry.granule, err);
+    return 0;
+}
+
+void skeleton_clear(struct skeleton *skeleton)
+{
+    filemap_clear(&skeleton->map);
+    *skeleton = (struct skeleton){0};
+}

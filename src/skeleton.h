@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Has QEMU lay out a qcow2 image that has no data in it yet. */
+
+#ifndef QT_SKELETON_H
+#define QT_SKELETON_H
+
+#include "error.h"
+#include "filemap.h"
+#include "layout.h"
+#include "qemu.h"
+#include "store.h"
+
+#include <stdint.h>
+
+/* What QEMU made of a plan.  The metadata is in the store. */
+struct skeleton {
+    struct filemap map;   /* the data; all else is metadata */
+    uint64_t file_length; /* bytes, of the whole image */
+};
+
+/* Lays the planned image out in store, which is empty.  Fails rather than
+ * return anything but what was planned.  *skeleton is the caller's, with
+ * what is in it.
+ */
+int skeleton_build(const struct qemu *qemu, const struct layout_plan *plan,
+                   struct store *store, struct skeleton *skeleton,
+                   struct error *err);
+
+void skeleton_clear(struct skeleton *skeleton);
+
+#define cleanup_skeleton skeleton_clear /* for CLEANUP(skeleton) */
+
+#endif

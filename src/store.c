@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A sparse file without a name, which QEMU sees through the bridge. */
+
+/* Notes on the design
+ *
+ * The store is as long as the qcow2 file it stands for, and has holes where
+ * that is not kept: its offsets are file offsets.
+ *
+ * On export QEMU writes a skeleton into it, an image with all of its
+ * metadata and none of its data.  Data is written as zeroes, which arrive
+ * here as requests to zero a range; what was never written is a hole
+ * already, so nearly all of them cost nothing.  How far they reach is noted,
+ * because a file that QEMU writes by itself ends there.
+ *
+ * On import the stream is appended while QEMU reads.  Nothing that has not
+ * arrived is ever answered, least of all with zeroes: QEMU does not notice
+ * the end of a file and would take them for an empty table.  It gets EIO,
+ * and the mapper is told what was missing.  Every table is either there in
+ * full or not there; QEMU itself never writes a file that ends inside one.
+ * (Its last data cluster may be cut short, behind the end of the disk or in
+ * subclusters that nothing maps.)
+ *
+ * The receiver, the bridge and the mapper are threads: the lock guards
+ * everything but the file itself.
+ */
+
+#include "config.h"
+
+#include "cleanup.h"
+#include "io.h"
+#include "store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* No qcow2 file is longer than this: offsets in its tables have 56 bits. */
+#define LONGEST_FILE (UINT64_C(1) << 56)
+
+struct store {
+    int fd;
+    pthread_mutex_t lock;
+    pthread_cond_t changed; /* of the members below */
+
+    int failure;              /* errno value of the first failure, or 0 */
+    uint64_t failure_offset;  /* where it was */
+    const char *failure_verb; /* what was tried */
+
+    uint64_t content_end; /* export: behind the last byte not a hole */
+    uint64_t written_end; /* export: behind the last byte written */
+
+    uint64_t arrived;
+    bool is_ended, is_cancelled;
+    bool has_fault;
+    uint64_t fault_end;
+};
+
+/* An unlinked file.  Not every file system has O_TMPFILE. */
+static int open_unnamed(const char *dir)
+{
+    char *CLEANUP(free_ptr) name = NULL;
+    int fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+
+    if (fd != -1 || (errno != EOPNOTSUPP && errno != EISDIR))
+        return fd;
+    if (asprintf(&name, "%s/qcow-tool.XXXXXX", dir) == -1)
+        return -1;
+    fd = mkostemp(name, O_CLOEXEC);
+    if (fd != -1)
+        unlink(name);
+    return fd;
+}
+
+int store_new(const char *dir, struct store **store, struct error *err)
+{
+    struct store *s = calloc(1, sizeof *s);
+
+    if (s == NULL)
+        return error_set(err, errno, "no memory for the store");
+    s->fd = open_unnamed(dir);
+    if (s->fd == -1) {
+        error_set(err, errno, "spool: cannot make a file in %s", dir);
+        free(s);
+        return -1;
+    }
+    pthread_mutex_init(&s->lock, NULL);
+    pthread_cond_init(&s->changed, NULL);
+    *store = s;
+    return 0;
+}
+
+void store_free(struct store *s)
+{
+    if (s == NULL)
+        return;
+    close(s->fd);
+    pthread_mutex_destroy(&s->lock);
+    pthread_cond_destroy(&s->changed);
+    free(s);
+}
+
+int store_fd(const struct store *s)
+{
+    return s->fd;
+}
+
+/* Remembers the first failure; returns errno. */
+static int fail(struct store *s, const char *verb, uint64_t file_offset)
+{
+    int errnum = errno;
+
+    pthread_mutex_lock(&s->lock);
+    if (s->failure == 0) {
+        s->failure = errnum;
+        s->failure_verb = verb;
+        s->failure_offset = file_offset;
+    }
+    pthread_mutex_unlock(&s->lock);
+    return errnum;
+}
+
+int store_check(struct store *s, struct error *err)
+{
+    int r = 0;
+
+    pthread_mutex_lock(&s->lock);
+    if (s->failure != 0)
+        r = error_set(err, s->failure,
+                      "spool: cannot %s at file offset %" PRIu64,
+                      s->failure_verb, s->failure_offset);
+    pthread_mutex_unlock(&s->lock);
+    return r;
+}
+
+uint64_t store_spooled(const struct store *s)
+{
+    struct stat st;
+
+    if (fstat(s->fd, &st) == -1)
+        return 0;
+    return (uint64_t)st.st_blocks * 512;
+}
+
+/* Export: what QEMU does to the file. */
+
+static int read_any(void *opaque, void *buf, uint32_t length,
+                    uint64_t file_offset)
+{
+    struct store *s = opaque;
+    ssize_t got = io_pread_full(s->fd, buf, length, file_offset);
+
+    if (got == -1)
+        return fail(s, "read", file_offset);
+    memset((char *)buf + got, 0, length - got);
+    return 0;
+}
+
+static int write_any(void *opaque, const void *buf, uint32_t length,
+                     uint64_t file_offset)
+{
+    struct store *s = opaque;
+
+    if (io_pwrite_full(s->fd, buf, length, file_offset) == -1)
+        return fail(s, "write", file_offset);
+    s->content_end = io_max(s->content_end, file_offset + length);
+    s->written_end = io_max(s->written_end, file_offset + length);
+    return 0;
+}
+
+static int write_zeroes(struct store *s, uint32_t length, uint64_t file_offset)
+{
+    static const char zeroes[65536];
+
+    while (length > 0) {
+        size_t n = io_min(length, sizeof zeroes);
+
+        if (io_pwrite_full(s->fd, zeroes, n, file_offset) == -1)
+            return fail(s, "write", file_offset);
+        file_offset += n;
+        length -= n;
+    }
+    return 0;
+}
+
+static int zero_any(void *opaque, uint32_t length, uint64_t file_offset)
+{
+    struct store *s = opaque;
+    uint64_t end = file_offset + length;
+
+    s->written_end = io_max(s->written_end, end);
+    if (file_offset >= s->content_end || length == 0)
+        return 0;
+    length = io_min(end, s->content_end) - file_offset;
+    if (fallocate(s->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                  file_offset, length) == 0)
+        return 0;
+    if (errno == EOPNOTSUPP)
+        return write_zeroes(s, length, file_offset);
+    return fail(s, "punch a hole", file_offset);
+}
+
+void store_show_writable(struct store *s, uint64_t size,
+                         struct nbd_export *export)
+{
+    struct stat st;
+
+    /* What qemu-img create wrote came here directly. */
+    if (fstat(s->fd, &st) == 0)
+        s->content_end = s->written_end = st.st_size;
+    *export = (struct nbd_export){
+        .size = size,
+        .is_writable = true,
+        .read = read_any,
+        .write = write_any,
+        .zero = zero_any,
+        .opaque = s,
+    };
+}
+
+uint64_t store_end(const struct store *s)
+{
+    return s->written_end;
+}
+
+/* Import: the stream, and what QEMU sees of it. */
+
+static int read_arrived(void *opaque, void *buf, uint32_t length,
+                        uint64_t file_offset)
+{
+    struct store *s = opaque;
+    bool is_there;
+
+    pthread_mutex_lock(&s->lock);
+    is_there = file_offset + length <= s->arrived;
+    if (!is_there) {
+        s->has_fault = true;
+        s->fault_end = file_offset + length;
+    }
+    pthread_mutex_unlock(&s->lock);
+    if (!is_there)
+        return EIO;
+    if (io_pread_full(s->fd, buf, length, file_offset) != (ssize_t)length)
+        return fail(s, "read", file_offset);
+    return 0;
+}
+
+void store_show_arrived(struct store *s, struct nbd_export *export)
+{
+    *export = (struct nbd_export){
+        .size = LONGEST_FILE,
+        .read = read_arrived,
+        .opaque = s,
+    };
+}
+
+int store_append(struct store *s, const void *buf, size_t length,
+                 struct error *err)
+{
+    if (io_pwrite_full(s->fd, buf, length, s->arrived) == -1) {
+        fail(s, "write", s->arrived);
+        return store_check(s, err);
+    }
+    pthread_mutex_lock(&s->lock);
+    s->arrived += length;
+    pthread_cond_broadcast(&s->changed);
+    pthread_mutex_unlock(&s->lock);
+    return 0;
+}
+
+void store_end_stream(struct store *s)
+{
+    pthread_mutex_lock(&s->lock);
+    s->is_ended = true;
+    pthread_cond_broadcast(&s->changed);
+    pthread_mutex_unlock(&s->lock);
+}
+
+uint64_t store_arrived(struct store *s)
+{
+    uint64_t arrived;
+
+    pthread_mutex_lock(&s->lock);
+    arrived = s->arrived;
+    pthread_mutex_unlock(&s->lock);
+    return arrived;
+}
+
+bool store_take_fault(struct store *s, uint64_t *file_end)
+{
+    bool has_fault;
+
+    pthread_mutex_lock(&s->lock);
+    has_fault = s->has_fault;
+    *file_end = s->fault_end;
+    s->has_fault = false;
+    pthread_mutex_unlock(&s->lock);
+    return has_fault;
+}
+
+enum store_wait store_wait(struct store *s, uint64_t file_end)
+{
+    enum store_wait r = STORE_ENDED;
+
+    pthread_mutex_lock(&s->lock);
+    while (s->arrived < file_end && !s->is_ended && !s->is_cancelled)
+        pthread_cond_wait(&s->changed, &s->lock);
+    if (s->is_cancelled)
+        r = STORE_CANCELLED;
+    else if (s->arrived >= file_end)
+        r = STORE_ARRIVED;
+    pthread_mutex_unlock(&s->lock);
+    return r;
+}
+
+void store_cancel(struct store *s)
+{
+    pthread_mutex_lock(&s->lock);
+    s->is_cancelled = true;
+    pthread_cond_broadcast(&s->changed);
+    pthread_mutex_unlock(&s->lock);
+}
+
+int store_read(struct store *s, void *buf, size_t length, uint64_t file_offset,
+               struct error *err)
+{
+    ssize_t got = io_pread_full(s->fd, buf, length, file_offset);
+
+    if (got == -1)
+        return error_set(err, errno,
+                         "spool: cannot read at file offset %" PRIu64,
+                         file_offset);
+    if ((size_t)got < length)
+        return error_set(err, 0,
+                         "source: truncated: it ends at file offset %" PRIu64,
+                         file_offset + got);
+    return 0;
+}

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A sparse file without a name, which QEMU sees through the bridge. */
+
+#ifndef QT_STORE_H
+#define QT_STORE_H
+
+#include "error.h"
+#include "nbd-server.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct store;
+
+/* In dir, the spool directory.  Whatever happens to us, nothing is left. */
+int store_new(const char *dir, struct store **store, struct error *err);
+
+/* NULL is fine.  No server may show it any more. */
+void store_free(struct store *store);
+
+/* Still the store's. */
+int store_fd(const struct store *store);
+
+/* If QEMU or the stream met an error of the spool (it is full, say), that is
+ * the cause of what came after it: returns -1 with it.
+ */
+int store_check(struct store *store, struct error *err);
+
+/* Bytes it takes in the spool directory now. */
+uint64_t store_spooled(const struct store *store);
+
+/* On export: QEMU writes an image into it, of at most size bytes. */
+void store_show_writable(struct store *store, uint64_t size,
+                         struct nbd_export *export);
+
+/* The file offset behind the last byte written, zeroes too. */
+uint64_t store_end(const struct store *store);
+
+/* On import: QEMU reads what has arrived.  A read of anything else is a
+ * fault: it fails at once with EIO, and is remembered.
+ */
+void store_show_arrived(struct store *store, struct nbd_export *export);
+
+/* The next length bytes of the stream. */
+int store_append(struct store *store, const void *buf, size_t length,
+                 struct error *err);
+
+/* There is no more of the stream. */
+void store_end_stream(struct store *store);
+
+/* How much has arrived. */
+uint64_t store_arrived(struct store *store);
+
+/* Takes the last fault, if there was one since this was last asked:
+ * *file_end is the end of the bytes that were missing.
+ */
+bool store_take_fault(struct store *store, uint64_t *file_end);
+
+enum store_wait { STORE_ARRIVED, STORE_ENDED, STORE_CANCELLED };
+
+/* Waits until all before file_end has arrived, or never will. */
+enum store_wait store_wait(struct store *store, uint64_t file_end);
+
+/* Nobody shall wait any more. */
+void store_cancel(struct store *store);
+
+/* length bytes from file_offset on into buf; what never arrived is an error
+ * of the source.
+ */
+int store_read(struct store *store, void *buf, size_t length,
+               uint64_t file_offset, struct error *err);
+
+#endif

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The disk that an imported stream lands on. */
+
+#ifndef QT_TARGET_H
+#define QT_TARGET_H
+
+#include "error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct target {
+    const char *path; /* the caller's */
+    int fd;
+    int direct_fd;  /* the same with O_DIRECT, or -1 */
+    uint64_t block; /* what O_DIRECT wants multiples of, in bytes */
+    uint64_t size;  /* UINT64_MAX: it does not exist yet, any will do */
+    bool is_device;
+    bool is_created; /* by us: reads as zeroes, removed on failure */
+    bool can_zero;   /* the kernel knows a way; tried until it refuses */
+};
+
+/* Opens an existing file or block device, changing nothing.  What does not
+ * exist is not created yet, but the directory must be there.
+ */
+int target_open(const char *path, bool is_direct, struct target *target,
+                struct error *err);
+
+/* Creates the file if there is none, for a disk of disk_size bytes; nothing
+ * otherwise.
+ */
+int target_create(struct target *target, uint64_t disk_size,
+                  struct error *err);
+
+/* buf need not be aligned, but if it is (IO_ALIGN) O_DIRECT can be used. */
+int target_write(struct target *target, const void *buf, size_t length,
+                 uint64_t disk_offset, struct error *err);
+
+/* Makes a range read as zeroes, by the cheapest means there is. */
+int target_zero(struct target *target, uint64_t disk_offset, uint64_t length,
+                struct error *err);
+
+/* All is on stable storage when this returns 0, and the file is to stay. */
+int target_finish(struct target *target, struct error *err);
+
+/* Removes what a failure left.  After target_finish it removes nothing. */
+void target_close(struct target *target);
+
+#define cleanup_target target_close /* for CLEANUP(target) */
+
+#endif
