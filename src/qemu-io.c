@@ -77,7 +77,7 @@ int qemu_io_run(const struct qemu *qemu, int bridge_fd, qemu_io_next *next,
 {
     char node[96];
     const char *const argv[] = {
-        qemu->io, "-t", "unsafe", "--image-opts", node, NULL,
+        qemu->io, "-t", "unsafe", "-d", "unmap", "--image-opts", node, NULL,
     };
     struct session session = {.next = next, .opaque = opaque, .said = said};
     struct child_spec spec = {

@@ -12,7 +12,8 @@ enum { QEMU_IO_LINE = 96, QEMU_IO_SAID = 160 };
 typedef bool qemu_io_next(void *opaque, char line[QEMU_IO_LINE]);
 
 /* Runs commands on the qcow2 image behind bridge_fd, in order.  Zeroes that
- * QEMU writes to the bridge come as WRITE_ZEROES.
+ * QEMU writes to the bridge come as WRITE_ZEROES, clusters that it frees as
+ * TRIM.
  *
  * qemu-io goes on after a command that failed and exits with 0: success
  * here only means that it ran.  The first thing it printed besides prompts,

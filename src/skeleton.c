@@ -85,17 +85,15 @@ static int check_map(const struct layout_plan *plan, uint64_t granule,
                      differ, said[0] != '\0' ? "; qemu-io says: " : "", said);
 }
 
-/* All data after all metadata, in order, without a gap? */
-static int check_order(const struct skeleton *skeleton, uint64_t cluster_size,
-                       uint64_t granule, struct error *err)
+/* Is the data in order, and without a gap? */
+static int check_order(const struct filemap *map, uint64_t cluster_size,
+                       struct error *err)
 {
-    const struct filemap *map = &skeleton->map;
-
     for (size_t i = 1; i < map->count; i++) {
         const struct filemap_entry *e = &map->list[i], *last = e - 1;
         uint64_t last_end = last->file_offset + last->length;
 
-        /* Where subclusters were left out, the cluster is there. */
+        /* Subclusters may be left out, but no cluster. */
         if (IO_ROUND_DOWN(e->file_offset, cluster_size) >
                 IO_ROUND_UP(last_end, cluster_size) ||
             e->disk_offset < last->disk_offset)
@@ -105,23 +103,38 @@ static int check_order(const struct skeleton *skeleton, uint64_t cluster_size,
                              " (--layout any sends it all the same)",
                              e->file_offset);
     }
-    if (map->count > 0 &&
-        skeleton->file_length != IO_ROUND_UP(filemap_end(map), granule))
-        return error_set(err, 0,
-                         "QEMU: this version puts metadata behind the data, "
-                         "at file offset %" PRIu64
-                         " (--layout any sends it all the same)",
-                         filemap_end(map));
     return 0;
 }
 
-/* The image ends where QEMU's last write to it does; a cluster whose end no
- * guest can see counts in full, as QEMU zeroes it.
+/* Where the image ends.  A data cluster counts in full, as QEMU zeroes what
+ * the guest cannot see of it.  Behind the data convert may have a table.  In
+ * the streamable layout there were tables that have been freed since, and
+ * punched out of the store; what is still there is in use.
  */
-static uint64_t file_length(const struct filemap *map, uint64_t written_end,
-                            uint64_t granule)
+static int find_length(const struct layout_plan *plan,
+                       const struct store *store, uint64_t granule,
+                       struct skeleton *skeleton, struct error *err)
 {
-    return io_max(written_end, IO_ROUND_UP(filemap_end(map), granule));
+    uint64_t cs = plan->options.cluster_size, content_end;
+    uint64_t data_end = IO_ROUND_UP(filemap_end(&skeleton->map), granule);
+
+    if (plan->layout == LAYOUT_CONVERT || skeleton->map.count == 0) {
+        skeleton->file_length = io_max(data_end, store_written_end(store));
+        return 0;
+    }
+    if (store_find_content_end(store, data_end, &content_end, err) == -1)
+        return -1;
+    skeleton->file_length = data_end;
+    if (content_end == data_end)
+        return 0;
+    skeleton->file_length = IO_ROUND_UP(content_end, cs);
+    if (plan->layout == LAYOUT_ANY)
+        return 0;
+    return error_set(err, 0,
+                     "QEMU: this version puts metadata behind the data, at "
+                     "file offset %" PRIu64
+                     " (--layout any sends it all the same)",
+                     data_end);
 }
 
 static bool next_command(void *opaque, char line[QEMU_IO_LINE])
@@ -195,11 +208,10 @@ int skeleton_build(const struct qemu *qemu, const struct layout_plan *plan,
     if (check_map(plan, geometry.granule, &mapped.data, said, err) == -1 ||
         filemap_merge(&skeleton->map, &mapped.batch, err) == -1)
         return -1;
-    skeleton->file_length =
-        file_length(&skeleton->map, store_end(store), geometry.granule);
+    if (find_length(plan, store, geometry.granule, skeleton, err) == -1)
+        return -1;
     if (plan->layout == LAYOUT_STREAMABLE)
-        return check_order(skeleton, plan->options.cluster_size,
-                           geometry.granule, err);
+        return check_order(&skeleton->map, plan->options.cluster_size, err);
     return 0;
 }
 

@@ -221,9 +221,57 @@ void store_show_writable(struct store *s, uint64_t size,
     };
 }
 
-uint64_t store_end(const struct store *s)
+uint64_t store_written_end(const struct store *s)
 {
     return s->written_end;
+}
+
+/* The end of the last content in a range of the file; from if there is none.
+ */
+static int find_content_end(const struct store *s, uint64_t from, uint64_t to,
+                            uint64_t *end, struct error *err)
+{
+    char buf[4096];
+
+    *end = from;
+    for (uint64_t at = from; at < to;) {
+        size_t n = io_min(to - at, sizeof buf);
+
+        if (io_pread_full(s->fd, buf, n, at) == -1)
+            return error_set(err, errno,
+                             "spool: cannot read at file offset %" PRIu64, at);
+        for (size_t i = n; i > 0; i--) {
+            if (buf[i - 1] != 0) {
+                *end = at + i;
+                break;
+            }
+        }
+        at += n;
+    }
+    return 0;
+}
+
+int store_find_content_end(const struct store *s, uint64_t from, uint64_t *end,
+                           struct error *err)
+{
+    off_t data = lseek(s->fd, from, SEEK_DATA), hole;
+
+    *end = from;
+    while (data != -1) {
+        uint64_t found;
+
+        hole = lseek(s->fd, data, SEEK_HOLE);
+        if (hole == -1)
+            break;
+        if (find_content_end(s, data, hole, &found, err) == -1)
+            return -1;
+        if (found > (uint64_t)data)
+            *end = found;
+        data = lseek(s->fd, hole, SEEK_DATA);
+    }
+    if (errno != ENXIO) /* that is: no more data */
+        return error_set(err, errno, "spool: cannot look for data");
+    return 0;
 }
 
 /* Import: the stream, and what QEMU sees of it. */

@@ -34,8 +34,16 @@ uint64_t store_spooled(const struct store *store);
 void store_show_writable(struct store *store, uint64_t size,
                          struct nbd_export *export);
 
-/* The file offset behind the last byte written, zeroes too. */
-uint64_t store_end(const struct store *store);
+/* The file offset behind the last byte written, zeroes too: where a file that
+ * QEMU writes by itself ends.
+ */
+uint64_t store_written_end(const struct store *store);
+
+/* *end is the file offset behind the last byte that is not zero, or from if
+ * there is none from there on.
+ */
+int store_find_content_end(const struct store *store, uint64_t from,
+                           uint64_t *end, struct error *err);
 
 /* On import: QEMU reads what has arrived.  A read of anything else is a
  * fault: it fails at once with EIO, and is remembered.
