@@ -205,12 +205,22 @@ static int drain_rest(struct child *c, const struct child_spec *spec,
     return 0;
 }
 
+/* Has it ended?  If so it is reaped. */
+static bool has_ended(struct child *c)
+{
+    if (c->pid != -1 && waitpid(c->pid, &c->status, WNOHANG) == c->pid)
+        c->pid = -1;
+    return c->pid == -1;
+}
+
+/* Feeds it and listens to it until it is reaped. */
 static int pump(struct child *c, const struct child_spec *spec,
                 struct error *err)
 {
     struct feeding feeding = {.length = 0};
+    int pause_ms = 1;
 
-    while (c->out != -1 || c->err != -1) {
+    for (;;) {
         struct pollfd fds[] = {
             {.fd = c->in, .events = POLLOUT},
             {.fd = c->out, .events = POLLIN},
@@ -218,18 +228,24 @@ static int pump(struct child *c, const struct child_spec *spec,
             {.fd = spec->cancel_fd, .events = POLLIN},
             {.fd = signals_fd(), .events = POLLIN},
         };
-        int n = poll(fds, sizeof fds / sizeof fds[0], GLANCE_MS);
+        bool is_silent = c->out == -1 && c->err == -1;
+        int n;
 
+        /* One that closed its output is about to end, most likely. */
+        if (is_silent && has_ended(c))
+            return 0;
+        n = poll(fds, sizeof fds / sizeof fds[0],
+                 is_silent ? pause_ms : GLANCE_MS);
         if (n == -1 && errno != EINTR)
             return error_set(err, errno, "cannot wait for %s", c->name);
         if (signals_caught() != 0)
             return error_set(err, EINTR, "%s", c->name);
         if (n == -1)
             continue;
-        if (n == 0 && waitpid(c->pid, &c->status, WNOHANG) == c->pid) {
-            c->pid = -1;
+        if (is_silent)
+            pause_ms = io_min(pause_ms * 2, GLANCE_MS);
+        if (n == 0 && !is_silent && has_ended(c))
             return drain_rest(c, spec, err);
-        }
         if (fds[3].revents != 0)
             return error_set(err, ECANCELED, "%s", c->name);
         if (fds[0].revents != 0)
@@ -239,41 +255,43 @@ static int pump(struct child *c, const struct child_spec *spec,
         if (fds[2].revents != 0 && drain(c, spec, &c->err, err) == -1)
             return -1;
     }
-    return 0;
 }
 
-/* The last line that says something. */
-static const char *last_line(struct child *c)
+/* The last two lines that it wrote, as one: the cause may be in the first,
+ * and what came of it in the second.  "": it wrote none.
+ */
+static const char *last_words(struct child *c)
 {
-    char *line;
+    char *line = NULL, *before = NULL;
 
-    while (c->tail_length > 0 && (c->tail[c->tail_length - 1] == '\n' ||
-                                  c->tail[c->tail_length - 1] == '\r'))
+    while (c->tail_length > 0 && c->tail[c->tail_length - 1] == '\n')
         c->tail_length--;
     c->tail[c->tail_length] = '\0';
     line = strrchr(c->tail, '\n');
-    return line == NULL ? c->tail : line + 1;
+    if (line == NULL)
+        return c->tail;
+    *line = '\0';
+    before = strrchr(c->tail, '\n');
+    before = before == NULL ? c->tail : before + 1;
+    if (before[0] == '\0')
+        return line + 1;
+    *line = ' ';
+    return before;
 }
 
-/* The pipes are closed: how did it end? */
-static int finish(struct child *c, struct error *err)
+/* It is reaped: how did it end? */
+static int judge(struct child *c, struct error *err)
 {
-    const char *line;
+    const char *words;
 
-    while (c->pid != -1) {
-        if (waitpid(c->pid, &c->status, 0) == c->pid)
-            c->pid = -1;
-        else if (errno != EINTR || signals_caught() != 0)
-            return error_set(err, errno, "cannot wait for %s", c->name);
-    }
     if (WIFSIGNALED(c->status))
         return error_set(err, 0, "%s was killed by signal %d (%s)", c->name,
                          WTERMSIG(c->status), strsignal(WTERMSIG(c->status)));
     if (WEXITSTATUS(c->status) == 0)
         return 0;
-    line = last_line(c);
-    if (line[0] != '\0')
-        return error_set(err, 0, "%s", line);
+    words = last_words(c);
+    if (words[0] != '\0')
+        return error_set(err, 0, "%s", words);
     return error_set(err, 0, "%s ended with exit status %d", c->name,
                      WEXITSTATUS(c->status));
 }
@@ -287,7 +305,7 @@ int child_run(const struct child_spec *spec, struct error *err)
         return error_wrap(err, "QEMU");
     if (pump(&c, spec, err) == -1)
         return -1;
-    if (finish(&c, err) == -1)
+    if (judge(&c, err) == -1)
         return error_wrap(err, "QEMU");
     return 0;
 }

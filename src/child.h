@@ -35,8 +35,8 @@ struct child_spec {
 };
 
 /* Runs it to its end, and reaps it whatever happens.  Exit status 0 is
- * success; otherwise the error says why, by the last line of the child's
- * standard error if it wrote one.  A noted signal (signals.h) kills it.
+ * success; otherwise the error says why, by the last words of the child's
+ * standard error if it wrote any.  A noted signal (signals.h) kills it.
  *
  * If we die ourselves the kernel kills it (PR_SET_PDEATHSIG, prctl(2)); as
  * that is bound to the thread, the caller's has to live on until this

@@ -95,7 +95,9 @@ int filemap_merge(struct filemap *map, struct filemap_batch *batch,
     struct filemap merged = {0};
     size_t i = 0, j = 0;
 
-    qsort(batch->list, batch->count, sizeof *batch->list, compare_file_offset);
+    if (batch->count > 0) /* qsort wants no NULL */
+        qsort(batch->list, batch->count, sizeof *batch->list,
+              compare_file_offset);
     while (i < map->count || j < batch->count) {
         const struct filemap_entry *next;
 

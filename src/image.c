@@ -29,10 +29,8 @@ int image_split_hybrid(const char *hybrid, char **device, char **image,
             break;
         }
     }
-    if (first == NULL || first == hybrid || first[1] == '\0')
-        return error_set(err, 0,
-                         "source: a hybrid one is DEVICE:IMAGE, not '%s'",
-                         hybrid);
+    if (first == NULL)
+        return error_set(err, 0, "source: no colon in '%s'", hybrid);
     *device = strndup(hybrid, first - hybrid);
     *image = strdup(first + 1);
     if (*device == NULL || *image == NULL)

@@ -78,8 +78,12 @@ int io_write_full(int fd, const void *buf, size_t length)
     const char *next = buf;
 
     while (length > 0) {
-        ssize_t n = write(fd, next, length);
+        ssize_t n = -1;
 
+        /* A write that a signal cut short must not be gone on with. */
+        errno = EINTR;
+        if (signals_caught() == 0)
+            n = write(fd, next, length);
         if (n == -1) {
             if (may_retry(fd, POLLOUT))
                 continue;
@@ -169,8 +173,12 @@ int io_tidy_fds(void)
     DIR *dir;
 
     for (int fd = 0; fd <= STDERR_FILENO; fd++) {
-        /* The lowest free number is the closed one, as all below are open */
-        if (fcntl(fd, F_GETFD) == -1 && open("/dev/null", O_RDWR) == -1)
+        /* The lowest free number is the closed one, as all below are open.
+         * Open for the wrong direction, it still fails those that use it.
+         */
+        int flags = fd == STDIN_FILENO ? O_WRONLY : O_RDONLY;
+
+        if (fcntl(fd, F_GETFD) == -1 && open("/dev/null", flags) == -1)
             return -1;
     }
     dir = opendir("/proc/self/fd");

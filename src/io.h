@@ -62,9 +62,10 @@ bool io_is_zero(const void *buf, size_t length);
 /* Are both open on one file, pipe or socket? */
 bool io_is_same(int fd, int other_fd);
 
-/* Makes standard streams that are closed /dev/null, so that no file of ours
- * is ever taken for one, and every other fd we were started with close on
- * exec: a client's socket must not live on in a child.
+/* Makes standard streams that are closed /dev/null, of no use but taken, so
+ * that no file of ours is ever mistaken for one; and every other fd that we
+ * were started with close on exec: a client's socket must not live on in a
+ * child.
  */
 int io_tidy_fds(void);
 

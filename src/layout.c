@@ -21,7 +21,9 @@
  *     Then it is discarded, and its clusters are free again behind tables
  *     that are in front.  (The refcount table moves as it grows, and the
  *     cluster it leaves is taken by an L2 table of that range.)  At last the
- *     disk is cut to its size.
+ *     disk is cut to its size.  The cut discards what is left of the disk's
+ *     last window, which makes an L2 table if there is none: so one is made
+ *     there too, with the others.
  */
 
 #include "config.h"
@@ -75,11 +77,12 @@ void layout_measure(const struct layout_plan *plan, struct layout_geometry *g)
     g->data_clusters = count_touched(plan->data, cs);
     g->data_windows = count_touched(plan->data, g->window);
     g->base_size = IO_ROUND_UP(plan->disk_size, g->window);
-    grown = g->base_size + (g->data_clusters + g->data_windows + 2) * cs;
+    g->has_cut_table = IO_ROUND_UP(plan->disk_size, cs) < g->base_size;
+    grown = g->base_size + (g->data_clusters + g->data_windows + 3) * cs;
 
     l1 = count_units(count_units(grown, g->window) * l1_entry, cs);
     g->is_grown = plan->layout != LAYOUT_CONVERT && g->data_clusters > 0 &&
-                  3 + l1 + g->data_windows + g->data_clusters > per_block;
+                  4 + l1 + g->data_windows + g->data_clusters > per_block;
     g->create_size = g->is_grown ? grown : plan->disk_size;
 
     /* QEMU walks back from the end of the file at each truncate, so this
@@ -132,29 +135,41 @@ static uint64_t end_of_write(struct layout_script *s)
     return io_min(end, s->at + WRITE_PIECE - (s->at - origin) % WRITE_PIECE);
 }
 
-/* The first granule with data in each window. */
+/* Makes the L2 table of the window that disk_offset, a multiple of the
+ * cluster size or of the granule, lies in.
+ */
+static void make_table(struct layout_script *s, uint64_t disk_offset,
+                       char line[QEMU_IO_LINE])
+{
+    const struct layout_geometry *g = s->geometry;
+    bool is_v2 = s->plan->options.is_v2;
+    uint64_t unit = is_v2 ? s->plan->options.cluster_size : g->granule;
+    uint64_t disk_size = g->is_grown ? g->base_size : s->plan->disk_size;
+
+    s->at = disk_offset;
+    s->table_length = io_min(unit, disk_size - disk_offset);
+    snprintf(line, QEMU_IO_LINE, "write -q %s %" PRIu64 " %" PRIu64,
+             is_v2 ? "-P 0" : "-z", s->at, s->table_length);
+    if (is_v2)
+        s->step = DISCARD_TABLE_DATA;
+    else
+        s->at = IO_ROUND_DOWN(s->at, g->window) + g->window;
+}
+
+/* The first granule with data in each window, and behind the end of the disk
+ * if the cut is going to need a table there.
+ */
 static bool next_table(struct layout_script *s, char line[QEMU_IO_LINE])
 {
-    bool is_v2 = s->plan->options.is_v2;
-    uint64_t unit =
-        is_v2 ? s->plan->options.cluster_size : s->geometry->granule;
-    uint64_t begin, disk_size;
+    const struct layout_geometry *g = s->geometry;
+    uint64_t cs = s->plan->options.cluster_size;
 
-    if (!seek(s, s->at))
+    if (seek(s, s->at))
+        make_table(s, IO_ROUND_DOWN(s->at, g->granule), line);
+    else if (g->is_grown && g->has_cut_table && s->at < g->base_size)
+        make_table(s, IO_ROUND_UP(s->plan->disk_size, cs), line);
+    else
         return false;
-    begin = IO_ROUND_DOWN(s->at, unit);
-    disk_size =
-        s->geometry->is_grown ? s->geometry->base_size : s->plan->disk_size;
-    s->table_length = io_min(unit, disk_size - begin);
-    snprintf(line, QEMU_IO_LINE, "write -q %s %" PRIu64 " %" PRIu64,
-             is_v2 ? "-P 0" : "-z", begin, s->table_length);
-    if (is_v2) {
-        s->at = begin;
-        s->step = DISCARD_TABLE_DATA;
-    } else {
-        s->at =
-            IO_ROUND_DOWN(begin, s->geometry->window) + s->geometry->window;
-    }
     return true;
 }
 

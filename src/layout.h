@@ -40,6 +40,7 @@ struct layout_geometry {
     uint64_t granule, window;             /* qemu.h */
     uint64_t data_clusters, data_windows; /* counts */
     bool is_grown;        /* the disk is created larger, then cut */
+    bool has_cut_table;   /* the cut needs a table that holds no data */
     uint64_t base_size;   /* the disk, rounded up to windows */
     uint64_t create_size; /* what to create it with */
     uint64_t store_size;  /* a little more than the file can need */

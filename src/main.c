@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { EXIT_USAGE = 2 };
 
@@ -43,7 +44,10 @@ static int fail(const struct options *o, const struct error *err, int status)
 /* Text that did not reach its reader is a failure, too. */
 static int finish_text(void)
 {
-    return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    if (fflush(stdout) == 0)
+        return EXIT_SUCCESS;
+    log_error("cannot write to standard output: %s", strerror(errno));
+    return EXIT_FAILURE;
 }
 
 int main(int argc, char **argv)

@@ -84,11 +84,11 @@ static int take_entry(void *opaque, const struct mapjson_entry *e,
     /* XXX Compressed clusters have to be read back through QEMU. */
     if (e->is_compressed || !e->has_file_offset)
         return error_set(err, ENOTSUP,
-                         "source: compressed clusters at disk offset %" PRIu64,
+                         "compressed clusters at disk offset %" PRIu64,
                          e->disk_offset);
     if (e->file_offset < f->image->cluster_size)
         return error_set(err, EINVAL,
-                         "source: disk offset %" PRIu64
+                         "disk offset %" PRIu64
                          " is mapped to the header, at file offset %" PRIu64,
                          e->disk_offset, e->file_offset);
     return filemap_batch_add(&f->data, e->file_offset, e->length,
@@ -139,8 +139,10 @@ static enum outcome run(struct mapper *m, uint64_t disk_offset,
         return FAILED;
     if (store_take_fault(m->store, fault_end))
         return FAULTED;
-    if (r == -1)
+    if (r == -1) {
+        error_wrap(err, "source: disk offset %" PRIu64, disk_offset);
         return FAILED;
+    }
     if (f.disk_end != disk_offset + length) {
         error_set(err, 0,
                   "QEMU: qemu-img map ends at disk offset %" PRIu64

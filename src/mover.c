@@ -60,11 +60,15 @@ ssize_t mover_move(struct mover *m, int in_fd, bool is_direct,
     /* Reading through the page cache is what sendfile would do. */
     while (!m->is_copying && !is_direct) {
         off_t offset = in_offset;
-        ssize_t n = sendfile(out_fd, in_fd, &offset, io_min(length, IO_PIECE));
+        ssize_t n = -1;
 
+        /* One that a signal cut short must not be gone on with. */
+        errno = EINTR;
+        *side = MOVER_WRITES;
+        if (signals_caught() == 0)
+            n = sendfile(out_fd, in_fd, &offset, io_min(length, IO_PIECE));
         if (n >= 0)
             return n;
-        *side = MOVER_WRITES;
         if (errno == EINTR && signals_caught() == 0)
             continue;
         if (errno == EAGAIN && io_wait(out_fd, POLLOUT, -1, -1) == 1)

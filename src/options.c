@@ -151,11 +151,9 @@ static const struct {
     const char *name, *usage, *does;
 } commands[] = {
     [COMMAND_STREAM] = {"stream", "stream --source DISK [OPTION]...",
-                        "Sends a disk as qcow2 into a socket, a pipe or a "
-                        "file."},
+                        "sends a disk as qcow2 into a stream"},
     [COMMAND_SERVE] = {"serve", "serve --destination DISK [OPTION]...",
-                       "Brings a qcow2 stream from a socket, a pipe or a "
-                       "file onto a disk."},
+                       "brings a stream of qcow2 onto a disk"},
 };
 
 const char *options_command_name(enum command command)
@@ -189,7 +187,7 @@ void options_print_help(enum command command)
         print_column("--help", "show this, or with a command its options");
         print_column("--version", "show the version");
     } else {
-        printf("Usage: qcow-tool %s\n%s\n\nOptions:\n",
+        printf("Usage: qcow-tool %s\nIt %s.\n\nOptions:\n",
                commands[command].usage, commands[command].does);
         for (int i = 0; i < N_SPECS; i++) {
             char left[64];
@@ -201,8 +199,14 @@ void options_print_help(enum command command)
                      specs[i].value == NULL ? "" : specs[i].value);
             print_column(left, specs[i].help);
         }
-        puts("\nSizes take K, M, G and T.  What else vhd-tool takes is "
-             "accepted and ignored.");
+        puts("\nSizes take K, M, G and T.  Accepted as vhd-tool does, and "
+             "ignored:");
+        for (int i = 0; i < N_SPECS; i++)
+            if (specs[i].help == NULL)
+                printf("  --%s%s%s\n", specs[i].name,
+                       specs[i].value == NULL ? "" : " ",
+                       specs[i].value == NULL ? "" : specs[i].value);
+        puts("");
     }
     puts("Exit status: 0 done, 1 failed, 2 wrong usage.");
 }
@@ -272,6 +276,8 @@ static int parse_path(const char *name, const char *value, const char **path,
 static int parse_fd(const char *name, const char *value, int *fd,
                     struct error *err)
 {
+    if (strncmp(value, "fd:", 3) == 0)
+        value += 3;
     if (fds_find(value, fd, err) == -1)
         return error_wrap(err, "--%s", name);
     return 0;
@@ -286,7 +292,7 @@ static int parse_destination(const char *value, struct stream_options *o,
         return 0;
     }
     if (strncmp(value, "fd:", 3) == 0)
-        return parse_fd("destination", value + 3, &o->destination_fd, err);
+        return parse_fd("destination", value, &o->destination_fd, err);
     return parse_path("destination", value, &o->destination, err);
 }
 
@@ -305,8 +311,7 @@ static int take_stream(struct stream_options *o,
 
     switch (spec->id) {
     case OPT_SOURCE:
-        o->source = value;
-        return 0;
+        return parse_path(spec->name, value, &o->source, err);
     case OPT_SOURCE_FORMAT:
         if (parse_word(spec->name, value, "raw, hybrid", &word, err) == -1)
             return -1;
@@ -464,6 +469,7 @@ static int complete(struct options *o, const struct common *common,
 {
     const struct qcow2_options *q = &o->stream.qcow2;
     enum progress_mode progress = PROGRESS_NONE;
+    const char *colon;
 
     if (common->is_progress)
         progress = common->is_machine ? PROGRESS_MACHINE : PROGRESS_BAR;
@@ -479,6 +485,13 @@ static int complete(struct options *o, const struct common *common,
     }
     if (o->stream.source == NULL)
         return error_set(err, 0, "--source is missing");
+    colon = strchr(o->stream.source, ':');
+    if (o->stream.source_format == SOURCE_HYBRID &&
+        (colon == NULL || colon == o->stream.source || colon[1] == '\0'))
+        return error_set(err, 0,
+                         "--source: '%s' is not DEVICE:IMAGE, as hybrid "
+                         "wants it",
+                         o->stream.source);
     if (q->is_v2 && (q->is_extended_l2 || q->refcount_bits != 16))
         return error_set(err, 0,
                          "--compat 0.10 has neither --extended-l2 nor "

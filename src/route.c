@@ -40,8 +40,8 @@ static int expect_zeroes(void *opaque, const char *buf, size_t length,
 
     if (io_is_zero(buf, length))
         return 0;
-    return error_set(err, ENOSPC,
-                     "destination: it has %" PRIu64
+    return error_set(err, 0,
+                     "destination: too small: it has %" PRIu64
                      " bytes, and there is data at disk offset %" PRIu64,
                      target->size, disk_offset);
 }

@@ -119,8 +119,8 @@ static int pass_gate(struct import *m, struct error *err)
         return -1;
     if (m->target.size < m->image.virtual_size &&
         m->image.virtual_size - m->target.size >= m->image.cluster_size)
-        return error_set(err, ENOSPC,
-                         "destination: %s has %" PRIu64
+        return error_set(err, 0,
+                         "destination: too small: %s has %" PRIu64
                          " bytes, and the image's disk %" PRIu64,
                          m->options->destination, m->target.size,
                          m->image.virtual_size);
@@ -159,6 +159,13 @@ static void show_received(struct import *m)
     progress_set(&m->progress, m->received);
 }
 
+/* Is this as much of the stream as was announced? */
+static bool is_announced_end(const struct import *m)
+{
+    return m->options->source_size != 0 &&
+           m->received == m->options->source_size;
+}
+
 /* Receives until all that the disk needs is there. */
 static int receive_all(struct import *m, struct error *err)
 {
@@ -177,7 +184,7 @@ static int receive_all(struct import *m, struct error *err)
         n = receive(m, sizeof m->buf, err);
         if (n == -1 || (n > 0 && store_received(m, n, err) == -1))
             return -1;
-        m->is_ended = n == 0;
+        m->is_ended = n == 0 || is_announced_end(m);
         show_received(m);
     }
     store_end_stream(m->store);
@@ -194,6 +201,7 @@ static int receive_all(struct import *m, struct error *err)
 /* Takes what nobody needs. */
 static int drain(struct import *m, struct error *err)
 {
+    m->is_ended = m->is_ended || is_announced_end(m);
     while (!m->is_ended) {
         bool is_sized = m->options->source_size != 0;
         int ready = io_wait(m->options->source_fd, POLLIN, -1,
@@ -207,7 +215,7 @@ static int drain(struct import *m, struct error *err)
         n = receive(m, sizeof m->buf, err);
         if (n == -1)
             return -1;
-        m->is_ended = n == 0;
+        m->is_ended = n == 0 || is_announced_end(m);
     }
     return 0;
 }
@@ -228,6 +236,8 @@ static int import(struct import *m, struct error *err)
 
     if (target_open(o->destination, o->is_direct, &m->target, err) == -1)
         return -1;
+    if (io_is_same(o->source_fd, m->target.fd))
+        return error_set(err, 0, "destination: it is the source");
     progress_open(&m->progress, o->progress, STDOUT_FILENO);
     if (qemu_img_check_version(&o->qemu, err) == -1 ||
         pass_gate(m, err) == -1 ||

@@ -32,18 +32,14 @@ int sink_open(const char *path, int fd, struct sink *s, struct error *err)
 
     *s = (struct sink){.name = path, .fd = fd};
     mover_open(&s->mover);
-    if (path != NULL) {
-        if (open_path(s, path) == -1)
-            return error_set(err, errno, "destination: cannot open %s", path);
-        return 0;
-    }
-    s->name = fd == STDOUT_FILENO ? "stdout" : "fd";
-    flags = fcntl(fd, F_GETFL);
+    if (path != NULL && open_path(s, path) == -1)
+        return error_set(err, errno, "destination: cannot open %s", path);
+    flags = fcntl(s->fd, F_GETFL);
     if (flags == -1)
-        return error_set(err, errno, "destination: fd %d", fd);
+        return error_set(err, errno, "destination: fd %d", s->fd);
     if ((flags & O_ACCMODE) == O_RDONLY)
-        return error_set(err, 0, "destination: fd %d is read-only", fd);
-    if (isatty(fd))
+        return error_set(err, 0, "destination: fd %d is read-only", s->fd);
+    if (isatty(s->fd))
         return error_set(err, 0,
                          "destination: refusing to write an image to a "
                          "terminal");

@@ -109,25 +109,29 @@ static int check_order(const struct filemap *map, uint64_t cluster_size,
 /* Where the image ends.  A data cluster counts in full, as QEMU zeroes what
  * the guest cannot see of it.  Behind the data convert may have a table.  In
  * the streamable layout there were tables that have been freed since, and
- * punched out of the store; what is still there is in use.
+ * punched out of the store; what is still there is in use, and so is a table,
+ * even of zeroes, that QEMU has read to map the image.
  */
 static int find_length(const struct layout_plan *plan,
                        const struct store *store, uint64_t granule,
                        struct skeleton *skeleton, struct error *err)
 {
-    uint64_t cs = plan->options.cluster_size, content_end;
-    uint64_t data_end = IO_ROUND_UP(filemap_end(&skeleton->map), granule);
+    uint64_t cs = plan->options.cluster_size, used_end;
+    uint64_t data_end = filemap_end(&skeleton->map);
 
     if (plan->layout == LAYOUT_CONVERT || skeleton->map.count == 0) {
-        skeleton->file_length = io_max(data_end, store_written_end(store));
+        skeleton->file_length =
+            io_max(IO_ROUND_UP(data_end, granule), store_written_end(store));
         return 0;
     }
-    if (store_find_content_end(store, data_end, &content_end, err) == -1)
+    data_end = IO_ROUND_UP(data_end, cs);
+    if (store_find_content_end(store, data_end, &used_end, err) == -1)
         return -1;
+    used_end = io_max(used_end, store_read_end(store));
     skeleton->file_length = data_end;
-    if (content_end == data_end)
+    if (used_end <= data_end)
         return 0;
-    skeleton->file_length = IO_ROUND_UP(content_end, cs);
+    skeleton->file_length = IO_ROUND_UP(used_end, cs);
     if (plan->layout == LAYOUT_ANY)
         return 0;
     return error_set(err, 0,
@@ -200,6 +204,7 @@ int skeleton_build(const struct qemu *qemu, const struct layout_plan *plan,
         return -1;
     store_show_writable(store, geometry.store_size, &export);
     r = write_image(qemu, plan, &geometry, &export, said, err);
+    store_show_writable(store, geometry.store_size, &export);
     if (r == 0)
         r = map_image(qemu, &export, &mapped, err);
     /* If the spool is full, say, that is why QEMU failed. */

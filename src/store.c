@@ -52,6 +52,7 @@ struct store {
 
     uint64_t content_end; /* export: behind the last byte not a hole */
     uint64_t written_end; /* export: behind the last byte written */
+    uint64_t read_end;    /* export: behind the last byte read */
 
     uint64_t arrived;
     bool is_ended, is_cancelled;
@@ -156,6 +157,7 @@ static int read_any(void *opaque, void *buf, uint32_t length,
     if (got == -1)
         return fail(s, "read", file_offset);
     memset((char *)buf + got, 0, length - got);
+    s->read_end = io_max(s->read_end, file_offset + length);
     return 0;
 }
 
@@ -209,8 +211,9 @@ void store_show_writable(struct store *s, uint64_t size,
     struct stat st;
 
     /* What qemu-img create wrote came here directly. */
-    if (fstat(s->fd, &st) == 0)
+    if (s->written_end == 0 && fstat(s->fd, &st) == 0)
         s->content_end = s->written_end = st.st_size;
+    s->read_end = 0;
     *export = (struct nbd_export){
         .size = size,
         .is_writable = true,
@@ -224,6 +227,11 @@ void store_show_writable(struct store *s, uint64_t size,
 uint64_t store_written_end(const struct store *s)
 {
     return s->written_end;
+}
+
+uint64_t store_read_end(const struct store *s)
+{
+    return s->read_end;
 }
 
 /* The end of the last content in a range of the file; from if there is none.

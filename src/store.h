@@ -39,6 +39,11 @@ void store_show_writable(struct store *store, uint64_t size,
  */
 uint64_t store_written_end(const struct store *store);
 
+/* The file offset behind the last byte that QEMU read, since the store was
+ * last shown to it.
+ */
+uint64_t store_read_end(const struct store *store);
+
 /* *end is the file offset behind the last byte that is not zero, or from if
  * there is none from there on.
  */

@@ -23,6 +23,7 @@
 #include "store.h"
 #include "stream.h"
 
+#include <fcntl.h>
 #include <inttypes.h>
 #include <unistd.h>
 
@@ -62,6 +63,19 @@ static void open_progress(struct export *x)
     progress_open(&x->progress, mode, fd);
 }
 
+/* Writing the image onto what it is made from would lose the disk. */
+static int check_overwrite(const struct export *x, const char *image,
+                           struct error *err)
+{
+    int CLEANUP(close_fd) fd = -1;
+
+    if (image != NULL)
+        fd = open(image, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (io_is_same(x->sink.fd, x->source.fd) || io_is_same(x->sink.fd, fd))
+        return error_set(err, 0, "destination: it is the source");
+    return 0;
+}
+
 /* Opens the source and finds its data. */
 static int map_source(struct export *x, struct error *err)
 {
@@ -69,7 +83,8 @@ static int map_source(struct export *x, struct error *err)
     char *CLEANUP(free_ptr) device = NULL, *CLEANUP(free_ptr) image = NULL;
 
     if (o->source_format == SOURCE_RAW) {
-        if (source_open(o->source, o->is_direct, &x->source, err) == -1)
+        if (source_open(o->source, o->is_direct, &x->source, err) == -1 ||
+            check_overwrite(x, NULL, err) == -1)
             return -1;
         progress_stage(&x->progress, 30, x->source.size);
         return source_scan(&x->source,
@@ -77,7 +92,8 @@ static int map_source(struct export *x, struct error *err)
                            &x->progress, &x->map, err);
     }
     if (image_split_hybrid(o->source, &device, &image, err) == -1 ||
-        source_open(device, o->is_direct, &x->source, err) == -1)
+        source_open(device, o->is_direct, &x->source, err) == -1 ||
+        check_overwrite(x, image, err) == -1)
         return -1;
     x->source.path = o->source;
     return image_map(&o->qemu, image, o->image_format, x->source.disk_size,

@@ -39,7 +39,7 @@ static int measure(struct target *t, struct error *err)
 {
     struct stat st;
     off_t end;
-    int block;
+    int block, is_read_only;
 
     if (fstat(t->fd, &st) == -1)
         return error_set(err, errno, "destination: %s", t->path);
@@ -49,6 +49,9 @@ static int measure(struct target *t, struct error *err)
                          "device",
                          t->path);
     t->is_device = S_ISBLK(st.st_mode);
+    if (t->is_device && ioctl(t->fd, BLKROGET, &is_read_only) == 0 &&
+        is_read_only)
+        return error_set(err, EROFS, "destination: %s", t->path);
     end = lseek(t->fd, 0, SEEK_END);
     if (end == -1)
         return error_set(err, errno, "destination: cannot tell the size of %s",

@@ -1,0 +1,361 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Tests lists of disk ranges. */
+
+#include "config.h"
+
+#include "extents.h"
+#include "test.h"
+
+#include <inttypes.h>
+
+/* In the tables a list ends with an empty range. */
+enum { MAX_LIST = 6 };
+
+static struct extents build(const struct extent list[MAX_LIST])
+{
+    struct extents extents = {0};
+    struct error err;
+
+    for (size_t i = 0; i < MAX_LIST && list[i].length > 0; i++)
+        CHECK_OK(extents_append(&extents, list[i].disk_offset, list[i].length,
+                                &err),
+                 &err);
+    return extents;
+}
+
+/* Compares with a list as it stands, not as append would have it. */
+static void check_list(const struct extents *extents,
+                       const struct extent expected[MAX_LIST])
+{
+    size_t n = 0;
+
+    for (; n < MAX_LIST && expected[n].length > 0; n++) {
+        if (n >= extents->count)
+            continue;
+        CHECK_UINT(extents->list[n].disk_offset, expected[n].disk_offset);
+        CHECK_UINT(extents->list[n].length, expected[n].length);
+    }
+    CHECK_UINT(extents->count, n);
+}
+
+static const struct {
+    const char *name;
+    struct extent in[MAX_LIST], out[MAX_LIST];
+} append_cases[] = {
+    {"ranges apart stay apart", {{0, 1}, {2, 3}}, {{0, 1}, {2, 3}}},
+    {"ranges that touch are joined", {{5, 5}, {10, 1}}, {{5, 6}}},
+    {"three ranges that touch are joined",
+     {{0, 512}, {512, 512}, {1024, 512}},
+     {{0, 1536}}},
+    {"a range may reach the largest offset",
+     {{INT64_MAX - 1, 1}},
+     {{INT64_MAX - 1, 1}}},
+    {"a range may cover all offsets", {{0, INT64_MAX}}, {{0, INT64_MAX}}},
+};
+
+static const struct {
+    const char *name;
+    struct extent before[MAX_LIST], bad;
+    const char *message;
+} append_errors[] = {
+    {"an empty range is refused",
+     {{0}},
+     {7, 0},
+     "range at disk offset 7 has the impossible length 0: Invalid argument"},
+    {"a range past the largest offset is refused",
+     {{0}},
+     {INT64_MAX, 1},
+     "range at disk offset 9223372036854775807 has the impossible length 1: "
+     "Invalid argument"},
+    {"a length that wraps around is refused",
+     {{0}},
+     {10, UINT64_MAX - 4},
+     "range at disk offset 10 has the impossible length "
+     "18446744073709551611: Invalid argument"},
+    {"a range that begins inside the last one is refused",
+     {{10, 10}},
+     {19, 10},
+     "range at disk offset 19 begins before the end of the last, 20: "
+     "Invalid argument"},
+    {"a range before the last one is refused",
+     {{10, 10}, {30, 10}},
+     {5, 1},
+     "range at disk offset 5 begins before the end of the last, 40: "
+     "Invalid argument"},
+    {"a range twice is refused",
+     {{10, 10}},
+     {10, 10},
+     "range at disk offset 10 begins before the end of the last, 20: "
+     "Invalid argument"},
+};
+
+static void test_append(void)
+{
+    for (size_t i = 0; i < N_ELEMENTS(append_cases); i++) {
+        struct extents extents;
+
+        TEST(append_cases[i].name);
+        extents = build(append_cases[i].in);
+        check_list(&extents, append_cases[i].out);
+        extents_clear(&extents);
+    }
+    for (size_t i = 0; i < N_ELEMENTS(append_errors); i++) {
+        const struct extent *bad = &append_errors[i].bad;
+        struct error err = {0};
+        struct extents extents;
+
+        TEST(append_errors[i].name);
+        extents = build(append_errors[i].before);
+        CHECK_FAILS(extents_append(&extents, bad->disk_offset, bad->length,
+                                   &err),
+                    &err, append_errors[i].message);
+        check_list(&extents, append_errors[i].before); /* as it was */
+        extents_clear(&extents);
+    }
+}
+
+static void test_many(void)
+{
+    enum { MANY = 10000 };
+    struct extents extents = {0};
+    struct error err;
+
+    TEST("a list grows as it must");
+    for (uint64_t i = 0; i < MANY; i++)
+        CHECK_OK(extents_append(&extents, i * 10, 3, &err), &err);
+    CHECK_UINT(extents.count, MANY);
+    CHECK_UINT(extents_total(&extents), 3 * MANY);
+    CHECK_UINT(extents.list[MANY - 1].disk_offset, 10 * (MANY - 1));
+
+    TEST("a list can be cleared, and used again");
+    extents_clear(&extents);
+    CHECK_UINT(extents.count, 0);
+    CHECK_UINT(extents_total(&extents), 0);
+    CHECK_OK(extents_append(&extents, 0, 1, &err), &err);
+    extents_clear(&extents);
+}
+
+/*     granule 10, limit 35
+ *     0         10        20        30   35
+ *     |----xx---|---------|--------x|x----|
+ */
+static const struct {
+    const char *name;
+    uint64_t granule, limit;
+    struct extent in[MAX_LIST], out[MAX_LIST];
+} widen_cases[] = {
+    {"nothing stays nothing", 10, 100, {{0}}, {{0}}},
+    {"a range inside a granule becomes the granule",
+     10,
+     100,
+     {{14, 2}},
+     {{10, 10}}},
+    {"a range of whole granules stays", 10, 100, {{20, 30}}, {{20, 30}}},
+    {"a range is widened at both of its ends", 10, 100, {{9, 12}}, {{0, 30}}},
+    {"ranges in one granule become one",
+     10,
+     100,
+     {{1, 1}, {3, 1}, {8, 1}},
+     {{0, 10}}},
+    {"ranges whose granules touch become one",
+     10,
+     100,
+     {{4, 2}, {15, 1}},
+     {{0, 20}}},
+    {"ranges that share a granule become one",
+     10,
+     100,
+     {{5, 10}, {18, 10}},
+     {{0, 30}}},
+    {"granules apart stay apart",
+     10,
+     100,
+     {{4, 2}, {25, 1}},
+     {{0, 10}, {20, 10}}},
+    {"the last granule is cut at the limit",
+     10,
+     35,
+     {{4, 2}, {29, 2}},
+     {{0, 10}, {20, 15}}},
+    {"what is behind the limit is left out",
+     10,
+     35,
+     {{4, 2}, {40, 5}, {50, 10}},
+     {{0, 10}}},
+    {"a granule behind the limit counts for its part before it",
+     10,
+     35,
+     {{35, 5}},
+     {{30, 5}}},
+    {"a range across the limit is cut", 1, 35, {{30, 10}}, {{30, 5}}},
+    {"a granule of 1 changes nothing",
+     1,
+     99,
+     {{3, 4}, {8, 1}},
+     {{3, 4}, {8, 1}}},
+    {"the largest offset can be widened",
+     UINT64_C(2) << 20,
+     INT64_MAX,
+     {{INT64_MAX - 1, 1}},
+     {{INT64_MAX / (2 << 20) * (2 << 20), INT64_MAX % (2 << 20)}}},
+};
+
+static void test_widen(void)
+{
+    for (size_t i = 0; i < N_ELEMENTS(widen_cases); i++) {
+        struct extents in, out = {0};
+        struct error err;
+
+        TEST(widen_cases[i].name);
+        in = build(widen_cases[i].in);
+        CHECK_OK(extents_widen(&in, widen_cases[i].granule,
+                               widen_cases[i].limit, &out, &err),
+                 &err);
+        check_list(&out, widen_cases[i].out);
+        extents_clear(&in);
+        extents_clear(&out);
+    }
+}
+
+static const struct {
+    const char *name;
+    uint64_t limit;
+    struct extent in[MAX_LIST], out[MAX_LIST];
+} invert_cases[] = {
+    {"the inverse of nothing is everything", 100, {{0}}, {{0, 100}}},
+    {"the inverse of everything is nothing", 100, {{0, 100}}, {{0}}},
+    {"of an empty disk there is no inverse", 0, {{0}}, {{0}}},
+    {"what is left out at both ends is there",
+     100,
+     {{10, 80}},
+     {{0, 10}, {90, 10}}},
+    {"what is left out in the middle is there",
+     100,
+     {{0, 10}, {90, 10}},
+     {{10, 80}}},
+    {"the limit may be inside a range", 15, {{10, 10}}, {{0, 10}}},
+    {"the limit may be in front of a range", 5, {{10, 10}, {30, 5}}, {{0, 5}}},
+    {"the limit may be where a range begins", 10, {{10, 10}}, {{0, 10}}},
+    {"the limit may be between ranges",
+     25,
+     {{10, 10}, {30, 5}},
+     {{0, 10}, {20, 5}}},
+};
+
+static void test_invert(void)
+{
+    for (size_t i = 0; i < N_ELEMENTS(invert_cases); i++) {
+        struct extents in, out = {0};
+        struct error err;
+
+        TEST(invert_cases[i].name);
+        in = build(invert_cases[i].in);
+        CHECK_OK(extents_invert(&in, invert_cases[i].limit, &out, &err), &err);
+        check_list(&out, invert_cases[i].out);
+        extents_clear(&in);
+        extents_clear(&out);
+    }
+}
+
+static const struct {
+    const char *name;
+    struct extent a[MAX_LIST], b[MAX_LIST];
+    bool is_equal;
+    uint64_t differ;
+} equal_cases[] = {
+    {"nothing is nothing", {{0}}, {{0}}, true, 0},
+    {"a list is itself", {{0, 5}, {7, 2}}, {{0, 5}, {7, 2}}, true, 0},
+    {"nothing is not something", {{0}}, {{7, 2}}, false, 7},
+    {"a range more differs where it begins",
+     {{0, 5}},
+     {{0, 5}, {7, 2}},
+     false,
+     7},
+    {"a longer range differs where the shorter ends",
+     {{0, 5}, {7, 2}},
+     {{0, 6}, {7, 2}},
+     false,
+     5},
+    {"an earlier range differs where it begins", {{3, 9}}, {{4, 8}}, false, 3},
+    {"a gap differs where it begins", {{0, 10}}, {{0, 4}, {6, 4}}, false, 4},
+};
+
+static void test_equal(void)
+{
+    for (size_t i = 0; i < N_ELEMENTS(equal_cases); i++) {
+        struct extents a, b;
+        uint64_t differ;
+
+        TEST(equal_cases[i].name);
+        a = build(equal_cases[i].a);
+        b = build(equal_cases[i].b);
+        for (int swap = 0; swap < 2; swap++) {
+            differ = 0;
+            CHECK(extents_is_equal(swap ? &b : &a, swap ? &a : &b, &differ) ==
+                  equal_cases[i].is_equal);
+            if (!equal_cases[i].is_equal)
+                CHECK_UINT(differ, equal_cases[i].differ);
+        }
+        extents_clear(&a);
+        extents_clear(&b);
+    }
+}
+
+/* Against bitmaps: what widen and invert do to a disk of 64 bytes. */
+static void test_random_lists(void)
+{
+    enum { DISK = 64, RUNS = 2000 };
+
+    TEST("random lists are widened and inverted as a bitmap would be");
+    for (int run = 0; run < RUNS; run++) {
+        uint64_t granule = UINT64_C(1) << test_random(5);
+        uint64_t limit = 1 + test_random(DISK);
+        struct extents in = {0}, out = {0}, inverse = {0};
+        bool is_in[DISK * 2] = {0}, is_wide[DISK * 2] = {0};
+        bool is_out[DISK * 2] = {0}, is_left[DISK * 2] = {0};
+        struct error err;
+
+        for (uint64_t at = test_random(8); at < DISK;) {
+            uint64_t length = 1 + test_random(9);
+
+            extents_append(&in, at, length, &err);
+            memset(is_in + at, true, length);
+            at += length + test_random(9);
+        }
+        for (uint64_t i = 0; i < limit; i++) {
+            uint64_t first = i / granule * granule;
+
+            for (uint64_t j = first; j < first + granule; j++)
+                is_wide[i] = is_wide[i] || is_in[j];
+        }
+        CHECK_OK(extents_widen(&in, granule, limit, &out, &err), &err);
+        CHECK_OK(extents_invert(&out, limit, &inverse, &err), &err);
+        for (size_t i = 0; i < out.count; i++)
+            memset(is_out + out.list[i].disk_offset, true, out.list[i].length);
+        for (size_t i = 0; i < inverse.count; i++)
+            memset(is_left + inverse.list[i].disk_offset, true,
+                   inverse.list[i].length);
+        for (size_t i = 0; i < N_ELEMENTS(is_out); i++) {
+            CHECK_INT(is_out[i], is_wide[i]);
+            CHECK_INT(is_left[i], i < limit && !is_wide[i]);
+        }
+        for (size_t i = 1; i < out.count; i++)
+            CHECK(extent_end(&out.list[i - 1]) < out.list[i].disk_offset);
+        CHECK_UINT(extents_total(&out) + extents_total(&inverse), limit);
+        extents_clear(&in);
+        extents_clear(&out);
+        extents_clear(&inverse);
+    }
+}
+
+int main(void)
+{
+    test_begin();
+    test_append();
+    test_many();
+    test_widen();
+    test_invert();
+    test_equal();
+    test_random_lists();
+    return test_end();
+}

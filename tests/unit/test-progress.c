@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Tests what is shown of the progress. */
+
+#include "config.h"
+
+#include "progress.h"
+#include "log.h"
+#include "test.h"
+
+#include <fcntl.h>
+#include <signal.h>
+
+/* What there is to be read from fd now. */
+static const char *read_all(int fd)
+{
+    static char text[4096];
+    ssize_t n = read(fd, text, sizeof text - 1);
+
+    text[n > 0 ? n : 0] = '\0';
+    return text;
+}
+
+static void make_pipe(int fds[2])
+{
+    test_require(pipe2(fds, O_CLOEXEC | O_NONBLOCK) == 0, "pipe2");
+}
+
+/* A stage ends the one before it. */
+enum { STAGE = 's', SET = 'd', SUCCEED = '!' };
+
+/* What a caller does, and what a machine has read by then. */
+static const struct {
+    const char *name;
+    struct {
+        char what;
+        unsigned to;
+        uint64_t number; /* total, done */
+    } steps[10];
+    const char *digits;
+} cases[] = {
+    {"there is a 0 from the start", {{0}}, "000"},
+    {"done at once is 0 and 100", {{SUCCEED, 0, 0}}, "000100"},
+    {"steps are percents of the total",
+     {{STAGE, 100, 4}, {SET, 0, 1}, {SET, 0, 2}, {SET, 0, 3}, {SUCCEED, 0, 0}},
+     "000025050075100"},
+    {"a percent is rounded down",
+     {{STAGE, 100, 1000}, {SET, 0, 19}, {SET, 0, 20}},
+     "000001002"},
+    {"a percent is shown once",
+     {{STAGE, 100, 1000}, {SET, 0, 20}, {SET, 0, 20}, {SET, 0, 25}},
+     "000002"},
+    {"progress never falls",
+     {{STAGE, 100, 100}, {SET, 0, 20}, {SET, 0, 10}, {SET, 0, 21}},
+     "000020021"},
+    {"all done is not yet success",
+     {{STAGE, 100, 10}, {SET, 0, 10}},
+     "000099"},
+    {"more than all is not yet success",
+     {{STAGE, 100, 10}, {SET, 0, 11}, {SET, 0, UINT64_MAX}},
+     "000099"},
+    {"more than all of a stage is no more than the stage",
+     {{STAGE, 50, 10}, {SET, 0, 15}, {SET, 0, UINT64_MAX}},
+     "000050"},
+    {"success is said after 99",
+     {{STAGE, 100, 10}, {SET, 0, 10}, {SUCCEED, 0, 0}},
+     "000099100"},
+    {"success is said once",
+     {{SUCCEED, 0, 0}, {SUCCEED, 0, 0}, {SET, 0, 0}},
+     "000100"},
+    {"a stage covers its share",
+     {{STAGE, 10, 100},
+      {SET, 0, 50},
+      {STAGE, 90, 8},
+      {SET, 0, 1},
+      {SET, 0, 8}},
+     "000005010020090"},
+    {"a stage that was not finished is over with the next",
+     {{STAGE, 10, 100}, {STAGE, 100, 100}, {SET, 0, 50}},
+     "000010055"},
+    {"a total that is not known shows no steps",
+     {{STAGE, 50, 0}, {SET, 0, 7}, {STAGE, 100, 2}, {SET, 0, 1}},
+     "000050075"},
+    {"a stage without a share shows nothing",
+     {{STAGE, 0, 10}, {SET, 0, 10}, {STAGE, 100, 10}, {SET, 0, 1}},
+     "000010"},
+    {"a total may be huge",
+     {{STAGE, 100, UINT64_MAX}, {SET, 0, UINT64_MAX / 2 + 1}},
+     "000050"},
+};
+
+static void test_digits(void)
+{
+    for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
+        struct progress p;
+        int fds[2];
+
+        TEST(cases[i].name);
+        make_pipe(fds);
+        progress_open(&p, PROGRESS_MACHINE, fds[1]);
+        for (size_t j = 0; j < N_ELEMENTS(cases[i].steps); j++) {
+            uint64_t number = cases[i].steps[j].number;
+
+            if (cases[i].steps[j].what == STAGE)
+                progress_stage(&p, cases[i].steps[j].to, number);
+            else if (cases[i].steps[j].what == SET)
+                progress_set(&p, number);
+            else if (cases[i].steps[j].what == SUCCEED)
+                progress_succeed(&p);
+            progress_moved(&p, 12345); /* for the bar alone */
+        }
+        CHECK_STR(read_all(fds[0]), cases[i].digits);
+        close(fds[0]);
+        close(fds[1]);
+    }
+}
+
+/* Each is there when the call returns, or its reader would lag behind. */
+static void test_at_once(void)
+{
+    struct progress p;
+    int fds[2];
+
+    TEST("a percent is written at once");
+    make_pipe(fds);
+    progress_open(&p, PROGRESS_MACHINE, fds[1]);
+    CHECK_STR(read_all(fds[0]), "000");
+    progress_stage(&p, 100, 200);
+    CHECK_STR(read_all(fds[0]), "");
+    progress_set(&p, 84);
+    CHECK_STR(read_all(fds[0]), "042");
+    progress_succeed(&p);
+    CHECK_STR(read_all(fds[0]), "100");
+    close(fds[0]);
+    close(fds[1]);
+}
+
+static void test_random_steps(void)
+{
+    TEST("whatever is done, percents are three digits and rise");
+    for (int run = 0; run < 500; run++) {
+        bool succeeds = test_random(2) == 0;
+        unsigned to = 0;
+        struct progress p;
+        const char *digits;
+        int fds[2], last = -1, percent = -1;
+
+        make_pipe(fds);
+        progress_open(&p, PROGRESS_MACHINE, fds[1]);
+        while (to < 100) {
+            uint64_t total = (uint64_t)test_random(1 << 30) *
+                             test_random(1 << 30) * test_random(2);
+
+            to += 1 + test_random(60);
+            progress_stage(&p, to < 100 ? to : 100, total);
+            for (uint32_t i = test_random(20); i > 0; i--)
+                progress_set(&p, total / 16 * test_random(20));
+        }
+        if (succeeds)
+            progress_succeed(&p);
+        digits = read_all(fds[0]);
+        CHECK_UINT(strlen(digits) % 3, 0);
+        for (size_t i = 0; i + 3 <= strlen(digits); i += 3) {
+            char three[] = {digits[i], digits[i + 1], digits[i + 2], '\0'};
+
+            CHECK_UINT(strspn(three, "0123456789"), 3);
+            percent = atoi(three);
+            CHECK(percent > last);
+            last = percent;
+        }
+        CHECK_INT(digits[0] == '0' && digits[1] == '0' && digits[2] == '0',
+                  true);
+        CHECK_INT(percent == 100, succeeds);
+        CHECK(percent <= 100);
+        close(fds[0]);
+        close(fds[1]);
+    }
+}
+
+static void test_reader_gone(void)
+{
+    struct progress p;
+    int fds[2];
+
+    TEST("a reader that left does no harm");
+    make_pipe(fds);
+    progress_open(&p, PROGRESS_MACHINE, fds[1]);
+    progress_stage(&p, 100, 10);
+    close(fds[0]);
+    progress_set(&p, 1);
+    progress_set(&p, 2);
+    progress_succeed(&p);
+    close(fds[1]);
+
+    TEST("an fd that was never open does no harm");
+    progress_open(&p, PROGRESS_MACHINE, -1);
+    progress_stage(&p, 100, 10);
+    progress_set(&p, 1);
+    progress_succeed(&p);
+}
+
+/* What function writes to standard error. */
+static const char *standard_error(void (*function)(int fd), int fd)
+{
+    static char text[4096];
+    int copy = dup(STDERR_FILENO), file = test_file();
+    ssize_t n;
+
+    test_require(copy != -1 && dup2(file, STDERR_FILENO) != -1, "dup");
+    function(fd);
+    fflush(stderr);
+    dup2(copy, STDERR_FILENO);
+    n = pread(file, text, sizeof text - 1, 0);
+    text[n > 0 ? n : 0] = '\0';
+    close(copy);
+    close(file);
+    return text;
+}
+
+static void work_with_bar(int fd)
+{
+    struct progress p;
+
+    progress_open(&p, PROGRESS_BAR, fd);
+    progress_stage(&p, 100, 1000);
+    for (uint64_t i = 1; i <= 1000; i++) {
+        progress_set(&p, i);
+        progress_moved(&p, 1536);
+    }
+    progress_succeed(&p);
+}
+
+static void work_silently(int fd)
+{
+    struct progress p;
+
+    progress_open(&p, PROGRESS_NONE, fd);
+    progress_stage(&p, 100, 2);
+    progress_set(&p, 1);
+    progress_succeed(&p);
+}
+
+/* The first line of text, or what there is, as far as the rate. */
+static const char *up_to_rate(const char *text)
+{
+    static char line[58];
+
+    snprintf(line, sizeof line, "%.*s", (int)strcspn(text, "\n"), text);
+    return line;
+}
+
+static void test_others(void)
+{
+    const char *text;
+    int fds[2];
+
+    make_pipe(fds);
+    log_open("test", LOG_ERRORS);
+    TEST("the bar is for standard error alone, a line now and then");
+    text = standard_error(work_with_bar, fds[1]);
+    CHECK_STR(up_to_rate(text),
+              "test: [..............................]   0%         0 B  ");
+    text += strcspn(text, "\n");
+    CHECK_STR(up_to_rate(text + 1),
+              "test: [##############################] 100%     1.5 MiB  ");
+    CHECK_STR(read_all(fds[0]), "");
+
+    TEST("without progress nothing is written");
+    CHECK_STR(standard_error(work_silently, fds[1]), "");
+    CHECK_STR(read_all(fds[0]), "");
+    close(fds[0]);
+    close(fds[1]);
+}
+
+int main(void)
+{
+    test_begin();
+    signal(SIGPIPE, SIG_IGN);
+    test_digits();
+    test_at_once();
+    test_random_steps();
+    test_reader_gone();
+    test_others();
+    return test_end();
+}

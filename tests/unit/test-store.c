@@ -1,0 +1,577 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Tests the file that QEMU sees, as it writes one and as one arrives. */
+
+#include "config.h"
+
+#include "io.h"
+#include "store.h"
+#include "test.h"
+
+#include <dirent.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+enum { BLOCK = 65536, LONGEST = 1 << 20 };
+
+static unsigned char stream[LONGEST];
+
+static struct store *make_store(void)
+{
+    struct store *store = NULL;
+    struct error err;
+
+    if (!CHECK_OK(store_new(test_dir(), &store, &err), &err))
+        exit(test_end());
+    return store;
+}
+
+static bool is_empty(const char *path)
+{
+    DIR *dir = opendir(path);
+    int n = 0;
+
+    test_require(dir != NULL, "opendir");
+    while (readdir(dir) != NULL)
+        n++;
+    closedir(dir);
+    return n == 2; /* "." and ".." */
+}
+
+static void test_new(void)
+{
+    struct store *store;
+    struct error err = {0};
+
+    TEST("a store has no name");
+    store = make_store();
+    CHECK(is_empty(test_dir()));
+    CHECK(store_fd(store) >= 0);
+    CHECK_UINT(store_spooled(store), 0);
+    CHECK_OK(store_check(store, &err), &err);
+    store_free(store);
+    store_free(NULL);
+
+    TEST("where no file can be made is told");
+    CHECK_FAILS(store_new("/proc/none", &store, &err), &err,
+                "spool: cannot make a file in /proc/none: No such file or "
+                "directory");
+}
+
+/* --------------------------------------------------------------- export */
+
+static void check_zero(const struct nbd_export *e, uint64_t from, uint64_t to)
+{
+    static unsigned char buf[LONGEST];
+
+    memset(buf, 0xff, to - from);
+    CHECK_INT(e->read(e->opaque, buf, to - from, from), 0);
+    CHECK(io_is_zero(buf, to - from));
+}
+
+static void check_content(const struct nbd_export *e, uint64_t from,
+                          uint64_t to)
+{
+    static unsigned char buf[LONGEST];
+
+    memset(buf, 0, to - from);
+    CHECK_INT(e->read(e->opaque, buf, to - from, from), 0);
+    CHECK_MEM(buf, stream + from, to - from);
+}
+
+static void write_content(const struct nbd_export *e, uint64_t from,
+                          uint64_t to)
+{
+    CHECK_INT(e->write(e->opaque, stream + from, to - from, from), 0);
+}
+
+static void test_writable(void)
+{
+    struct store *store = make_store();
+    struct nbd_export e;
+    struct stat st;
+    uint64_t full;
+
+    TEST("an empty store reads as zeroes as far as it is shown");
+    store_show_writable(store, LONGEST, &e);
+    CHECK_UINT(e.size, LONGEST);
+    CHECK(e.is_writable);
+    check_zero(&e, 0, LONGEST);
+    check_zero(&e, LONGEST - 1, LONGEST);
+    CHECK_UINT(store_written_end(store), 0);
+
+    TEST("zeroes where nothing was cost nothing, but reach somewhere");
+    CHECK_INT(e.zero(e.opaque, 0, BLOCK), 0);
+    CHECK_UINT(store_written_end(store), BLOCK);
+    CHECK_INT(e.zero(e.opaque, LONGEST / 2, 0), 0);
+    CHECK_UINT(store_written_end(store), LONGEST / 2);
+    CHECK_UINT(store_spooled(store), 0);
+    fstat(store_fd(store), &st);
+    CHECK_INT(st.st_size, 0);
+    check_zero(&e, 0, LONGEST);
+
+    TEST("what was written is read, and zeroes around it");
+    write_content(&e, 100, 3 * BLOCK + 77);
+    check_zero(&e, 0, 100);
+    check_content(&e, 100, 3 * BLOCK + 77);
+    check_zero(&e, 3 * BLOCK + 77, LONGEST);
+    CHECK_UINT(store_written_end(store), LONGEST / 2);
+    full = store_spooled(store);
+    CHECK(full >= 3 * BLOCK);
+
+    TEST("a read may begin in what was written and end behind it");
+    CHECK_INT(e.write(e.opaque, stream, 10, LONGEST - 20), 0);
+    CHECK_UINT(store_written_end(store), LONGEST - 10);
+    check_zero(&e, LONGEST - 10, LONGEST);
+
+    TEST("zeroes over content punch it out");
+    CHECK_INT(e.zero(e.opaque, BLOCK, BLOCK), 0);
+    check_content(&e, 100, BLOCK);
+    check_zero(&e, BLOCK, 2 * BLOCK);
+    check_content(&e, 2 * BLOCK, 3 * BLOCK + 77);
+    CHECK(store_spooled(store) <= full + 4096 - BLOCK);
+    CHECK_UINT(store_written_end(store), LONGEST - 10);
+
+    TEST("zeroes over a part of a block leave the rest");
+    CHECK_INT(e.zero(e.opaque, 10, 200), 0);
+    check_content(&e, 100, 200);
+    check_zero(&e, 200, 210);
+    check_content(&e, 210, BLOCK);
+
+    TEST("zeroes across the end of the content are zeroes");
+    CHECK_INT(e.zero(e.opaque, 100, LONGEST - 50), 0);
+    check_zero(&e, LONGEST - 15, LONGEST);
+    CHECK_UINT(store_written_end(store), LONGEST + 50);
+
+    TEST("content can be written where it was punched out");
+    write_content(&e, BLOCK + 5, BLOCK + 6);
+    check_zero(&e, BLOCK, BLOCK + 5);
+    check_content(&e, BLOCK + 5, BLOCK + 6);
+    check_zero(&e, BLOCK + 6, 2 * BLOCK);
+    store_free(store);
+}
+
+static void test_created(void)
+{
+    struct store *store = make_store();
+    struct nbd_export e;
+
+    TEST("what qemu-img create wrote is there, and is where the file ends");
+    CHECK_INT(io_pwrite_full(store_fd(store), stream, 5000, 0), 0);
+    store_show_writable(store, LONGEST, &e);
+    CHECK_UINT(store_written_end(store), 5000);
+    check_content(&e, 0, 5000);
+    check_zero(&e, 5000, BLOCK);
+
+    TEST("it can be zeroed");
+    CHECK_INT(e.zero(e.opaque, 1000, 4500), 0);
+    check_content(&e, 0, 4500);
+    check_zero(&e, 4500, 5500);
+    CHECK_UINT(store_written_end(store), 5500);
+    store_free(store);
+}
+
+static void test_read_end(void)
+{
+    struct store *store = make_store();
+    unsigned char buf[1000];
+    struct nbd_export e;
+
+    TEST("how far the store was read is known");
+    store_show_writable(store, LONGEST, &e);
+    CHECK_UINT(store_read_end(store), 0);
+    write_content(&e, 0, 5000);
+    CHECK_UINT(store_read_end(store), 0);
+    CHECK_INT(e.read(e.opaque, buf, 1000, 2000), 0);
+    CHECK_INT(e.read(e.opaque, buf, 10, 0), 0);
+    CHECK_UINT(store_read_end(store), 3000);
+
+    TEST("zeroes behind the content are read as well");
+    CHECK_INT(e.read(e.opaque, buf, 1, 70000), 0);
+    CHECK_UINT(store_read_end(store), 70001);
+
+    TEST("it begins anew when the store is shown again");
+    store_show_writable(store, LONGEST, &e);
+    CHECK_UINT(store_read_end(store), 0);
+    CHECK_UINT(store_written_end(store), 5000);
+    store_free(store);
+}
+
+/* Pieces of content, or of zeroes that are written as if they were. */
+static const struct {
+    const char *name;
+    struct {
+        uint64_t from, to;
+        bool is_zero;
+    } pieces[4];
+    uint64_t from, end;
+} content_ends[] = {
+    {"an empty store has no content", {{0}}, 0, 0},
+    {"an empty store has no content anywhere", {{0}}, 12345, 12345},
+    {"content ends where it was written", {{0, 1000, false}}, 0, 1000},
+    {"content ends where the last was written",
+     {{200000, 200001, false}, {0, 1000, false}},
+     0,
+     200001},
+    {"content from its last byte on ends there",
+     {{0, 1000, false}},
+     999,
+     1000},
+    {"behind the content is none", {{0, 1000, false}}, 1000, 1000},
+    {"far behind the content is none", {{0, 1000, false}}, 900000, 900000},
+    {"from a hole on there may be content",
+     {{0, 1000, false}, {500000, 500007, false}},
+     300000,
+     500007},
+    {"zeroes are no content",
+     {{0, 10000, false}, {5000, 10000, true}},
+     0,
+     5000},
+    {"zeroes after a hole are no content",
+     {{0, 10000, false}, {500000, 600000, true}},
+     0,
+     10000},
+    {"nothing but zeroes are no content",
+     {{100000, 300000, true}},
+     50000,
+     50000},
+    {"a byte among zeroes is content",
+     {{100000, 300000, true}, {163839, 163840, false}},
+     0,
+     163840},
+    {"a byte among zeroes that is not asked for is none",
+     {{100000, 300000, true}, {163839, 163840, false}},
+     163840,
+     163840},
+};
+
+static void test_content_end(void)
+{
+    static unsigned char piece[LONGEST];
+
+    for (size_t i = 0; i < N_ELEMENTS(content_ends); i++) {
+        struct store *store = make_store();
+        struct nbd_export e;
+        struct error err;
+        uint64_t end = 1;
+
+        TEST(content_ends[i].name);
+        store_show_writable(store, LONGEST, &e);
+        for (size_t j = 0; j < N_ELEMENTS(content_ends[i].pieces); j++) {
+            uint64_t from = content_ends[i].pieces[j].from;
+            uint64_t to = content_ends[i].pieces[j].to;
+
+            memset(piece, content_ends[i].pieces[j].is_zero ? 0 : 0xa5,
+                   to - from);
+            CHECK_INT(e.write(e.opaque, piece, to - from, from), 0);
+        }
+        CHECK_OK(store_find_content_end(store, content_ends[i].from, &end,
+                                        &err),
+                 &err);
+        CHECK_UINT(end, content_ends[i].end);
+        store_free(store);
+    }
+}
+
+/* Against memory: any writes and zeroes, and what is read after them. */
+static void test_random_writes(void)
+{
+    static unsigned char expected[LONGEST], buf[LONGEST];
+    struct store *store = make_store();
+    uint64_t end = 0, content_end;
+    struct nbd_export e;
+    struct error err;
+
+    TEST("random writes and zeroes read as they would in memory");
+    store_show_writable(store, LONGEST, &e);
+    for (int i = 0; i < 500; i++) {
+        uint64_t offset = test_random(LONGEST);
+        uint32_t length = test_random(2) ? test_random(200) : 30000;
+
+        length = io_min(length, LONGEST - offset);
+        if (test_random(2)) {
+            CHECK_INT(e.write(e.opaque, stream, length, offset), 0);
+            memcpy(expected + offset, stream, length);
+        } else {
+            CHECK_INT(e.zero(e.opaque, length, offset), 0);
+            memset(expected + offset, 0, length);
+        }
+        end = io_max(end, offset + length);
+        CHECK_UINT(store_written_end(store), end);
+    }
+    CHECK_INT(e.read(e.opaque, buf, LONGEST, 0), 0);
+    CHECK_MEM(buf, expected, LONGEST);
+    while (end > 0 && expected[end - 1] == 0)
+        end--;
+    CHECK_OK(store_find_content_end(store, 0, &content_end, &err), &err);
+    CHECK_UINT(content_end, end);
+    store_free(store);
+}
+
+/* The spool is full at 100,000 bytes. */
+static void fill_spool(void)
+{
+    const struct rlimit limit = {100000, 100000};
+    struct store *store = make_store();
+    struct error err = {0};
+    struct nbd_export e;
+
+    signal(SIGXFSZ, SIG_IGN);
+    setrlimit(RLIMIT_FSIZE, &limit);
+    store_show_writable(store, LONGEST, &e);
+    write_content(&e, 0, 100000);
+    CHECK_OK(store_check(store, &err), &err);
+    CHECK_INT(e.write(e.opaque, stream, 1, 100000), EFBIG);
+    CHECK_INT(e.write(e.opaque, stream, 1, 200000), EFBIG);
+    CHECK_FAILS(store_check(store, &err), &err,
+                "spool: cannot write at file offset 100000: File too large");
+    store_free(store);
+
+    store = make_store();
+    CHECK_OK(store_append(store, stream, 90000, &err), &err);
+    CHECK_FAILS(store_append(store, stream, 20000, &err), &err,
+                "spool: cannot write at file offset 90000: File too large");
+    CHECK_UINT(store_arrived(store), 90000);
+    CHECK_INT(store_check(store, &err), -1);
+    store_free(store);
+}
+
+/* --------------------------------------------------------------- import */
+
+static void append(struct store *store, uint64_t from, uint64_t to)
+{
+    struct error err;
+
+    CHECK_OK(store_append(store, stream + from, to - from, &err), &err);
+    CHECK_UINT(store_arrived(store), to);
+}
+
+static void check_fault(struct store *store, const struct nbd_export *e,
+                        uint64_t from, uint64_t to)
+{
+    unsigned char buf[100];
+    uint64_t end = 0;
+
+    CHECK_INT(e->read(e->opaque, buf, to - from, from), EIO);
+    CHECK(store_take_fault(store, &end));
+    CHECK_UINT(end, to);
+    CHECK(!store_take_fault(store, &end)); /* it is told once */
+}
+
+static void test_faults(void)
+{
+    struct store *store = make_store();
+    struct error err = {0};
+    unsigned char byte;
+    struct nbd_export e;
+    uint64_t end;
+
+    TEST("a stream is shown read-only, and is larger than any file");
+    store_show_arrived(store, &e);
+    CHECK_UINT(e.size, UINT64_C(1) << 56);
+    CHECK(!e.is_writable);
+
+    TEST("what has not arrived is a fault");
+    CHECK(!store_take_fault(store, &end));
+    check_fault(store, &e, 0, 1);
+    check_fault(store, &e, e.size - 100, e.size);
+
+    TEST("what has arrived is read");
+    append(store, 0, 1000);
+    check_content(&e, 0, 1000);
+    check_content(&e, 999, 1000);
+    CHECK(!store_take_fault(store, &end));
+
+    TEST("a read across the end of what arrived is a fault");
+    check_fault(store, &e, 1000, 1001);
+    check_fault(store, &e, 950, 1001);
+    check_fault(store, &e, 950, 1050);
+
+    TEST("of several faults the last is told");
+    CHECK_INT(e.read(e.opaque, &byte, 1, 5000), EIO);
+    CHECK_INT(e.read(e.opaque, &byte, 1, 3000), EIO);
+    CHECK(store_take_fault(store, &end));
+    CHECK_UINT(end, 3001);
+
+    TEST("a fault is read once it has arrived");
+    append(store, 1000, 1050);
+    check_content(&e, 950, 1050);
+
+    TEST("behind the end of the stream are no zeroes");
+    store_end_stream(store);
+    check_fault(store, &e, 1049, 1051);
+    check_fault(store, &e, 1050, 1100);
+
+    TEST("a fault is no failure of the spool");
+    CHECK_OK(store_check(store, &err), &err);
+    store_free(store);
+}
+
+static void test_read(void)
+{
+    struct store *store = make_store();
+    unsigned char buf[200];
+    struct error err = {0};
+
+    append(store, 0, 5000);
+    TEST("the stream is read where it is");
+    CHECK_OK(store_read(store, buf, sizeof buf, 77, &err), &err);
+    CHECK_MEM(buf, stream + 77, sizeof buf);
+    CHECK_OK(store_read(store, buf, 1, 4999, &err), &err);
+    CHECK_OK(store_read(store, buf, 0, 5000, &err), &err);
+
+    TEST("what never arrived is an error of the source");
+    CHECK_FAILS(store_read(store, buf, sizeof buf, 4900, &err), &err,
+                "source: truncated: it ends at file offset 5000");
+    store_free(store);
+}
+
+/* --------------------------------------------------------------- waiting */
+
+/* Waits in another thread; result is set with is_done. */
+struct waiter {
+    struct store *store;
+    uint64_t file_end;
+    enum store_wait result;
+    uint64_t arrived; /* when it was done */
+};
+
+static void *wait_for(void *opaque)
+{
+    struct waiter *w = opaque;
+
+    w->result = store_wait(w->store, w->file_end);
+    w->arrived = store_arrived(w->store);
+    return NULL;
+}
+
+static void test_wait_at_once(void)
+{
+    struct store *store = make_store();
+
+    TEST("what has arrived is not waited for");
+    CHECK_INT(store_wait(store, 0), STORE_ARRIVED);
+    append(store, 0, 1000);
+    CHECK_INT(store_wait(store, 1000), STORE_ARRIVED);
+
+    TEST("what never arrives is not waited for");
+    store_end_stream(store);
+    CHECK_INT(store_wait(store, 1001), STORE_ENDED);
+    CHECK_INT(store_wait(store, UINT64_MAX), STORE_ENDED);
+
+    TEST("what had arrived when the stream ended has arrived");
+    CHECK_INT(store_wait(store, 1000), STORE_ARRIVED);
+
+    TEST("once cancelled nobody waits");
+    store_cancel(store);
+    CHECK_INT(store_wait(store, 1001), STORE_CANCELLED);
+    CHECK_INT(store_wait(store, 0), STORE_CANCELLED);
+    store_free(store);
+}
+
+static void test_wait(void)
+{
+    static const struct {
+        const char *name;
+        void (*end)(struct store *store);
+        uint64_t file_end;
+        enum store_wait result;
+    } cases[] = {
+        {"who waits is woken when all has arrived", NULL, 100000,
+         STORE_ARRIVED},
+        {"who waits is woken by the end of the stream", store_end_stream,
+         100001, STORE_ENDED},
+        {"who waits is woken when all is off", store_cancel, 100001,
+         STORE_CANCELLED},
+    };
+
+    for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
+        struct store *store = make_store();
+        struct waiter w = {.store = store, .file_end = cases[i].file_end};
+        pthread_t thread;
+
+        TEST(cases[i].name);
+        pthread_create(&thread, NULL, wait_for, &w);
+        for (uint64_t at = 0; at < 100000; at += 1000)
+            append(store, at, at + 1000);
+        if (cases[i].end != NULL)
+            cases[i].end(store);
+        pthread_join(thread, NULL);
+        CHECK_INT(w.result, cases[i].result);
+        CHECK_UINT(w.arrived, 100000); /* not woken before */
+        store_free(store);
+    }
+}
+
+/* Reads all over the file, as QEMU would, while it arrives. */
+static void *read_while_arriving(void *opaque)
+{
+    struct store *store = opaque;
+    static unsigned char buf[5000];
+    uint64_t random = 1, fault, read = 0;
+    struct nbd_export e;
+
+    store_show_arrived(store, &e);
+    while (read < 100 || store_arrived(store) < LONGEST) {
+        uint64_t offset, length, before = store_arrived(store);
+        int r;
+
+        random = random * UINT64_C(6364136223846793005) + 1;
+        length = 1 + (random >> 33) % sizeof buf;
+        offset = (random >> 40) % (LONGEST - length);
+        r = e.read(e.opaque, buf, length, offset);
+        if (r == 0) {
+            CHECK_MEM(buf, stream + offset, length);
+            CHECK(!store_take_fault(store, &fault));
+            read++;
+        } else {
+            CHECK_INT(r, EIO);
+            CHECK(before < offset + length);
+            CHECK(store_take_fault(store, &fault));
+            CHECK_UINT(fault, offset + length);
+            CHECK_INT(store_wait(store, fault), STORE_ARRIVED);
+        }
+    }
+    return NULL;
+}
+
+static void test_reads_while_arriving(void)
+{
+    struct store *store = make_store();
+    struct error err;
+    pthread_t thread;
+
+    TEST("what arrives is read as it is, or not at all");
+    pthread_create(&thread, NULL, read_while_arriving, store);
+    for (uint64_t at = 0; at < LONGEST;) {
+        size_t length = io_min(1 + test_random(3000), LONGEST - at);
+
+        CHECK_OK(store_append(store, stream + at, length, &err), &err);
+        at += length;
+    }
+    store_end_stream(store);
+    pthread_join(thread, NULL);
+    store_free(store);
+}
+
+int main(void)
+{
+    test_begin();
+    test_fill_random(stream, sizeof stream);
+    test_new();
+    test_writable();
+    test_created();
+    test_read_end();
+    test_content_end();
+    test_random_writes();
+    test_dir(); /* made here, not in the process that follows */
+    TEST("an error of the spool is told, the first of them");
+    test_in_child(fill_spool);
+    test_faults();
+    test_read();
+    test_wait_at_once();
+    test_wait();
+    test_reads_while_arriving();
+    return test_end();
+}
