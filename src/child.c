@@ -18,10 +18,12 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 enum {
     CHUNK = 65536,
+    MOST_LEFT = 16,  /* chunks that a pipe may hold */
     TAIL = 1024,     /* of standard error, kept for the message */
     GLANCE_MS = 200, /* how often we look whether it is still alive */
 };
@@ -54,11 +56,57 @@ static void cleanup_child(struct child *c)
     cleanup_close_fd(&c->err);
 }
 
+/* What sd_listen_fds(3) looks for.  LISTEN_PID is known only in the child,
+ * where setenv must not be called any more: it is filled in there.
+ */
+enum { LISTEN_FD = 3, PID_DIGITS = 20 };
+
+struct listen_environment {
+    char pid[sizeof "LISTEN_PID=" + PID_DIGITS];
+    char **variables; /* NULL: as ours */
+};
+
+static int make_listen_environment(struct listen_environment *e,
+                                   struct error *err)
+{
+    size_t count = 0;
+
+    while (environ[count] != NULL)
+        count++;
+    e->variables = calloc(count + 3, sizeof *e->variables);
+    if (e->variables == NULL)
+        return error_set(err, errno, "no memory for the environment");
+    e->variables[0] = (char *)"LISTEN_FDS=1";
+    e->variables[1] = e->pid;
+    count = 2;
+    for (char **v = environ; *v != NULL; v++)
+        if (strncmp(*v, "LISTEN_", 7) != 0)
+            e->variables[count++] = *v;
+    return 0;
+}
+
+/* In the child: snprintf is not for here. */
+static void set_listen_pid(struct listen_environment *e)
+{
+    char digits[PID_DIGITS];
+    size_t n = 0, at = strlen("LISTEN_PID=");
+    unsigned long pid = getpid();
+
+    memcpy(e->pid, "LISTEN_PID=", at);
+    for (; pid != 0; pid /= 10)
+        digits[n++] = '0' + pid % 10;
+    while (n > 0)
+        e->pid[at++] = digits[--n];
+    e->pid[at] = '\0';
+}
+
 /* Becomes the program.  Only async-signal-safe calls: other threads of ours
  * may have held any lock when we forked.
  */
-static _Noreturn void become(const struct child_spec *spec, pid_t parent,
-                             int in, int out, int err, int status_fd)
+static _Noreturn void become(const struct child_spec *spec,
+                             struct listen_environment *environment,
+                             pid_t parent, int in, int out, int err,
+                             int status_fd)
 {
     int failure;
 
@@ -75,6 +123,17 @@ static _Noreturn void become(const struct child_spec *spec, pid_t parent,
     for (size_t i = 0; i < spec->n_inherit; i++)
         if (fcntl(spec->inherit[i], F_SETFD, 0) == -1)
             goto fail;
+    if (spec->listen_fd != 0) {
+        /* The status pipe may stand where that is to be. */
+        if (status_fd == LISTEN_FD)
+            status_fd = fcntl(status_fd, F_DUPFD_CLOEXEC, LISTEN_FD + 1);
+        if (spec->listen_fd == LISTEN_FD
+                ? fcntl(LISTEN_FD, F_SETFD, 0) == -1
+                : dup2(spec->listen_fd, LISTEN_FD) == -1)
+            goto fail;
+        set_listen_pid(environment);
+        environ = environment->variables;
+    }
     execvp(spec->argv[0], (char *const *)spec->argv);
 fail:
     failure = errno;
@@ -94,9 +153,15 @@ static int start(struct child *c, const struct child_spec *spec,
                              {&status_r, &status_w},
                              {&in_r, &c->in}};
     size_t n_pairs = spec->feed != NULL ? 4 : 3;
+    struct listen_environment environment = {.variables = NULL};
+    char **CLEANUP(free_ptr) variables = NULL;
     pid_t parent = getpid();
     int failure;
 
+    if (spec->listen_fd != 0 &&
+        make_listen_environment(&environment, err) == -1)
+        return -1;
+    variables = environment.variables;
     for (size_t i = 0; i < n_pairs; i++) {
         int fds[2];
 
@@ -110,7 +175,7 @@ static int start(struct child *c, const struct child_spec *spec,
     if (c->pid == -1)
         return error_set(err, errno, "cannot fork for %s", c->name);
     if (c->pid == 0)
-        become(spec, parent, in_r, out_w, err_w, status_w);
+        become(spec, &environment, parent, in_r, out_w, err_w, status_w);
     setpgid(c->pid, c->pid); /* whoever of us two is first */
 
     close(steal_fd(&status_w));
@@ -190,18 +255,22 @@ static int drain(struct child *c, const struct child_spec *spec, int *fd,
     return 1;
 }
 
-/* The child is dead, but something it started may hold its pipes open. */
+/* The child is dead, but something it started may hold its pipes open, and
+ * even go on writing: what is in them now is all that counts.
+ */
 static int drain_rest(struct child *c, const struct child_spec *spec,
                       struct error *err)
 {
-    int more = 1;
+    for (int i = 0; c->out != -1 && i < MOST_LEFT; i++) {
+        int more = drain(c, spec, &c->out, err);
 
-    while (c->out != -1 && more == 1)
-        more = drain(c, spec, &c->out, err);
-    if (more == -1)
-        return -1;
-    for (more = 1; c->err != -1 && more == 1;)
-        more = drain(c, spec, &c->err, err);
+        if (more == -1)
+            return -1;
+        if (more == 0)
+            break;
+    }
+    if (c->err != -1)
+        drain(c, spec, &c->err, err);
     return 0;
 }
 
@@ -213,11 +282,26 @@ static bool has_ended(struct child *c)
     return c->pid == -1;
 }
 
+/* Has GLANCE_MS passed since *looked?  Then that is now. */
+static bool is_time_to_look(struct timespec *looked)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    if ((now.tv_sec - looked->tv_sec) * 1000 +
+            (now.tv_nsec - looked->tv_nsec) / 1000000 <
+        GLANCE_MS)
+        return false;
+    *looked = now;
+    return true;
+}
+
 /* Feeds it and listens to it until it is reaped. */
 static int pump(struct child *c, const struct child_spec *spec,
                 struct error *err)
 {
     struct feeding feeding = {.length = 0};
+    struct timespec looked = {0};
     int pause_ms = 1;
 
     for (;;) {
@@ -244,7 +328,7 @@ static int pump(struct child *c, const struct child_spec *spec,
             continue;
         if (is_silent)
             pause_ms = io_min(pause_ms * 2, GLANCE_MS);
-        if (n == 0 && !is_silent && has_ended(c))
+        if (!is_silent && is_time_to_look(&looked) && has_ended(c))
             return drain_rest(c, spec, err);
         if (fds[3].revents != 0)
             return error_set(err, ECANCELED, "%s", c->name);
@@ -308,4 +392,49 @@ int child_run(const struct child_spec *spec, struct error *err)
     if (judge(&c, err) == -1)
         return error_wrap(err, "QEMU");
     return 0;
+}
+
+int child_start(const struct child_spec *spec, struct child **child,
+                struct error *err)
+{
+    struct child *c = calloc(1, sizeof *c);
+
+    if (c == NULL)
+        return error_set(err, errno, "no memory for a child");
+    *c = (struct child){
+        .name = spec->argv[0],
+        .pid = -1,
+        .in = -1,
+        .out = -1,
+        .err = -1,
+    };
+    if (start(c, spec, err) == -1) {
+        child_stop(c);
+        return error_wrap(err, "QEMU");
+    }
+    close(steal_fd(&c->out)); /* it has nothing to say there */
+    *child = c;
+    return 0;
+}
+
+void child_stop(struct child *c)
+{
+    if (c == NULL)
+        return;
+    cleanup_child(c);
+    free(c);
+}
+
+int child_blame(struct child *c, struct error *err)
+{
+    const struct child_spec spec = {.argv = NULL};
+    const char *words;
+
+    while (c->err != -1 && drain(c, &spec, &c->err, NULL) == 1)
+        ;
+    words = last_words(c);
+    if (words[0] != '\0')
+        snprintf(err->msg + strlen(err->msg),
+                 sizeof err->msg - strlen(err->msg), "; %s", words);
+    return -1;
 }

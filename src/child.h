@@ -18,6 +18,11 @@ struct child_spec {
     const int *inherit;
     size_t n_inherit;
 
+    /* If not 0, an fd that becomes its fd 3, and is announced as a listening
+     * socket (sd_listen_fds(3)).  No inherited fd may have that number then.
+     */
+    int listen_fd;
+
     int cancel_fd; /* readable: kill it, the work is off; -1 for none */
 
     /* Fills buf with up to space bytes of standard input, and returns how
@@ -43,5 +48,23 @@ struct child_spec {
  * returns, and it does.
  */
 int child_run(const struct child_spec *spec, struct error *err);
+
+/* The same for one that goes on while we do something else.  Its standard
+ * input is /dev/null, its standard output dropped, cancel_fd not looked at.
+ */
+struct child;
+
+int child_start(const struct child_spec *spec, struct child **child,
+                struct error *err);
+
+/* Kills and reaps it, if it has not ended by itself, and frees it.  NULL is
+ * fine.
+ */
+void child_stop(struct child *child);
+
+/* It has let us down: puts what it said about that, if anything, behind what
+ * err says.  Returns -1.
+ */
+int child_blame(struct child *child, struct error *err);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include "config.h"
 
+#include "array.h"
 #include "extents.h"
 #include "io.h"
 
@@ -10,35 +11,20 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-static int make_room(struct extents *extents, struct error *err)
-{
-    size_t space = extents->space == 0 ? 64 : extents->space * 2;
-    struct extent *list;
-
-    if (extents->count < extents->space)
-        return 0;
-    list = reallocarray(extents->list, space, sizeof *list);
-    if (list == NULL)
-        return error_set(err, errno, "no memory for %zu disk ranges", space);
-    extents->list = list;
-    extents->space = space;
-    return 0;
-}
-
 int extents_append(struct extents *extents, uint64_t disk_offset,
                    uint64_t length, struct error *err)
 {
     struct extent *last = NULL;
 
     if (length == 0 || length > INT64_MAX || disk_offset > INT64_MAX - length)
-        return error_set(err, EINVAL,
+        return error_set(err, 0,
                          "range at disk offset %" PRIu64
                          " has the impossible length %" PRIu64,
                          disk_offset, length);
     if (extents->count > 0)
         last = &extents->list[extents->count - 1];
     if (last != NULL && disk_offset < extent_end(last))
-        return error_set(err, EINVAL,
+        return error_set(err, 0,
                          "range at disk offset %" PRIu64
                          " begins before the end of the last, %" PRIu64,
                          disk_offset, extent_end(last));
@@ -46,7 +32,8 @@ int extents_append(struct extents *extents, uint64_t disk_offset,
         last->length += length;
         return 0;
     }
-    if (make_room(extents, err) == -1)
+    if (array_make_room(&extents->list, extents->count, &extents->space,
+                        sizeof *extents->list, "disk ranges", err) == -1)
         return -1;
     extents->list[extents->count++] = (struct extent){disk_offset, length};
     return 0;

@@ -3,27 +3,13 @@
 
 #include "config.h"
 
+#include "array.h"
 #include "filemap.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
-
-static int make_room(struct filemap_entry **list, size_t count, size_t *space,
-                     struct error *err)
-{
-    size_t more = *space == 0 ? 64 : *space * 2;
-    struct filemap_entry *grown;
-
-    if (count < *space)
-        return 0;
-    grown = reallocarray(*list, more, sizeof *grown);
-    if (grown == NULL)
-        return error_set(err, errno, "no memory for %zu file ranges", more);
-    *list = grown;
-    *space = more;
-    return 0;
-}
+#include <string.h>
 
 /* Does e go on where last ends, in the file and on the disk? */
 static int is_continued(const struct filemap_entry *last,
@@ -40,7 +26,7 @@ int filemap_batch_add(struct filemap_batch *batch, uint64_t file_offset,
 
     if (length == 0 || length > INT64_MAX ||
         file_offset > INT64_MAX - length || disk_offset > INT64_MAX - length)
-        return error_set(err, EINVAL,
+        return error_set(err, 0,
                          "range at file offset %" PRIu64
                          ", disk offset %" PRIu64
                          " has the impossible length %" PRIu64,
@@ -49,7 +35,8 @@ int filemap_batch_add(struct filemap_batch *batch, uint64_t file_offset,
         batch->list[batch->count - 1].length += length;
         return 0;
     }
-    if (make_room(&batch->list, batch->count, &batch->space, err) == -1)
+    if (array_make_room(&batch->list, batch->count, &batch->space,
+                        sizeof *batch->list, "file ranges", err) == -1)
         return -1;
     batch->list[batch->count++] = e;
     return 0;
@@ -63,7 +50,7 @@ static int filemap_append(struct filemap *map, const struct filemap_entry *e,
     if (map->count > 0)
         last = &map->list[map->count - 1];
     if (last != NULL && e->file_offset < last->file_offset + last->length)
-        return error_set(err, EINVAL,
+        return error_set(err, 0,
                          "file offset %" PRIu64
                          " is claimed twice, for disk offsets %" PRIu64
                          " and %" PRIu64,
@@ -75,7 +62,8 @@ static int filemap_append(struct filemap *map, const struct filemap_entry *e,
         last->length += e->length;
         return 0;
     }
-    if (make_room(&map->list, map->count, &map->space, err) == -1)
+    if (array_make_room(&map->list, map->count, &map->space, sizeof *map->list,
+                        "file ranges", err) == -1)
         return -1;
     map->list[map->count++] = *e;
     return 0;
@@ -116,6 +104,14 @@ int filemap_merge(struct filemap *map, struct filemap_batch *batch,
     filemap_batch_clear(batch);
     *map = merged;
     return 0;
+}
+
+void filemap_drop(struct filemap *map, size_t count)
+{
+    if (count == 0)
+        return;
+    map->count -= count;
+    memmove(map->list, map->list + count, map->count * sizeof *map->list);
 }
 
 uint64_t filemap_end(const struct filemap *map)

@@ -43,6 +43,9 @@ int filemap_batch_add(struct filemap_batch *batch, uint64_t file_offset,
 int filemap_merge(struct filemap *map, struct filemap_batch *batch,
                   struct error *err);
 
+/* Removes the first count entries. */
+void filemap_drop(struct filemap *map, size_t count);
+
 /* The file offset behind the last entry; 0 for an empty map. */
 uint64_t filemap_end(const struct filemap *map);
 

@@ -68,15 +68,20 @@ static int refuse(struct error *err, const char *why)
     return error_set(err, 0, "source: refused by its header: %s", why);
 }
 
+bool gate_is_qcow2(const unsigned char *header, size_t length)
+{
+    static const unsigned char magic[] = {'Q', 'F', 'I', 0xfb};
+
+    return memcmp(header, magic, io_min(length, sizeof magic)) == 0;
+}
+
 /* Is this the beginning of a qcow2 image that has its header in full? */
 static int check_magic(const unsigned char *header, size_t length,
                        struct error *err)
 {
-    static const unsigned char magic[] = {'Q', 'F', 'I', 0xfb};
-
     if (length == 0)
         return error_set(err, 0, "source: empty: it ends at file offset 0");
-    if (memcmp(header, magic, io_min(length, sizeof magic)) != 0)
+    if (!gate_is_qcow2(header, length))
         return error_set(err, 0,
                          "source: not a qcow2 image: no magic number at file "
                          "offset 0");
@@ -127,26 +132,29 @@ static bool is_table_offset(const struct gate_image *image,
            file_offset < MAX_FILE_OFFSET;
 }
 
-static int check_tables(const unsigned char *header,
-                        const struct gate_image *image, struct error *err)
+static int check_tables(const unsigned char *header, struct gate_image *image,
+                        struct error *err)
 {
     uint64_t l1_entries = get32(header, L1_SIZE);
     uint64_t l1_needed = image->virtual_size / image->window +
                          (image->virtual_size % image->window != 0 ? 1 : 0);
     uint64_t refcount_clusters = get32(header, REFCOUNT_TABLE_CLUSTERS);
 
+    image->l1_offset = get64(header, L1_TABLE_OFFSET);
+    image->l1_length = l1_entries * 8;
+    image->refcount_offset = get64(header, REFCOUNT_TABLE_OFFSET);
+    image->refcount_length = refcount_clusters * image->cluster_size;
     if (l1_entries * 8 > MAX_L1_BYTES || l1_needed * 8 > MAX_L1_BYTES)
         return refuse(err, "the L1 table is larger than 32 MiB");
     if (l1_entries < l1_needed)
         return refuse(err, "the L1 table is too small for the disk");
-    if (l1_entries > 0 &&
-        !is_table_offset(image, get64(header, L1_TABLE_OFFSET)))
+    if (l1_entries > 0 && !is_table_offset(image, image->l1_offset))
         return refuse(err, "impossible offset of the L1 table");
     if (refcount_clusters == 0 ||
-        refcount_clusters * image->cluster_size > MAX_REFCOUNT_TABLE_BYTES)
+        image->refcount_length > MAX_REFCOUNT_TABLE_BYTES)
         return refuse(err, "the refcount table is empty or larger than "
                            "8 MiB");
-    if (!is_table_offset(image, get64(header, REFCOUNT_TABLE_OFFSET)))
+    if (!is_table_offset(image, image->refcount_offset))
         return refuse(err, "impossible offset of the refcount table");
     if (get32(header, NB_SNAPSHOTS) > MAX_SNAPSHOTS)
         return refuse(err, "more than 65536 snapshots");

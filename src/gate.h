@@ -21,7 +21,12 @@ struct gate_image {
     uint64_t cluster_size;
     uint64_t window; /* bytes of disk one L2 table describes */
     size_t header_length;
+    uint64_t l1_offset, l1_length;             /* in the file, in bytes */
+    uint64_t refcount_offset, refcount_length; /* the refcount table */
 };
+
+/* Can a stream that begins with these length bytes be qcow2? */
+bool gate_is_qcow2(const unsigned char *header, size_t length);
 
 /* Looks at the first length bytes of a stream, GATE_HEADER of them unless
  * it is shorter.  Refused: what is not qcow2 of version 2 or 3; a backing

@@ -81,7 +81,7 @@ static int take_entry(void *opaque, const struct mapjson_entry *e,
     uint64_t length = e->length;
 
     c->disk_end = e->disk_offset + length;
-    if (e->disk_offset >= c->disk_size || !e->is_data || e->is_zero)
+    if (e->disk_offset >= c->disk_size || !mapjson_entry_has_data(e))
         return 0;
     length = io_min(length, c->disk_size - e->disk_offset);
     return extents_append(c->data, e->disk_offset, length, err);

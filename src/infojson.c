@@ -10,30 +10,37 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A copy of a string member, or NULL where there is none. */
-static char *copy_string(struct json_object *object, const char *name)
+/* Copies a string member, if there is one.  -1: no memory. */
+static int copy_string(struct json_object *object, const char *name,
+                       char **copy)
 {
     struct json_object *member;
 
-    if (!json_object_object_get_ex(object, name, &member) ||
+    if (*copy != NULL || !json_object_object_get_ex(object, name, &member) ||
         !json_object_is_type(member, json_type_string))
-        return NULL;
-    return strdup(json_object_get_string(member));
+        return 0;
+    *copy = strdup(json_object_get_string(member));
+    return *copy == NULL ? -1 : 0;
 }
 
 static int take_object(struct json_object *object, struct infojson *info,
                        struct error *err)
 {
-    struct json_object *size;
+    struct json_object *member;
+    int64_t size = -1;
 
-    if (!json_object_object_get_ex(object, "virtual-size", &size) ||
-        json_object_get_int64(size) < 0)
+    if (json_object_object_get_ex(object, "virtual-size", &member) &&
+        json_object_is_type(member, json_type_int))
+        size = json_object_get_int64(member);
+    if (size < 0 || size == INT64_MAX) /* json-c clamps to it */
         return error_set(err, 0, "image information lacks virtual-size");
-    info->virtual_size = json_object_get_int64(size);
-    info->backing_file = copy_string(object, "full-backing-filename");
-    if (info->backing_file == NULL)
-        info->backing_file = copy_string(object, "backing-filename");
-    info->backing_format = copy_string(object, "backing-filename-format");
+    info->virtual_size = size;
+    if (copy_string(object, "full-backing-filename", &info->backing_file) ==
+            -1 ||
+        copy_string(object, "backing-filename", &info->backing_file) == -1 ||
+        copy_string(object, "backing-filename-format",
+                    &info->backing_format) == -1)
+        return error_set(err, ENOMEM, "image information");
     return 0;
 }
 
@@ -47,6 +54,8 @@ int infojson_parse(const char *text, size_t length, struct infojson *info,
     *info = (struct infojson){0};
     if (tokener == NULL)
         return error_set(err, ENOMEM, "image information");
+    json_tokener_set_flags(tokener, JSON_TOKENER_STRICT |
+                                        JSON_TOKENER_ALLOW_TRAILING_CHARS);
     object = json_tokener_parse_ex(tokener, text, length);
     if (json_object_is_type(object, json_type_object))
         r = take_object(object, info, err);
@@ -54,6 +63,8 @@ int infojson_parse(const char *text, size_t length, struct infojson *info,
         r = error_set(err, 0, "image information is not a JSON object");
     json_object_put(object);
     json_tokener_free(tokener);
+    if (r == -1)
+        infojson_clear(info);
     return r;
 }
 

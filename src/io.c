@@ -73,24 +73,35 @@ ssize_t io_read_full(int fd, void *buf, size_t length)
     return done;
 }
 
-int io_write_full(int fd, const void *buf, size_t length)
+ssize_t io_write_most(int fd, const void *buf, size_t length)
 {
-    const char *next = buf;
+    size_t done = 0;
 
-    while (length > 0) {
+    while (done < length) {
         ssize_t n = -1;
 
         /* A write that a signal cut short must not be gone on with. */
         errno = EINTR;
         if (signals_caught() == 0)
-            n = write(fd, next, length);
-        if (n == -1) {
-            if (may_retry(fd, POLLOUT))
-                continue;
+            n = write(fd, (const char *)buf + done, length - done);
+        if (n >= 0)
+            done += n;
+        else if (!may_retry(fd, POLLOUT))
+            return done > 0 ? (ssize_t)done : -1;
+    }
+    return done;
+}
+
+int io_write_full(int fd, const void *buf, size_t length)
+{
+    size_t done = 0;
+
+    while (done < length) {
+        ssize_t n = io_write_most(fd, (const char *)buf + done, length - done);
+
+        if (n == -1)
             return -1;
-        }
-        next += n;
-        length -= n;
+        done += n;
     }
     return 0;
 }
@@ -163,8 +174,12 @@ bool io_is_same(int fd, int other_fd)
 {
     struct stat a, b;
 
-    return fstat(fd, &a) == 0 && fstat(other_fd, &b) == 0 &&
-           a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+    if (fstat(fd, &a) == -1 || fstat(other_fd, &b) == -1)
+        return false;
+    /* A device may have several nodes. */
+    if (S_ISBLK(a.st_mode) && S_ISBLK(b.st_mode))
+        return a.st_rdev == b.st_rdev;
+    return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
 }
 
 int io_tidy_fds(void)

@@ -47,6 +47,11 @@ ssize_t io_read(int fd, void *buf, size_t length);
 /* Reads length bytes, fewer only at the end; returns how many. */
 ssize_t io_read_full(int fd, void *buf, size_t length);
 
+/* Writes length bytes, fewer only if it then fails: so will the next call.
+ * Returns how many; -1 instead of 0.
+ */
+ssize_t io_write_most(int fd, const void *buf, size_t length);
+
 int io_write_full(int fd, const void *buf, size_t length);
 
 /* Reads length bytes from offset on, fewer only at the end of the file. */
@@ -59,7 +64,7 @@ void *io_alloc_aligned(size_t length);
 
 bool io_is_zero(const void *buf, size_t length);
 
-/* Are both open on one file, pipe or socket? */
+/* Are both open on one file, device, pipe or socket? */
 bool io_is_same(int fd, int other_fd);
 
 /* Makes standard streams that are closed /dev/null, of no use but taken, so

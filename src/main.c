@@ -71,10 +71,12 @@ int main(int argc, char **argv)
         return finish_text();
     }
     log_open("qcow-tool", o.log_level);
-    if (signals_open(&err) == -1 || run[o.command](&o, &err) == -1) {
-        fail(&o, &err, EXIT_FAILURE);
-        signals_raise_again();
-        return EXIT_FAILURE;
-    }
-    return EXIT_SUCCESS;
+    if (signals_open(&err) == 0 && run[o.command](&o, &err) == 0)
+        return EXIT_SUCCESS;
+    if (signals_caught() != 0)
+        error_set(&err, 0, "ended by signal %d (%s)", signals_caught(),
+                  strsignal(signals_caught()));
+    fail(&o, &err, EXIT_FAILURE);
+    signals_raise_again();
+    return EXIT_FAILURE;
 }

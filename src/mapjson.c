@@ -47,6 +47,9 @@ struct mapjson *mapjson_new(mapjson_sink *sink, void *opaque)
         free(m);
         return NULL;
     }
+    /* Else it takes comments, and not even in the same way everywhere. */
+    json_tokener_set_flags(m->tokener, JSON_TOKENER_STRICT |
+                                           JSON_TOKENER_ALLOW_TRAILING_CHARS);
     return m;
 }
 

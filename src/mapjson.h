@@ -22,6 +22,12 @@ struct mapjson_entry {
     uint64_t depth;       /* 0: in the image itself, not a backing file */
 };
 
+/* Does it hold anything that has to be moved? */
+static inline bool mapjson_entry_has_data(const struct mapjson_entry *e)
+{
+    return e->is_data && !e->is_zero;
+}
+
 /* Called for each entry, in the order of the text.  A map may have millions
  * of them, so no more than one is ever held.
  */

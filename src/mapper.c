@@ -13,12 +13,22 @@
  * prints a merged range only when the next one differs, so what it printed
  * says nothing about its last range), and the larger its window the larger
  * the waste; but windows that succeed should be few.  So they double, and
- * go back to one unit on a fault.  A unit is what one L2 table describes,
- * but at least 256 MiB: with 4 KiB clusters a table covers 2 MiB only.
+ * are halved on a fault.  A unit is what one L2 table describes, but at least
+ * 256 MiB: with 4 KiB clusters a table covers 2 MiB only.
+ *
+ * A table that is missing may be a long way off, in an image that a guest
+ * has grown, while those of later windows are here.  Then the window is put
+ * aside, a unit of it, and tried again when its table has come.
  *
  * The map is checked as far as it is ours to check: it covers the window
- * without a gap (mapjson), no byte of the file is two bytes of the disk
- * (filemap), and none lies in the header.
+ * without a gap (mapjson), and no byte of the file is two bytes of the disk,
+ * or data and metadata (inbox).
+ *
+ * While QEMU runs, the receiver waits rather than keep what it may be told to
+ * write to the disk a moment later: unknown bytes are kept only as far as we
+ * allow.  At a fault that is the missing table and some more, in which there
+ * may be the next one; twice as much each time that was not enough for the
+ * window.
  *
  * A fault past the end of a stream that has ended is how truncation shows.
  */
@@ -27,93 +37,136 @@
 
 #include "cleanup.h"
 #include "io.h"
+#include "log.h"
 #include "mapper.h"
 #include "nbd-server.h"
 #include "qemu-img.h"
-#include "signals.h"
+#include "worker.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <pthread.h>
+#include <stdlib.h>
 #include <sys/eventfd.h>
 
 #define SMALLEST_UNIT (UINT64_C(256) << 20)
+#define SMALLEST_LOOKAHEAD (UINT64_C(512) << 10)
+#define LARGEST_LOOKAHEAD (UINT64_C(64) << 20)
+
+enum { MOST_ASIDE = 64 };
 
 struct mapper {
     const struct qemu *qemu;
-    struct store *store;
+    struct inbox *inbox;
     const struct gate_image *image;
-
-    pthread_t thread;
-    bool is_running; /* the thread is to be joined */
-    int done_fd, cancel_fd;
-
-    /* The thread's until it is joined. */
-    int result;
-    struct error err;
-    struct mapper_map map;
-    unsigned runs;
+    mapper_take *take;
+    void *opaque;
+    int wake_fd;
+    struct worker *worker;  /* has one job: the disk */
+    uint64_t entries;       /* of the map so far */
+    unsigned runs, windows; /* the thread's, until it has ended */
 };
 
 /* One run's findings, which count only when it succeeds. */
 struct findings {
-    const struct gate_image *image;
-    struct filemap_batch data;
-    struct extents zeroes;
-    uint64_t disk_end; /* of the last entry */
+    struct filemap_batch data; /* becomes the window's */
+    struct mapper_window window;
+    uint64_t entries, most_entries;
 };
 
 static void cleanup_findings(struct findings *f)
 {
     filemap_batch_clear(&f->data);
-    extents_clear(&f->zeroes);
+    filemap_clear(&f->window.data);
+    extents_clear(&f->window.coded);
+    extents_clear(&f->window.zeroes);
+    extents_clear(&f->window.holes);
 }
 
 static int take_entry(void *opaque, const struct mapjson_entry *e,
                       struct error *err)
 {
     struct findings *f = opaque;
+    struct mapper_window *w = &f->window;
+    struct extents *extents = &w->holes;
 
-    f->disk_end = e->disk_offset + e->length;
-    if (e->is_zero)
-        return e->is_present
-                   ? extents_append(&f->zeroes, e->disk_offset, e->length, err)
-                   : 0;
-    if (!e->is_data)
-        return 0;
-    /* XXX Compressed clusters have to be read back through QEMU. */
-    if (e->is_compressed || !e->has_file_offset)
-        return error_set(err, ENOTSUP,
-                         "compressed clusters at disk offset %" PRIu64,
-                         e->disk_offset);
-    if (e->file_offset < f->image->cluster_size)
-        return error_set(err, EINVAL,
-                         "disk offset %" PRIu64
-                         " is mapped to the header, at file offset %" PRIu64,
-                         e->disk_offset, e->file_offset);
-    return filemap_batch_add(&f->data, e->file_offset, e->length,
-                             e->disk_offset, err);
+    w->disk_end = e->disk_offset + e->length;
+    if (f->entries == f->most_entries)
+        return error_set(err, 0,
+                         "more ranges than its tables have entries: they are "
+                         "used more than once");
+    f->entries++;
+    if (e->is_zero && e->is_present)
+        extents = &w->zeroes;
+    else if (!mapjson_entry_has_data(e))
+        extents = &w->holes;
+    else if (e->is_compressed || !e->has_file_offset)
+        extents = &w->coded;
+    else
+        return filemap_batch_add(&f->data, e->file_offset, e->length,
+                                 e->disk_offset, err);
+    return extents_append(extents, e->disk_offset, e->length, err);
 }
 
-static int keep(struct mapper *m, struct findings *f, struct error *err)
+static void log_window(const struct mapper_window *w)
 {
-    if (filemap_merge(&m->map.data, &f->data, err) == -1)
-        return error_wrap(err, "source");
-    for (size_t i = 0; i < f->zeroes.count; i++)
-        if (extents_append(&m->map.zeroes, f->zeroes.list[i].disk_offset,
-                           f->zeroes.list[i].length, err) == -1)
-            return error_wrap(err, "source");
-    return 0;
+    log_debug("map: disk offsets %" PRIu64 " to %" PRIu64
+              ": %zu ranges of data, %zu compressed, %zu zero, %zu holes",
+              w->disk_offset, w->disk_end, w->data.count, w->coded.count,
+              w->zeroes.count, w->holes.count);
+    for (size_t i = 0; log_is_debug() && i < w->data.count; i++)
+        log_debug("map: file offset %" PRIu64 " length %" PRIu64
+                  " disk offset %" PRIu64,
+                  w->data.list[i].file_offset, w->data.list[i].length,
+                  w->data.list[i].disk_offset);
 }
 
 enum outcome { MAPPED, FAULTED, FAILED };
+
+/* What a run that succeeded says must be possible, and then it counts. */
+static enum outcome keep(struct mapper *m, struct findings *f,
+                         uint64_t disk_end, struct error *err)
+{
+    struct mapper_window *w = &f->window;
+
+    if (w->disk_end != disk_end) {
+        error_set(err, 0,
+                  "QEMU: qemu-img map ends at disk offset %" PRIu64
+                  ", not at %" PRIu64,
+                  w->disk_end, disk_end);
+        return FAILED;
+    }
+    if (filemap_merge(&w->data, &f->data, err) == -1) {
+        error_wrap(err, "source");
+        return FAILED;
+    }
+    log_window(w);
+    if (inbox_settle_reads(m->inbox, true, err) == -1 ||
+        inbox_claim(m->inbox, &w->data, err) == -1 ||
+        m->take(m->opaque, w, err) == -1)
+        return FAILED;
+    m->entries += f->entries;
+    m->windows++;
+    return MAPPED;
+}
+
+/* An entry of a table has 8 bytes and describes a range; an extended L2 entry
+ * has 16, and 32 ranges.  Who sends more has tables that share tables, and
+ * means to keep us busy.
+ */
+static uint64_t most_entries(const struct mapper *m)
+{
+    return inbox_arrived(m->inbox) / 8 * 16 + 16;
+}
 
 /* Runs QEMU once, on length bytes of disk from disk_offset on. */
 static enum outcome run(struct mapper *m, uint64_t disk_offset,
                         uint64_t length, uint64_t *fault_end,
                         struct error *err)
 {
-    struct findings CLEANUP(findings) f = {.image = m->image};
+    struct findings CLEANUP(findings) f = {
+        .window.disk_offset = disk_offset,
+        .most_entries = most_entries(m) - m->entries,
+    };
     struct nbd_export export;
     struct nbd_server *server;
     char node[QEMU_NODE_SPACE];
@@ -121,13 +174,13 @@ static enum outcome run(struct mapper *m, uint64_t disk_offset,
         .node = node,
         .disk_offset = disk_offset,
         .length = length,
-        .cancel_fd = m->cancel_fd,
+        .cancel_fd = worker_stop_fd(m->worker),
         .sink = take_entry,
         .opaque = &f,
     };
     int r;
 
-    store_show_arrived(m->store, &export);
+    inbox_show_arrived(m->inbox, &export);
     if (nbd_server_start(&export, &server, &map.bridge_fd, err) == -1)
         return FAILED;
     qemu_bridge_node(node, map.bridge_fd);
@@ -135,104 +188,182 @@ static enum outcome run(struct mapper *m, uint64_t disk_offset,
     r = qemu_img_map(m->qemu, &map, err);
     nbd_server_stop(server);
 
-    if (store_check(m->store, err) == -1)
+    if (inbox_check(m->inbox, err) == -1)
         return FAILED;
-    if (store_take_fault(m->store, fault_end))
-        return FAULTED;
+    if (inbox_take_fault(m->inbox, fault_end))
+        return inbox_settle_reads(m->inbox, false, err) == -1 ? FAILED
+                                                              : FAULTED;
     if (r == -1) {
         error_wrap(err, "source: disk offset %" PRIu64, disk_offset);
         return FAILED;
     }
-    if (f.disk_end != disk_offset + length) {
-        error_set(err, 0,
-                  "QEMU: qemu-img map ends at disk offset %" PRIu64
-                  ", not at %" PRIu64,
-                  f.disk_end, disk_offset + length);
-        return FAILED;
-    }
-    return keep(m, &f, err) == 0 ? MAPPED : FAILED;
+    return keep(m, &f, disk_offset + length, err);
 }
 
-static int map_disk(struct mapper *m, struct error *err)
+/* Waits for bytes before file_end, and allows for lookahead more. */
+static int wait_for(struct mapper *m, uint64_t file_end, uint64_t lookahead,
+                    struct error *err)
 {
-    uint64_t size = m->image->virtual_size;
-    uint64_t unit = io_max(m->image->window, SMALLEST_UNIT);
-    uint64_t length = unit, done = 0;
-
-    while (done < size) {
-        uint64_t fault_end;
-
-        length = io_min(length, size - done);
-        switch (run(m, done, length, &fault_end, err)) {
-        case MAPPED:
-            done += length;
-            length = io_min(length, size / 2 + 1) * 2;
-            break;
-        case FAULTED:
-            length = unit;
-            switch (store_wait(m->store, fault_end)) {
-            case STORE_ARRIVED:
-                break;
-            case STORE_CANCELLED:
-                return error_set(err, ECANCELED, "mapper");
-            case STORE_ENDED:
-                return error_set(
-                    err, 0,
-                    "source: truncated: it ends at file offset %" PRIu64
-                    ", and a table reaches to %" PRIu64,
-                    store_arrived(m->store), fault_end);
-            }
-            break;
-        case FAILED:
-            return -1;
-        }
+    inbox_allow(m->inbox,
+                io_max(file_end, inbox_arrived(m->inbox)) + lookahead);
+    eventfd_write(m->wake_fd, 1);
+    switch (inbox_wait(m->inbox, file_end)) {
+    case INBOX_ARRIVED:
+        return 0;
+    case INBOX_CANCELLED:
+        return error_set(err, ECANCELED, "mapper");
+    default:
+        return inbox_truncated(m->inbox, file_end, err);
     }
+}
+
+/* What every run needs. */
+static uint64_t first_tables_end(const struct gate_image *image)
+{
+    return io_max(image->cluster_size,
+                  io_max(image->l1_offset + image->l1_length,
+                         image->refcount_offset + image->refcount_length));
+}
+
+/* A window whose table is a long way off. */
+struct aside {
+    uint64_t disk_offset, length, fault_end;
+};
+
+/* Where the mapper is. */
+struct progression {
+    uint64_t front; /* what is before it is mapped, or aside */
+    uint64_t unit, length;
+    uint64_t lookahead;
+    struct aside aside[MOST_ASIDE];
+    size_t n_aside;
+};
+
+/* The window aside whose table comes first; NULL: there is none. */
+static struct aside *nearest_aside(struct progression *p)
+{
+    struct aside *nearest = NULL;
+
+    for (size_t i = 0; i < p->n_aside; i++)
+        if (nearest == NULL || p->aside[i].fault_end < nearest->fault_end)
+            nearest = &p->aside[i];
+    return nearest;
+}
+
+/* Tries a window again whose table has come. */
+static int map_aside(struct mapper *m, struct progression *p,
+                     struct aside *window, struct error *err)
+{
+    switch (
+        run(m, window->disk_offset, window->length, &window->fault_end, err)) {
+    case MAPPED:
+        *window = p->aside[--p->n_aside];
+        return 0;
+    case FAULTED:
+        return 0;
+    default:
+        return -1;
+    }
+}
+
+/* Tries the next window. */
+static int map_front(struct mapper *m, struct progression *p,
+                     struct error *err)
+{
+    uint64_t size = m->image->virtual_size, fault_end;
+
+    p->length = io_min(p->length, size - p->front);
+    switch (run(m, p->front, p->length, &fault_end, err)) {
+    case MAPPED:
+        p->front += p->length;
+        p->length = io_min(p->length, size / 2 + 1) * 2;
+        p->lookahead = io_max(SMALLEST_LOOKAHEAD, p->lookahead / 2);
+        return 0;
+    case FAULTED:
+        break;
+    default:
+        return -1;
+    }
+    if (fault_end <= inbox_arrived(m->inbox) + LARGEST_LOOKAHEAD) {
+        p->length = io_max(p->unit, p->length / 2);
+        p->lookahead = io_min(p->lookahead * 2, LARGEST_LOOKAHEAD);
+        return wait_for(m, fault_end, p->lookahead / 2, err);
+    }
+    if (p->length <= p->unit) {
+        p->aside[p->n_aside++] =
+            (struct aside){p->front, p->length, fault_end};
+        p->front += p->length;
+    }
+    p->length = p->unit;
     return 0;
 }
 
-static void *work(void *opaque)
+static int map_disk(void *opaque, struct worker *worker,
+                    const struct job *disk, size_t count, struct error *err)
 {
     struct mapper *m = opaque;
+    uint64_t unit = io_max(m->image->window, SMALLEST_UNIT);
+    struct progression p = {
+        .unit = unit,
+        .length = unit,
+        .lookahead = SMALLEST_LOOKAHEAD,
+    };
 
-    signals_block();
-    m->result = map_disk(m, &m->err);
-    eventfd_write(m->done_fd, 1);
-    return NULL;
+    (void)worker;
+    (void)count;
+    if (wait_for(m, first_tables_end(m->image), p.lookahead, err) == -1)
+        return -1;
+    while (p.front < disk->length || p.n_aside > 0) {
+        struct aside *nearest = nearest_aside(&p);
+        int r;
+
+        if (nearest != NULL && nearest->fault_end <= inbox_arrived(m->inbox))
+            r = map_aside(m, &p, nearest, err);
+        else if (p.front < disk->length && p.n_aside < MOST_ASIDE)
+            r = map_front(m, &p, err);
+        else
+            r = wait_for(m, nearest->fault_end, 0, err);
+        if (r == -1)
+            return -1;
+    }
+    inbox_allow(m->inbox, INT64_MAX);
+    return 0;
 }
 
-int mapper_start(const struct qemu *qemu, struct store *store,
-                 const struct gate_image *image, struct mapper **mapper,
+int mapper_start(const struct qemu *qemu, struct inbox *inbox,
+                 const struct gate_image *image, mapper_take *take,
+                 void *opaque, int wake_fd, struct mapper **mapper,
                  struct error *err)
 {
+    const struct job disk = {.length = image->virtual_size};
     struct mapper *m = calloc(1, sizeof *m);
-    int r;
 
     if (m == NULL)
         return error_set(err, errno, "no memory for the mapper");
-    m->qemu = qemu;
-    m->store = store;
-    m->image = image;
-    m->done_fd = eventfd(0, EFD_CLOEXEC);
-    m->cancel_fd = eventfd(0, EFD_CLOEXEC);
-    if (m->done_fd == -1 || m->cancel_fd == -1) {
-        error_set(err, errno, "cannot make an eventfd");
-        mapper_free(m);
+    *m = (struct mapper){
+        .qemu = qemu,
+        .inbox = inbox,
+        .image = image,
+        .take = take,
+        .opaque = opaque,
+        .wake_fd = wake_fd,
+    };
+    if (worker_start(map_disk, m, wake_fd, &m->worker, err) == -1) {
+        free(m);
         return -1;
     }
-    r = pthread_create(&m->thread, NULL, work, m);
-    if (r != 0) {
-        error_set(err, r, "cannot start the mapper");
-        mapper_free(m);
-        return -1;
-    }
-    m->is_running = true;
     *mapper = m;
-    return 0;
+    return worker_add(m->worker, &disk, err);
 }
 
-int mapper_fd(const struct mapper *m)
+int mapper_check(struct mapper *m, struct error *err)
 {
-    return m->done_fd;
+    return worker_check(m->worker, err);
+}
+
+bool mapper_is_done(struct mapper *m)
+{
+    return worker_is_idle(m->worker);
 }
 
 unsigned mapper_runs(const struct mapper *m)
@@ -240,36 +371,16 @@ unsigned mapper_runs(const struct mapper *m)
     return m->runs;
 }
 
-int mapper_finish(struct mapper *m, struct mapper_map *map, struct error *err)
+unsigned mapper_windows(const struct mapper *m)
 {
-    pthread_join(m->thread, NULL);
-    m->is_running = false;
-    if (m->result == -1) {
-        *err = m->err;
-        return -1;
-    }
-    *map = m->map;
-    m->map = (struct mapper_map){0};
-    return 0;
+    return m->windows;
 }
 
 void mapper_free(struct mapper *m)
 {
     if (m == NULL)
         return;
-    if (m->is_running) {
-        eventfd_write(m->cancel_fd, 1);
-        store_cancel(m->store);
-        pthread_join(m->thread, NULL);
-    }
-    mapper_map_clear(&m->map);
-    cleanup_close_fd(&m->done_fd);
-    cleanup_close_fd(&m->cancel_fd);
+    inbox_cancel(m->inbox);
+    worker_free(m->worker);
     free(m);
-}
-
-void mapper_map_clear(struct mapper_map *map)
-{
-    filemap_clear(&map->data);
-    extents_clear(&map->zeroes);
 }

@@ -8,39 +8,46 @@
 #include "extents.h"
 #include "filemap.h"
 #include "gate.h"
+#include "inbox.h"
 #include "qemu.h"
-#include "store.h"
 
-/* What the stream says of the disk.  What is in neither list was never
- * allocated.
- */
-struct mapper_map {
-    struct filemap data;
-    struct extents zeroes; /* ranges marked as zeroes on purpose */
+/* What QEMU says of a part of the disk, bytes [disk_offset, disk_end). */
+struct mapper_window {
+    uint64_t disk_offset, disk_end;
+    struct filemap data;   /* plain data, and where it is in the file */
+    struct extents coded;  /* data that only QEMU can read: compressed */
+    struct extents zeroes; /* marked as zeroes on purpose */
+    struct extents holes;  /* never allocated */
 };
 
-void mapper_map_clear(struct mapper_map *map);
+/* Takes over what a window says; windows come in any order, each part of the
+ * disk in one, and in the mapper's thread.
+ */
+typedef int mapper_take(void *opaque, struct mapper_window *window,
+                        struct error *err);
 
 struct mapper;
 
-/* Starts a thread that maps the whole disk while store fills.  All three
- * arguments must outlive it.
+/* Starts a thread that maps the whole disk while inbox fills.  All that the
+ * arguments point to must outlive it.  wake_fd, an eventfd, is written to
+ * when it has ended, well or not.
  */
-int mapper_start(const struct qemu *qemu, struct store *store,
-                 const struct gate_image *image, struct mapper **mapper,
+int mapper_start(const struct qemu *qemu, struct inbox *inbox,
+                 const struct gate_image *image, mapper_take *take,
+                 void *opaque, int wake_fd, struct mapper **mapper,
                  struct error *err);
 
-/* Becomes readable when the thread is done, well or not. */
-int mapper_fd(const struct mapper *mapper);
+/* Returns -1 with its error if it has failed. */
+int mapper_check(struct mapper *mapper, struct error *err);
 
-/* How often QEMU was run so far.  After mapper_finish. */
+/* Has it mapped the whole disk? */
+bool mapper_is_done(struct mapper *mapper);
+
+/* How often QEMU was run, for how many windows.  Once it has ended. */
 unsigned mapper_runs(const struct mapper *mapper);
+unsigned mapper_windows(const struct mapper *mapper);
 
-/* Waits for the thread; the map is the caller's. */
-int mapper_finish(struct mapper *mapper, struct mapper_map *map,
-                  struct error *err);
-
-/* If the thread still runs, its QEMU is killed.  NULL is fine. */
+/* If it is still at work, its QEMU is killed.  NULL is fine. */
 void mapper_free(struct mapper *mapper);
 
 #endif

@@ -48,9 +48,7 @@ static ssize_t copy(struct mover *m, int in_fd, uint64_t in_offset,
         return 0;
     wanted = io_min(wanted, got - skip);
     *side = MOVER_WRITES;
-    if (io_write_full(out_fd, m->buf + skip, wanted) == -1)
-        return -1;
-    return wanted;
+    return io_write_most(out_fd, m->buf + skip, wanted);
 }
 
 ssize_t mover_move(struct mover *m, int in_fd, bool is_direct,

@@ -48,6 +48,7 @@ enum {
     NBD_FLAG_FIXED_NEWSTYLE = 1 << 0,
     NBD_FLAG_NO_ZEROES = 1 << 1,
 
+    NBD_OPT_EXPORT_NAME = 1,
     NBD_OPT_ABORT = 2,
     NBD_OPT_INFO = 6,
     NBD_OPT_GO = 7,
@@ -231,6 +232,8 @@ static bool negotiate(struct nbd_server *s)
             sent = reply_option(s, option, NBD_REP_ERR_TOO_BIG, NULL, 0);
         } else if (!receive(s, s->buf, length)) {
             return false;
+        } else if (option == NBD_OPT_EXPORT_NAME) {
+            return false; /* it has no way to be refused */
         } else if (option == NBD_OPT_ABORT) {
             reply_option(s, option, NBD_REP_ACK, NULL, 0);
             return false;

@@ -36,6 +36,7 @@ enum option_id {
     OPT_EXTENDED_L2,
     OPT_DIRECT,
     OPT_SPOOL_DIR,
+    OPT_SPOOL_LIMIT,
     OPT_PROGRESS,
     OPT_MACHINE,
     OPT_QEMU_IMG,
@@ -113,6 +114,8 @@ static const struct option_spec specs[] = {
     {"spool-dir", "DIR", OPT_SPOOL_DIR, STREAM | SERVE,
      "for what must be kept for a while; by default\n"
      "$TMPDIR, or /var/tmp"},
+    {"spool-limit", "BYTES", OPT_SPOOL_LIMIT, SERVE,
+     "fail rather than keep more than this there"},
     {"progress", NULL, OPT_PROGRESS, STREAM | SERVE,
      "show how far the work is"},
     {"machine", NULL, OPT_MACHINE, STREAM | SERVE,
@@ -388,6 +391,8 @@ static int take_serve(struct serve_options *o, const struct option_spec *spec,
         return parse_word(spec->name, value, "raw", &word, err);
     case OPT_DESTINATION_SIZE:
         return parse_size(spec->name, value, &o->size_hint, err);
+    case OPT_SPOOL_LIMIT:
+        return parse_size(spec->name, value, &o->spool_limit, err);
     case OPT_PREZEROED:
         o->is_prezeroed = true;
         return 0;
@@ -546,6 +551,11 @@ static int parse_command(int argc, char **argv, struct options *o,
 
         if (c == ':')
             return error_set(err, 0, "%s needs a value", argv[optind - 1]);
+        if (c == '?' && optopt >= 0x100)
+            return error_set(err, 0, "--%s takes no value",
+                             specs[optopt - 0x100].name);
+        if (c == '?' && optopt != 0)
+            return error_set(err, 0, "unknown option '-%c'", optopt);
         if (c == '?')
             return error_set(err, 0, "unknown option '%s'", argv[optind - 1]);
         if (c == 'h' || c == 'v') {

@@ -103,9 +103,18 @@ static void show(struct progress *p, int percent)
         draw_bar(p, percent);
 }
 
-void progress_open(struct progress *p, enum progress_mode mode, int fd)
+void progress_open(struct progress *p, enum progress_mode mode, int data_fd)
 {
-    *p = (struct progress){.mode = mode, .fd = fd, .shown = -1};
+    bool is_stdout_taken = io_is_same(data_fd, STDOUT_FILENO);
+    bool is_stderr_taken = io_is_same(data_fd, STDERR_FILENO);
+
+    *p = (struct progress){
+        .mode = mode,
+        .fd = is_stdout_taken ? STDERR_FILENO : STDOUT_FILENO,
+        .shown = -1,
+    };
+    if (is_stderr_taken && (mode == PROGRESS_BAR || is_stdout_taken))
+        p->mode = PROGRESS_NONE;
     clock_gettime(CLOCK_MONOTONIC, &p->began);
     show(p, 0);
 }

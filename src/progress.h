@@ -30,8 +30,11 @@ struct progress {
     struct timespec began, drawn; /* CLOCK_MONOTONIC */
 };
 
-/* fd is used only for machines, and not owned. */
-void progress_open(struct progress *p, enum progress_mode mode, int fd);
+/* Digits go to standard output, the bar to standard error; but if data_fd is
+ * that very file, digits go to standard error, and if that is no better all
+ * goes nowhere.
+ */
+void progress_open(struct progress *p, enum progress_mode mode, int data_fd);
 
 /* The work up to to percent comes next: total steps of it.  A total of 0
  * is not known yet.

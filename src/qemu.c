@@ -22,6 +22,13 @@ static const char *find(const char *given, const char *variable,
 
 void qemu_find(struct qemu *qemu)
 {
+    /* QEMU has a buffer of a megabyte or two for each request.  glibc would
+     * map and unmap it every time, and page faults would cost more than all
+     * the rest (mallopt(3)).
+     */
+    setenv("MALLOC_MMAP_THRESHOLD_", "16777216", 0);
+    setenv("MALLOC_TRIM_THRESHOLD_", "67108864", 0);
+
     qemu->img = find(qemu->img, "QCOW_TOOL_QEMU_IMG", QEMU_IMG_PATH);
     qemu->io = find(qemu->io, "QCOW_TOOL_QEMU_IO", QEMU_IO_PATH);
     qemu->nbd = find(qemu->nbd, "QCOW_TOOL_QEMU_NBD", QEMU_NBD_PATH);

@@ -16,7 +16,8 @@ struct qemu {
 };
 
 /* Fills in, for each that is NULL, the environment's QCOW_TOOL_QEMU_IMG,
- * QCOW_TOOL_QEMU_IO or QCOW_TOOL_QEMU_NBD, else what configure was told.
+ * QCOW_TOOL_QEMU_IO or QCOW_TOOL_QEMU_NBD, else what configure was told; and
+ * sets in the environment what makes them fast.  For a single thread.
  */
 void qemu_find(struct qemu *qemu);
 

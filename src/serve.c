@@ -3,118 +3,166 @@
 
 /* Notes on the design
  *
- *     gate --> receive into the store, while the mapper follows
- *          --> check the end --> drain --> move to the disk --> flush
+ *     gate --> receive and route, while the mapper follows
+ *          --> drain, while the rest is written --> flush
  *
  * The gate decides on the header, before anything else is touched.  Then
- * this thread does nothing but receive, so that the sender never waits for
- * QEMU.  All is there when the whole disk is mapped and every mapped byte
- * has arrived: not when the stream ends, because HTTP clients keep the
- * connection open.  Until then nothing has been written to the destination,
- * and a stream that ends too early, or is refused, has cost nothing.
+ * this thread does nothing but receive, and ask the route where the next
+ * bytes go: to the disk, to the inbox, or nowhere.  All is there when the
+ * whole disk is mapped and every byte that it needs has arrived: not when the
+ * stream ends, because HTTP clients keep the connection open.
  *
  * A sender may still have bytes for us that no part of the disk needs: a
  * refcount table at the end, say.  They are taken and dropped, or it would
  * see its connection break.  They end where --source-size says, or with the
- * stream, or when nothing has come for a second.
+ * stream, or when nothing has come for a second.  We go on reading as long as
+ * anything is still being written, for clients that do not like to wait.
  */
 
 #include "config.h"
 
 #include "cleanup.h"
 #include "gate.h"
+#include "inbox.h"
 #include "io.h"
 #include "log.h"
 #include "mapper.h"
 #include "qemu-img.h"
 #include "route.h"
 #include "serve.h"
-#include "store.h"
 #include "target.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { SILENCE_MS = 1000 };
+enum {
+    SILENCE_MS = 1000,      /* after all is there, nothing more comes */
+    LONG_SILENCE_MS = 5000, /* before that, perhaps nothing more comes */
+    REDRAW_MS = 500,
+    PATIENCE_MS = 1000,
+};
 
 /* What is open while a disk is imported. */
 struct import {
     const struct serve_options *options;
     struct target target;
     struct gate_image image;
-    struct store *store;
+    struct inbox *inbox;
+    struct route *route;
     struct mapper *mapper;
-    struct mapper_map map;
-    bool is_mapped; /* map is complete */
-    bool is_ended;  /* so is the stream */
+    int wake_fd; /* an eventfd: mapper or route have something to tell */
     uint64_t received;
+    bool is_ended;  /* the stream is */
+    bool is_broken; /* so it ended, and this is how */
+    struct error breakage;
     struct progress progress;
-    char buf[IO_PIECE];
+    char *buf; /* of a piece, aligned, and room to lie in it as on the disk */
 };
 
-static void import_free(struct import *m)
+static void cleanup_import(struct import *m)
 {
     mapper_free(m->mapper);
-    mapper_map_clear(&m->map);
-    store_free(m->store);
+    route_free(m->route);
+    inbox_free(m->inbox);
     target_close(&m->target);
-    free(m);
+    cleanup_close_fd(&m->wake_fd);
+    free(m->buf);
 }
 
-static void cleanup_import(struct import **m)
+/* Has anything failed beside us? */
+static int check_others(struct import *m, struct error *err)
 {
-    if (*m != NULL)
-        import_free(*m);
+    eventfd_t count;
+
+    if (eventfd_read(m->wake_fd, &count) == -1)
+        errno = 0; /* nothing new */
+    if (m->mapper != NULL && mapper_check(m->mapper, err) == -1)
+        return -1;
+    if (m->route != NULL && route_check(m->route, err) == -1)
+        return -1;
+    return 0;
 }
 
-/* Reads the next bytes of the stream into m->buf.  Returns how many, 0 at
- * its end, or -1.
+/* Waits until there is something to read, or timeout_ms have passed without;
+ * returns 1 or 0, or -1 if anything has failed.
  */
-static ssize_t receive(struct import *m, size_t length, struct error *err)
+static int wait_for_stream(struct import *m, int timeout_ms, struct error *err)
+{
+    int ready = io_wait(m->options->source_fd, POLLIN, m->wake_fd, timeout_ms);
+
+    if (ready == -1)
+        return error_set(err, errno, "source");
+    if (check_others(m, err) == -1)
+        return -1;
+    return ready;
+}
+
+/* Reads up to length bytes; sets is_ended when there are no more.  Returns
+ * how many, or -1.
+ */
+static ssize_t receive(struct import *m, char *buf, uint64_t length,
+                       struct error *err)
 {
     uint64_t size = m->options->source_size;
     ssize_t n;
 
     if (size != 0)
         length = io_min(length, size - m->received);
-    if (length == 0)
-        return 0;
-    n = io_read(m->options->source_fd, m->buf, length);
-    if (n == -1)
+    n = io_read(m->options->source_fd, buf, length);
+    if (n == -1 && errno != ECONNRESET)
         return error_set(err, errno,
                          "source: cannot read at file offset %" PRIu64,
                          m->received);
+    if (n == -1) {
+        /* A client that left this way may have sent all that is needed. */
+        error_set(&m->breakage, errno,
+                  "source: the sender left at file offset %" PRIu64,
+                  m->received);
+        m->is_broken = true;
+        n = 0;
+    }
     m->received += n;
+    m->is_ended = n == 0 || (size != 0 && m->received == size);
     return n;
 }
 
-/* Puts what has just been received into the store. */
-static int store_received(struct import *m, size_t length, struct error *err)
+/* Receives all of length bytes, fewer only at the end of the stream. */
+static ssize_t receive_full(struct import *m, char *buf, uint64_t length,
+                            struct error *err)
 {
-    gate_clean(&m->image, store_arrived(m->store), (unsigned char *)m->buf,
-               length);
-    return store_append(m->store, m->buf, length, err);
+    uint64_t done = 0;
+
+    while (done < length && !m->is_ended) {
+        int ready = wait_for_stream(m, -1, err);
+        ssize_t n = 0;
+
+        if (ready == 1)
+            n = receive(m, buf + done, length - done, err);
+        if (ready == -1 || n == -1)
+            return -1;
+        done += n;
+    }
+    return done;
 }
 
 /* The header decides whether there is anything to do. */
-static int pass_gate(struct import *m, struct error *err)
+static int pass_gate(struct import *m, unsigned char *header,
+                     struct error *err)
 {
-    unsigned char header[GATE_HEADER];
-    size_t length = 0;
+    ssize_t length = receive_full(m, (char *)header, 4, err), more = 0;
 
-    while (length < sizeof header) {
-        ssize_t n = receive(m, sizeof header - length, err);
-
-        if (n == -1)
-            return -1;
-        if (n == 0)
-            break;
-        memcpy(header + length, m->buf, n);
-        length += n;
-    }
+    /* Who sends something else need not send much of it. */
+    if (length > 0 && gate_is_qcow2(header, length))
+        more = receive_full(m, (char *)header + length, GATE_HEADER - length,
+                            err);
+    if (length == -1 || more == -1)
+        return -1;
+    length += more;
     if (gate_check(header, length, &m->image, err) == -1)
         return -1;
     if (m->target.size < m->image.virtual_size &&
@@ -124,153 +172,228 @@ static int pass_gate(struct import *m, struct error *err)
                          " bytes, and the image's disk %" PRIu64,
                          m->options->destination, m->target.size,
                          m->image.virtual_size);
-    memcpy(m->buf, header, length);
     return 0;
 }
 
-/* Takes over the map.  What it says must be possible. */
-static int finish_mapping(struct import *m, struct error *err)
+/* The inbox has the header, and the others may begin. */
+static int start_others(struct import *m, unsigned char *header,
+                        struct error *err)
 {
-    if (mapper_finish(m->mapper, &m->map, err) == -1)
+    const struct serve_options *o = m->options;
+    const struct gate_image *image = &m->image;
+    struct route_options route = {
+        .qemu = &o->qemu,
+        .target = &m->target,
+        .disk_size = image->virtual_size,
+        .is_prezeroed = o->is_prezeroed,
+        .wake_fd = m->wake_fd,
+    };
+
+    if (inbox_new(o->spool_dir, o->spool_limit, &m->inbox, err) == -1 ||
+        inbox_protect(m->inbox, 0, image->cluster_size, err) == -1 ||
+        inbox_protect(m->inbox, image->l1_offset, image->l1_length, err) ==
+            -1 ||
+        inbox_protect(m->inbox, image->refcount_offset, image->refcount_length,
+                      err) == -1)
         return -1;
-    m->is_mapped = true;
-    for (size_t i = 0; log_is_debug() && i < m->map.data.count; i++)
-        log_debug("map: file offset %" PRIu64 " length %" PRIu64
-                  " disk offset %" PRIu64,
-                  m->map.data.list[i].file_offset, m->map.data.list[i].length,
-                  m->map.data.list[i].disk_offset);
-    return 0;
-}
-
-static bool is_complete(const struct import *m)
-{
-    return m->is_mapped && m->received >= filemap_end(&m->map.data);
+    gate_clean(image, 0, header, GATE_HEADER);
+    route.inbox = m->inbox;
+    if (inbox_append(m->inbox, header, GATE_HEADER, err) == -1 ||
+        route_open(&route, &m->route, err) == -1)
+        return -1;
+    return mapper_start(&o->qemu, m->inbox, image, route_take_window, m->route,
+                        m->wake_fd, &m->mapper, err);
 }
 
 static void show_received(struct import *m)
 {
+    bool is_known;
+    uint64_t needed = route_needed_end(m->route, &is_known);
     uint64_t total = m->options->source_size;
 
-    if (m->is_mapped)
-        total = filemap_end(&m->map.data);
+    if (is_known)
+        total = needed;
     else if (total == 0)
         total = io_max(m->options->size_hint, m->image.virtual_size);
     m->progress.total = io_max(total, m->received);
     progress_set(&m->progress, m->received);
 }
 
-/* Is this as much of the stream as was announced? */
-static bool is_announced_end(const struct import *m)
+/* The mapper is about to say what comes next.  If that takes long the sender
+ * must not wait: some more is kept.
+ */
+static int wait_for_mapper(struct import *m, struct error *err)
 {
-    return m->options->source_size != 0 &&
-           m->received == m->options->source_size;
+    int woken = io_wait(m->wake_fd, POLLIN, -1, PATIENCE_MS);
+
+    if (woken == -1)
+        return error_set(err, errno, "import");
+    if (woken == 0)
+        inbox_allow(m->inbox, inbox_arrived(m->inbox) + IO_PIECE);
+    return check_others(m, err);
+}
+
+/* Receives the next piece and brings it to where it belongs. */
+static int receive_piece(struct import *m, struct error *err)
+{
+    struct route_piece piece;
+    char *buf = m->buf;
+    ssize_t n;
+
+    route_next(m->route, IO_PIECE, &piece);
+    if (piece.kind == ROUTE_WAIT)
+        return wait_for_mapper(m, err);
+    if (piece.kind == ROUTE_DISK) {
+        buf += piece.disk_offset % IO_ALIGN;
+        n = receive_full(m, buf, piece.length, err);
+    } else {
+        n = receive(m, buf, piece.length, err);
+    }
+    if (n <= 0)
+        return n;
+    if (piece.kind == ROUTE_KEEP)
+        gate_clean(&m->image, inbox_arrived(m->inbox), (unsigned char *)buf,
+                   n);
+    if (route_deliver(m->route, &piece, buf, n, err) == -1)
+        return -1;
+    if (piece.kind == ROUTE_DISK)
+        progress_moved(&m->progress, n);
+    return 0;
+}
+
+/* The stream has ended: is it all there, once the others have seen that? */
+static int wait_for_others(struct import *m, struct error *err)
+{
+    uint64_t needed_end;
+    bool is_known;
+
+    needed_end = route_needed_end(m->route, &is_known);
+    if (mapper_is_done(m->mapper) && m->received < needed_end)
+        return inbox_truncated(m->inbox, needed_end, err);
+    if (io_wait(m->wake_fd, POLLIN, -1, -1) == -1)
+        return error_set(err, errno, "import");
+    return check_others(m, err);
+}
+
+static uint64_t now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * UINT64_C(1000) + now.tv_nsec / 1000000;
 }
 
 /* Receives until all that the disk needs is there. */
 static int receive_all(struct import *m, struct error *err)
 {
-    while (!is_complete(m) && !m->is_ended) {
-        int wake_fd = m->is_mapped ? -1 : mapper_fd(m->mapper);
-        int ready = io_wait(m->options->source_fd, POLLIN, wake_fd, -1);
-        ssize_t n;
+    int tick =
+        m->options->progress == PROGRESS_BAR ? REDRAW_MS : LONG_SILENCE_MS;
+    uint64_t last = now_ms();
 
-        if (ready == -1)
-            return error_set(err, errno, "source");
-        if (ready == 0) {
-            if (finish_mapping(m, err) == -1)
+    while (!route_is_complete(m->route)) {
+        int ready;
+
+        if (route_is_releasable(m->route)) {
+            if (route_release(m->route, err) == -1)
                 return -1;
             continue;
         }
-        n = receive(m, sizeof m->buf, err);
-        if (n == -1 || (n > 0 && store_received(m, n, err) == -1))
+        if (m->is_ended) {
+            inbox_end_stream(m->inbox);
+            if (wait_for_others(m, err) == -1)
+                return -1;
+            continue;
+        }
+        ready = wait_for_stream(m, tick, err);
+        if (ready == -1 || (ready == 1 && receive_piece(m, err) == -1))
             return -1;
-        m->is_ended = n == 0 || is_announced_end(m);
+        if (ready == 1)
+            last = now_ms();
+        else if (now_ms() - last >= LONG_SILENCE_MS)
+            inbox_note_silence(m->inbox);
         show_received(m);
     }
-    store_end_stream(m->store);
-    if (!m->is_mapped && finish_mapping(m, err) == -1)
-        return -1;
-    if (!is_complete(m))
-        return error_set(err, 0,
-                         "source: truncated: it ends at file offset %" PRIu64
-                         ", and data reaches to %" PRIu64,
-                         m->received, filemap_end(&m->map.data));
     return 0;
 }
 
-/* Takes what nobody needs. */
+/* Takes what nobody needs, until it ends and all is on the disk. */
 static int drain(struct import *m, struct error *err)
 {
-    m->is_ended = m->is_ended || is_announced_end(m);
-    while (!m->is_ended) {
+    uint64_t last = now_ms();
+
+    for (;;) {
         bool is_sized = m->options->source_size != 0;
-        int ready = io_wait(m->options->source_fd, POLLIN, -1,
-                            is_sized ? -1 : SILENCE_MS);
-        ssize_t n;
+        uint64_t silence = now_ms() - last;
+        bool is_over = m->is_ended || (!is_sized && silence >= SILENCE_MS);
+        int ready;
 
-        if (ready == -1)
-            return error_set(err, errno, "source");
-        if (ready == 0)
+        if (is_over && route_is_idle(m->route))
             return 0;
-        n = receive(m, sizeof m->buf, err);
-        if (n == -1)
+        if (m->is_ended) {
+            ready = io_wait(m->wake_fd, POLLIN, -1, -1);
+            if (ready == -1)
+                return error_set(err, errno, "import");
+            if (check_others(m, err) == -1)
+                return -1;
+            continue;
+        }
+        ready = wait_for_stream(
+            m, is_over || is_sized ? -1 : (int)(SILENCE_MS - silence), err);
+        if (ready == 1) {
+            if (receive(m, m->buf, IO_PIECE, err) == -1)
+                return -1;
+            last = now_ms();
+        }
+        if (ready == -1)
             return -1;
-        m->is_ended = n == 0 || is_announced_end(m);
     }
-    return 0;
 }
 
-static void summarize(const struct import *m, uint64_t spooled)
+static void summarize(const struct import *m)
 {
-    log_summary("received %" PRIu64 " bytes: %" PRIu64
-                " of data in %zu ranges for a disk of %" PRIu64
-                "; spooled %" PRIu64 "; %u mapper runs",
-                m->received, filemap_total(&m->map.data), m->map.data.count,
-                m->image.virtual_size, spooled, mapper_runs(m->mapper));
+    struct route_totals totals = route_totals(m->route);
+
+    log_summary("received %" PRIu64 " bytes for a disk of %" PRIu64
+                "; straight to the disk %" PRIu64 ", by the spool %" PRIu64
+                ", read back %" PRIu64 "; spooled %" PRIu64
+                ", at the most %" PRIu64 "; %u mapper runs for %u windows",
+                m->received, m->image.virtual_size, totals.routed,
+                totals.moved, totals.read_back, inbox_appended(m->inbox),
+                inbox_peak(m->inbox), mapper_runs(m->mapper),
+                mapper_windows(m->mapper));
 }
 
-static int import(struct import *m, struct error *err)
+int serve(const struct serve_options *o, struct error *err)
 {
-    const struct serve_options *o = m->options;
-    uint64_t spooled;
+    struct import CLEANUP(import) m = {
+        .options = o,
+        .target = {.fd = -1, .direct_fd = -1},
+        .wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+        .buf = io_alloc_aligned(IO_PIECE + IO_ALIGN),
+    };
+    unsigned char header[GATE_HEADER];
 
-    if (target_open(o->destination, o->is_direct, &m->target, err) == -1)
-        return -1;
-    if (io_is_same(o->source_fd, m->target.fd))
-        return error_set(err, 0, "destination: it is the source");
-    progress_open(&m->progress, o->progress, STDOUT_FILENO);
-    if (qemu_img_check_version(&o->qemu, err) == -1 ||
-        pass_gate(m, err) == -1 ||
-        target_create(&m->target, m->image.virtual_size, err) == -1 ||
-        store_new(o->spool_dir, &m->store, err) == -1 ||
-        store_received(m, GATE_HEADER, err) == -1 ||
-        mapper_start(&o->qemu, m->store, &m->image, &m->mapper, err) == -1)
-        return -1;
-
-    progress_stage(&m->progress, 50, 0);
-    if (receive_all(m, err) == -1 ||
-        route_check_end(m->store, &m->map, &m->target, err) == -1 ||
-        drain(m, err) == -1)
-        return -1;
-    spooled = store_spooled(m->store);
-
-    progress_stage(&m->progress, 100, filemap_total(&m->map.data));
-    if (route_move(m->store, &m->map, m->image.virtual_size, o->is_prezeroed,
-                   &m->target, &m->progress, err) == -1 ||
-        target_finish(&m->target, err) == -1)
-        return -1;
-    progress_succeed(&m->progress);
-    summarize(m, spooled);
-    return 0;
-}
-
-int serve(const struct serve_options *options, struct error *err)
-{
-    struct import *CLEANUP(import) m = calloc(1, sizeof *m);
-
-    if (m == NULL)
+    if (m.wake_fd == -1 || m.buf == NULL)
         return error_set(err, errno, "import");
-    m->options = options;
-    m->target.fd = m->target.direct_fd = -1;
-    return import(m, err);
+    if (target_open(o->destination, o->is_direct, &m.target, err) == -1)
+        return -1;
+    if (io_is_same(o->source_fd, m.target.fd))
+        return error_set(err, 0, "destination: it is the source");
+    progress_open(&m.progress, o->progress, o->source_fd);
+    if (qemu_img_check_version(&o->qemu, err) == -1 ||
+        pass_gate(&m, header, err) == -1 ||
+        target_create(&m.target, m.image.virtual_size, err) == -1 ||
+        start_others(&m, header, err) == -1)
+        return -1;
+    progress_stage(&m.progress, 100, 0);
+    if (receive_all(&m, err) == -1) {
+        if (m.is_broken)
+            *err = m.breakage;
+        return -1;
+    }
+    if (drain(&m, err) == -1 || target_finish(&m.target, err) == -1)
+        return -1;
+    progress_succeed(&m.progress);
+    summarize(&m);
+    return 0;
 }

@@ -20,6 +20,7 @@ struct serve_options {
     bool is_prezeroed;
     bool is_direct;
     const char *spool_dir;
+    uint64_t spool_limit; /* bytes; 0: none */
     enum progress_mode progress;
 };
 

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <unistd.h>
 
@@ -18,7 +19,7 @@ enum { N_WATCHED = sizeof watched / sizeof watched[0] };
 static struct sigaction before[N_WATCHED];
 static struct sigaction pipe_before;
 static sigset_t mask_before;
-static volatile sig_atomic_t caught;
+static atomic_int caught; /* threads read it; lock-free, so the handler may */
 static int wake[2] = {-1, -1};
 
 static void note(int sig)

@@ -98,9 +98,10 @@ int sink_send_zeroes(struct sink *s, uint64_t length, struct error *err)
     static const char zeroes[65536];
 
     while (length > 0) {
-        size_t n = io_min(length, sizeof zeroes);
+        ssize_t n =
+            io_write_most(s->fd, zeroes, io_min(length, sizeof zeroes));
 
-        if (io_write_full(s->fd, zeroes, n) == -1)
+        if (n == -1)
             return writing_failed(s, err);
         s->file_offset += n;
         length -= n;
@@ -113,10 +114,12 @@ int sink_finish(struct sink *s, struct error *err)
     struct stat st;
     int fd = s->fd;
 
+    /* Only then is it known that a disk has taken it all. */
+    if (fstat(fd, &st) == 0 && (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode)) &&
+        fdatasync(fd) == -1)
+        return error_set(err, errno, "destination: cannot flush it");
     if (!s->is_opened)
         return 0;
-    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && fdatasync(fd) == -1)
-        return error_set(err, errno, "destination: cannot flush %s", s->name);
     s->fd = -1;
     if (close(fd) == -1)
         return error_set(err, errno, "destination: cannot close %s", s->name);

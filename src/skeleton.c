@@ -51,7 +51,7 @@ static int take_entry(void *opaque, const struct mapjson_entry *e,
 {
     struct mapped *m = opaque;
 
-    if (!e->is_data || e->is_zero)
+    if (!mapjson_entry_has_data(e))
         return 0;
     if (!e->has_file_offset)
         return error_set(err, 0,

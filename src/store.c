@@ -11,17 +11,6 @@
  * here as requests to zero a range; what was never written is a hole
  * already, so nearly all of them cost nothing.  How far they reach is noted,
  * because a file that QEMU writes by itself ends there.
- *
- * On import the stream is appended while QEMU reads.  Nothing that has not
- * arrived is ever answered, least of all with zeroes: QEMU does not notice
- * the end of a file and would take them for an empty table.  It gets EIO,
- * and the mapper is told what was missing.  Every table is either there in
- * full or not there; QEMU itself never writes a file that ends inside one.
- * (Its last data cluster may be cut short, behind the end of the disk or in
- * subclusters that nothing maps.)
- *
- * The receiver, the bridge and the mapper are threads: the lock guards
- * everything but the file itself.
  */
 
 #include "config.h"
@@ -38,26 +27,16 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* No qcow2 file is longer than this: offsets in its tables have 56 bits. */
-#define LONGEST_FILE (UINT64_C(1) << 56)
-
 struct store {
     int fd;
-    pthread_mutex_t lock;
-    pthread_cond_t changed; /* of the members below */
+    pthread_mutex_t lock; /* of the failure */
 
-    int failure;              /* errno value of the first failure, or 0 */
-    uint64_t failure_offset;  /* where it was */
-    const char *failure_verb; /* what was tried */
+    bool has_failed;
+    struct error failure; /* the first one */
 
     uint64_t content_end; /* export: behind the last byte not a hole */
     uint64_t written_end; /* export: behind the last byte written */
     uint64_t read_end;    /* export: behind the last byte read */
-
-    uint64_t arrived;
-    bool is_ended, is_cancelled;
-    bool has_fault;
-    uint64_t fault_end;
 };
 
 /* An unlinked file.  Not every file system has O_TMPFILE. */
@@ -89,7 +68,6 @@ int store_new(const char *dir, struct store **store, struct error *err)
         return -1;
     }
     pthread_mutex_init(&s->lock, NULL);
-    pthread_cond_init(&s->changed, NULL);
     *store = s;
     return 0;
 }
@@ -100,7 +78,6 @@ void store_free(struct store *s)
         return;
     close(s->fd);
     pthread_mutex_destroy(&s->lock);
-    pthread_cond_destroy(&s->changed);
     free(s);
 }
 
@@ -115,11 +92,11 @@ static int fail(struct store *s, const char *verb, uint64_t file_offset)
     int errnum = errno;
 
     pthread_mutex_lock(&s->lock);
-    if (s->failure == 0) {
-        s->failure = errnum;
-        s->failure_verb = verb;
-        s->failure_offset = file_offset;
-    }
+    if (!s->has_failed)
+        error_set(&s->failure, errnum,
+                  "spool: cannot %s at file offset %" PRIu64, verb,
+                  file_offset);
+    s->has_failed = true;
     pthread_mutex_unlock(&s->lock);
     return errnum;
 }
@@ -129,10 +106,10 @@ int store_check(struct store *s, struct error *err)
     int r = 0;
 
     pthread_mutex_lock(&s->lock);
-    if (s->failure != 0)
-        r = error_set(err, s->failure,
-                      "spool: cannot %s at file offset %" PRIu64,
-                      s->failure_verb, s->failure_offset);
+    if (s->has_failed) {
+        *err = s->failure;
+        r = -1;
+    }
     pthread_mutex_unlock(&s->lock);
     return r;
 }
@@ -282,116 +259,10 @@ int store_find_content_end(const struct store *s, uint64_t from, uint64_t *end,
     return 0;
 }
 
-/* Import: the stream, and what QEMU sees of it. */
-
-static int read_arrived(void *opaque, void *buf, uint32_t length,
-                        uint64_t file_offset)
+void store_punch(struct store *s, uint64_t file_offset, uint64_t length)
 {
-    struct store *s = opaque;
-    bool is_there;
-
-    pthread_mutex_lock(&s->lock);
-    is_there = file_offset + length <= s->arrived;
-    if (!is_there) {
-        s->has_fault = true;
-        s->fault_end = file_offset + length;
-    }
-    pthread_mutex_unlock(&s->lock);
-    if (!is_there)
-        return EIO;
-    if (io_pread_full(s->fd, buf, length, file_offset) != (ssize_t)length)
-        return fail(s, "read", file_offset);
-    return 0;
-}
-
-void store_show_arrived(struct store *s, struct nbd_export *export)
-{
-    *export = (struct nbd_export){
-        .size = LONGEST_FILE,
-        .read = read_arrived,
-        .opaque = s,
-    };
-}
-
-int store_append(struct store *s, const void *buf, size_t length,
-                 struct error *err)
-{
-    if (io_pwrite_full(s->fd, buf, length, s->arrived) == -1) {
-        fail(s, "write", s->arrived);
-        return store_check(s, err);
-    }
-    pthread_mutex_lock(&s->lock);
-    s->arrived += length;
-    pthread_cond_broadcast(&s->changed);
-    pthread_mutex_unlock(&s->lock);
-    return 0;
-}
-
-void store_end_stream(struct store *s)
-{
-    pthread_mutex_lock(&s->lock);
-    s->is_ended = true;
-    pthread_cond_broadcast(&s->changed);
-    pthread_mutex_unlock(&s->lock);
-}
-
-uint64_t store_arrived(struct store *s)
-{
-    uint64_t arrived;
-
-    pthread_mutex_lock(&s->lock);
-    arrived = s->arrived;
-    pthread_mutex_unlock(&s->lock);
-    return arrived;
-}
-
-bool store_take_fault(struct store *s, uint64_t *file_end)
-{
-    bool has_fault;
-
-    pthread_mutex_lock(&s->lock);
-    has_fault = s->has_fault;
-    *file_end = s->fault_end;
-    s->has_fault = false;
-    pthread_mutex_unlock(&s->lock);
-    return has_fault;
-}
-
-enum store_wait store_wait(struct store *s, uint64_t file_end)
-{
-    enum store_wait r = STORE_ENDED;
-
-    pthread_mutex_lock(&s->lock);
-    while (s->arrived < file_end && !s->is_ended && !s->is_cancelled)
-        pthread_cond_wait(&s->changed, &s->lock);
-    if (s->is_cancelled)
-        r = STORE_CANCELLED;
-    else if (s->arrived >= file_end)
-        r = STORE_ARRIVED;
-    pthread_mutex_unlock(&s->lock);
-    return r;
-}
-
-void store_cancel(struct store *s)
-{
-    pthread_mutex_lock(&s->lock);
-    s->is_cancelled = true;
-    pthread_cond_broadcast(&s->changed);
-    pthread_mutex_unlock(&s->lock);
-}
-
-int store_read(struct store *s, void *buf, size_t length, uint64_t file_offset,
-               struct error *err)
-{
-    ssize_t got = io_pread_full(s->fd, buf, length, file_offset);
-
-    if (got == -1)
-        return error_set(err, errno,
-                         "spool: cannot read at file offset %" PRIu64,
-                         file_offset);
-    if ((size_t)got < length)
-        return error_set(err, 0,
-                         "source: truncated: it ends at file offset %" PRIu64,
-                         file_offset + got);
-    return 0;
+    /* Where this is not known the spool just stays as large. */
+    if (fallocate(s->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                  file_offset, length) == -1)
+        errno = 0;
 }

@@ -22,8 +22,8 @@ void store_free(struct store *store);
 /* Still the store's. */
 int store_fd(const struct store *store);
 
-/* If QEMU or the stream met an error of the spool (it is full, say), that is
- * the cause of what came after it: returns -1 with it.
+/* If QEMU met an error of the spool (it is full, say), that is the cause of
+ * what came after it: returns -1 with it.
  */
 int store_check(struct store *store, struct error *err);
 
@@ -50,38 +50,9 @@ uint64_t store_read_end(const struct store *store);
 int store_find_content_end(const struct store *store, uint64_t from,
                            uint64_t *end, struct error *err);
 
-/* On import: QEMU reads what has arrived.  A read of anything else is a
- * fault: it fails at once with EIO, and is remembered.
+/* Gives back the room of a piece that nobody will read again, where the file
+ * system can.
  */
-void store_show_arrived(struct store *store, struct nbd_export *export);
-
-/* The next length bytes of the stream. */
-int store_append(struct store *store, const void *buf, size_t length,
-                 struct error *err);
-
-/* There is no more of the stream. */
-void store_end_stream(struct store *store);
-
-/* How much has arrived. */
-uint64_t store_arrived(struct store *store);
-
-/* Takes the last fault, if there was one since this was last asked:
- * *file_end is the end of the bytes that were missing.
- */
-bool store_take_fault(struct store *store, uint64_t *file_end);
-
-enum store_wait { STORE_ARRIVED, STORE_ENDED, STORE_CANCELLED };
-
-/* Waits until all before file_end has arrived, or never will. */
-enum store_wait store_wait(struct store *store, uint64_t file_end);
-
-/* Nobody shall wait any more. */
-void store_cancel(struct store *store);
-
-/* length bytes from file_offset on into buf; what never arrived is an error
- * of the source.
- */
-int store_read(struct store *store, void *buf, size_t length,
-               uint64_t file_offset, struct error *err);
+void store_punch(struct store *store, uint64_t file_offset, uint64_t length);
 
 #endif

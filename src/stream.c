@@ -48,21 +48,6 @@ static void cleanup_export(struct export *x)
     sink_close(&x->sink);
 }
 
-/* Digits go to standard output unless the image does; if standard error is
- * no better, nowhere.
- */
-static void open_progress(struct export *x)
-{
-    enum progress_mode mode = x->options->progress;
-    bool is_stdout_taken = io_is_same(x->sink.fd, STDOUT_FILENO);
-    bool is_stderr_taken = io_is_same(x->sink.fd, STDERR_FILENO);
-    int fd = is_stdout_taken ? STDERR_FILENO : STDOUT_FILENO;
-
-    if (is_stderr_taken && (mode == PROGRESS_BAR || is_stdout_taken))
-        mode = PROGRESS_NONE;
-    progress_open(&x->progress, mode, fd);
-}
-
 /* Writing the image onto what it is made from would lose the disk. */
 static int check_overwrite(const struct export *x, const char *image,
                            struct error *err)
@@ -204,7 +189,7 @@ int stream(const struct stream_options *options, struct error *err)
     if (sink_open(options->destination, options->destination_fd, &x.sink,
                   err) == -1)
         return -1;
-    open_progress(&x);
+    progress_open(&x.progress, options->progress, x.sink.fd);
     if (qemu_img_check_version(&options->qemu, err) == -1 ||
         map_source(&x, err) == -1)
         return -1;

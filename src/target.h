@@ -6,6 +6,7 @@
 
 #include "error.h"
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -13,10 +14,11 @@
 struct target {
     const char *path; /* the caller's */
     int fd;
-    int direct_fd;  /* the same with O_DIRECT, or -1 */
-    uint64_t block; /* what O_DIRECT wants multiples of, in bytes */
-    uint64_t size;  /* UINT64_MAX: it does not exist yet, any will do */
-    bool is_device;
+    int direct_fd;          /* the same with O_DIRECT, or -1 */
+    uint64_t block;         /* what O_DIRECT wants multiples of, in bytes */
+    pthread_rwlock_t edges; /* see target_write */
+    uint64_t size; /* UINT64_MAX: it does not exist yet, any will do */
+    bool is_device, is_direct;
     bool is_created; /* by us: reads as zeroes, removed on failure */
     bool can_zero;   /* the kernel knows a way; tried until it refuses */
 };
@@ -33,11 +35,19 @@ int target_open(const char *path, bool is_direct, struct target *target,
 int target_create(struct target *target, uint64_t disk_size,
                   struct error *err);
 
-/* buf need not be aligned, but if it is (IO_ALIGN) O_DIRECT can be used. */
+/* With O_DIRECT, whole blocks go past the page cache if buf lies in memory as
+ * it will on the disk, modulo IO_ALIGN.  Edges go through the cache, and that
+ * writes whole blocks: so nobody else writes meanwhile.  Several threads may
+ * write at a time.
+ */
 int target_write(struct target *target, const void *buf, size_t length,
                  uint64_t disk_offset, struct error *err);
 
-/* Makes a range read as zeroes, by the cheapest means there is. */
+/* Makes a range read as zeroes, by the cheapest means there is.  Who wants to
+ * stop in time asks for no more than TARGET_ZERO_PIECE at once.
+ */
+#define TARGET_ZERO_PIECE (UINT64_C(1) << 30)
+
 int target_zero(struct target *target, uint64_t disk_offset, uint64_t length,
                 struct error *err);
 

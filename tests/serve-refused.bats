@@ -162,17 +162,3 @@ refused() {
     poke bad.qcow2 196608 8000000000040200
     refused "QEMU: "
 }
-
-@test "compressed clusters are refused by name" {
-    # Until they are read back.
-    qemu-img convert -c -f raw -O qcow2 disk.raw bad.qcow2
-    refused "compressed"
-}
-
-@test "compressed clusters in an image of plain ones are refused by name" {
-    # Until they are read back.
-    qemu-img create -q -f qcow2 bad.qcow2 4M
-    qemu-io -f qcow2 -c 'write -P 0x11 0 1M' -c 'write -c -P 0x22 2M 64K' \
-        bad.qcow2 >/dev/null
-    refused "compressed"
-}

@@ -61,32 +61,28 @@ static const struct {
     {"an empty range is refused",
      {{0}},
      {7, 0},
-     "range at disk offset 7 has the impossible length 0: Invalid argument"},
+     "range at disk offset 7 has the impossible length 0"},
     {"a range past the largest offset is refused",
      {{0}},
      {INT64_MAX, 1},
-     "range at disk offset 9223372036854775807 has the impossible length 1: "
-     "Invalid argument"},
+     "range at disk offset 9223372036854775807 has the impossible length 1"},
     {"a length that wraps around is refused",
      {{0}},
      {10, UINT64_MAX - 4},
      "range at disk offset 10 has the impossible length "
-     "18446744073709551611: Invalid argument"},
+     "18446744073709551611"},
     {"a range that begins inside the last one is refused",
      {{10, 10}},
      {19, 10},
-     "range at disk offset 19 begins before the end of the last, 20: "
-     "Invalid argument"},
+     "range at disk offset 19 begins before the end of the last, 20"},
     {"a range before the last one is refused",
      {{10, 10}, {30, 10}},
      {5, 1},
-     "range at disk offset 5 begins before the end of the last, 40: "
-     "Invalid argument"},
+     "range at disk offset 5 begins before the end of the last, 40"},
     {"a range twice is refused",
      {{10, 10}},
      {10, 10},
-     "range at disk offset 10 begins before the end of the last, 20: "
-     "Invalid argument"},
+     "range at disk offset 10 begins before the end of the last, 20"},
 };
 
 static void test_append(void)

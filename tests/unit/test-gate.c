@@ -13,118 +13,26 @@ enum { FILE_LENGTH = 4096 };
  * those of docs/interop/qcow2.txt in QEMU's source.
  */
 static const unsigned char good[GATE_HEADER] = {
-    /*   0 */ 'Q',
-    'F',
-    'I',
-    0xfb,
-    0,
-    0,
-    0,
-    3,
-    /*   8 */ 0,
-    0,
-    0,
-    0,
-    0,
-    0,
-    0,
-    0, /* backing file's name */
-    /*  16 */ 0,
-    0,
-    0,
-    0, /* its length */
-    /*  20 */ 0,
-    0,
-    0,
-    16, /* cluster bits */
-    /*  24 */ 0,
-    0,
-    0,
-    0,
-    0x40,
-    0,
-    0,
-    0, /* size of the disk */
-    /*  32 */ 0,
-    0,
-    0,
-    0, /* encryption */
-    /*  36 */ 0,
-    0,
-    0,
-    2, /* L1 entries */
-    /*  40 */ 0,
-    0,
-    0,
-    0,
-    0,
-    3,
-    0,
-    0, /* L1 table */
-    /*  48 */ 0,
-    0,
-    0,
-    0,
-    0,
-    1,
-    0,
-    0, /* refcount table */
-    /*  56 */ 0,
-    0,
-    0,
-    1, /* its clusters */
-    /*  60 */ 0,
-    0,
-    0,
-    0, /* snapshots */
-    /*  64 */ 0,
-    0,
-    0,
-    0,
-    0,
-    0,
-    0,
-    0, /* their table */
-    /*  72 */ 0,
-    0,
-    0,
-    0,
-    0,
-    0,
-    0,
-    0, /* incompatible features */
-    /*  80 */ 0,
-    0,
-    0,
-    0,
-    0,
-    0,
-    0,
-    0, /* compatible features */
-    /*  88 */ 0,
-    0,
-    0,
-    0,
-    0,
-    0,
-    0,
-    0, /* autoclear features */
-    /*  96 */ 0,
-    0,
-    0,
-    4, /* refcount order */
-    /* 100 */ 0,
-    0,
-    0,
-    112, /* header length */
-    /* 104 */ 0,
-    0,
-    0,
-    0,
-    0,
-    0,
-    0,
-    0, /* compression type */
+    /* clang-format off */
+    /*   0 */ 'Q', 'F', 'I', 0xfb, 0, 0, 0, 3,
+    /*   8 */ 0, 0, 0, 0, 0, 0, 0, 0, /* backing file's name */
+    /*  16 */ 0, 0, 0, 0, /* its length */
+    /*  20 */ 0, 0, 0, 16, /* cluster bits */
+    /*  24 */ 0, 0, 0, 0, 0x40, 0, 0, 0, /* size of the disk */
+    /*  32 */ 0, 0, 0, 0, /* encryption */
+    /*  36 */ 0, 0, 0, 2, /* L1 entries */
+    /*  40 */ 0, 0, 0, 0, 0, 3, 0, 0, /* L1 table */
+    /*  48 */ 0, 0, 0, 0, 0, 1, 0, 0, /* refcount table */
+    /*  56 */ 0, 0, 0, 1, /* its clusters */
+    /*  60 */ 0, 0, 0, 0, /* snapshots */
+    /*  64 */ 0, 0, 0, 0, 0, 0, 0, 0, /* their table */
+    /*  72 */ 0, 0, 0, 0, 0, 0, 0, 0, /* incompatible features */
+    /*  80 */ 0, 0, 0, 0, 0, 0, 0, 0, /* compatible features */
+    /*  88 */ 0, 0, 0, 0, 0, 0, 0, 0, /* autoclear features */
+    /*  96 */ 0, 0, 0, 4, /* refcount order */
+    /* 100 */ 0, 0, 0, 112, /* header length */
+    /* 104 */ 0, 0, 0, 0, 0, 0, 0, 0, /* compression type */
+    /* clang-format on */
 };
 
 /* Some bytes of the header, big-endian, with another value. */
@@ -152,7 +60,10 @@ static void mutate(unsigned char *header,
 static const struct {
     const char *name;
     struct mutation mutations[MAX_MUTATIONS];
-    struct gate_image image;
+    struct {
+        uint64_t virtual_size, cluster_size, window;
+        size_t header_length;
+    } image;
 } accepted[] = {
     {"what QEMU writes passes", {{0}}, {1 << 30, 65536, 512 << 20, 112}},
     {"version 2 passes", {VERSION_2}, {1 << 30, 65536, 512 << 20, 72}},
@@ -357,7 +268,6 @@ static const struct {
 static void test_headers(void)
 {
     for (size_t i = 0; i < N_ELEMENTS(accepted); i++) {
-        const struct gate_image *expected = &accepted[i].image;
         unsigned char header[GATE_HEADER];
         struct gate_image image;
         struct error err;
@@ -367,10 +277,10 @@ static void test_headers(void)
         mutate(header, accepted[i].mutations);
         if (!CHECK_OK(gate_check(header, sizeof header, &image, &err), &err))
             continue;
-        CHECK_UINT(image.virtual_size, expected->virtual_size);
-        CHECK_UINT(image.cluster_size, expected->cluster_size);
-        CHECK_UINT(image.window, expected->window);
-        CHECK_UINT(image.header_length, expected->header_length);
+        CHECK_UINT(image.virtual_size, accepted[i].image.virtual_size);
+        CHECK_UINT(image.cluster_size, accepted[i].image.cluster_size);
+        CHECK_UINT(image.window, accepted[i].image.window);
+        CHECK_UINT(image.header_length, accepted[i].image.header_length);
     }
     for (size_t i = 0; i < N_ELEMENTS(refused); i++) {
         unsigned char header[GATE_HEADER];
@@ -382,6 +292,82 @@ static void test_headers(void)
         mutate(header, refused[i].mutations);
         CHECK_FAILS(gate_check(header, sizeof header, &image, &err), &err,
                     refused[i].message);
+    }
+}
+
+/* Where the tables are, in the file. */
+static const struct {
+    const char *name;
+    struct mutation mutations[MAX_MUTATIONS];
+    uint64_t l1_offset, l1_length, refcount_offset, refcount_length;
+} tables[] = {
+    {"tables are where the header says", {{0}}, 0x30000, 16, 0x10000, 0x10000},
+    {"an L1 table is as long as its entries",
+     {{36, 4, 1000}},
+     0x30000,
+     8000,
+     0x10000,
+     0x10000},
+    {"a refcount table is as long as its clusters",
+     {{20, 4, 9}, {24, 8, 1 << 20}, {36, 4, 32}, {56, 4, 3}},
+     0x30000,
+     256,
+     0x10000,
+     1536},
+    {"no L1 table is empty",
+     {{24, 8, 0}, {36, 4, 0}},
+     0x30000,
+     0,
+     0x10000,
+     0x10000},
+    {"the longest tables are told in full",
+     {{36, 4, 4 << 20}, {56, 4, 128}},
+     0x30000,
+     32 << 20,
+     0x10000,
+     8 << 20},
+    {"tables at the end of a huge file are told",
+     {{40, 8, (UINT64_C(1) << 56) - 65536},
+      {48, 8, (UINT64_C(1) << 56) - 131072}},
+     (UINT64_C(1) << 56) - 65536,
+     16,
+     (UINT64_C(1) << 56) - 131072,
+     0x10000},
+};
+
+static void test_tables(void)
+{
+    for (size_t i = 0; i < N_ELEMENTS(tables); i++) {
+        unsigned char header[GATE_HEADER];
+        struct gate_image image;
+        struct error err;
+
+        TEST(tables[i].name);
+        memcpy(header, good, sizeof header);
+        mutate(header, tables[i].mutations);
+        if (!CHECK_OK(gate_check(header, sizeof header, &image, &err), &err))
+            continue;
+        CHECK_UINT(image.l1_offset, tables[i].l1_offset);
+        CHECK_UINT(image.l1_length, tables[i].l1_length);
+        CHECK_UINT(image.refcount_offset, tables[i].refcount_offset);
+        CHECK_UINT(image.refcount_length, tables[i].refcount_length);
+    }
+}
+
+static void test_magic(void)
+{
+    unsigned char header[GATE_HEADER];
+
+    TEST("as far as it came, a stream can be qcow2");
+    for (size_t length = 0; length <= GATE_HEADER; length++)
+        CHECK(gate_is_qcow2(good, length));
+
+    TEST("a stream with a wrong byte in its magic number cannot");
+    for (size_t wrong = 0; wrong < 4; wrong++) {
+        memcpy(header, good, sizeof header);
+        header[wrong] ^= 1;
+        for (size_t length = 0; length <= GATE_HEADER; length++)
+            CHECK_INT(gate_is_qcow2(header, length), length <= wrong);
     }
 }
 
@@ -565,6 +551,8 @@ int main(void)
 {
     test_begin();
     test_headers();
+    test_tables();
+    test_magic();
     test_short();
     test_clean();
     test_clean_end();

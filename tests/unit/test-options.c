@@ -91,6 +91,7 @@ static const char *describe(const struct options *o)
         say_flag(out, "prezeroed", serve->is_prezeroed);
         say_flag(out, "direct", serve->is_direct);
         say(out, "spool", serve->spool_dir, "/usual");
+        say_number(out, "limit", serve->spool_limit, 0);
         say_progress(out, serve->progress);
         say_qemu(out, &serve->qemu);
     }
@@ -240,6 +241,10 @@ static const struct {
     {"the spool may be elsewhere",
      {SERVE, "--spool-dir", "/a"},
      "serve spool=/a"},
+    {"the spool may have a limit",
+     {SERVE, "--spool-limit", "3G"},
+     "serve limit=3221225472"},
+    {"a limit of 0 is none", {SERVE, "--spool-limit", "0"}, "serve"},
     {"QEMU may be elsewhere",
      {STREAM, "--qemu-img", "/a/img", "--qemu-io", "/a/io", "--qemu-nbd",
       "/a/nbd"},

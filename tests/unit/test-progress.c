@@ -25,6 +25,29 @@ static void make_pipe(int fds[2])
     test_require(pipe2(fds, O_CLOEXEC | O_NONBLOCK) == 0, "pipe2");
 }
 
+/* Digits go to standard output, which is a pipe from here to machine_ends. */
+static int real_stdout, digits_fd;
+
+static void machine_begins(void)
+{
+    int fds[2];
+
+    make_pipe(fds);
+    fflush(stdout);
+    real_stdout = dup(STDOUT_FILENO);
+    digits_fd = fds[0];
+    test_require(real_stdout != -1 && dup2(fds[1], STDOUT_FILENO) != -1,
+                 "dup");
+    close(fds[1]);
+}
+
+static void machine_ends(void)
+{
+    dup2(real_stdout, STDOUT_FILENO);
+    close(real_stdout);
+    close(digits_fd);
+}
+
 /* A stage ends the one before it. */
 enum { STAGE = 's', SET = 'd', SUCCEED = '!' };
 
@@ -92,11 +115,10 @@ static void test_digits(void)
 {
     for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
         struct progress p;
-        int fds[2];
 
         TEST(cases[i].name);
-        make_pipe(fds);
-        progress_open(&p, PROGRESS_MACHINE, fds[1]);
+        machine_begins();
+        progress_open(&p, PROGRESS_MACHINE, -1);
         for (size_t j = 0; j < N_ELEMENTS(cases[i].steps); j++) {
             uint64_t number = cases[i].steps[j].number;
 
@@ -108,9 +130,8 @@ static void test_digits(void)
                 progress_succeed(&p);
             progress_moved(&p, 12345); /* for the bar alone */
         }
-        CHECK_STR(read_all(fds[0]), cases[i].digits);
-        close(fds[0]);
-        close(fds[1]);
+        CHECK_STR(read_all(digits_fd), cases[i].digits);
+        machine_ends();
     }
 }
 
@@ -118,20 +139,18 @@ static void test_digits(void)
 static void test_at_once(void)
 {
     struct progress p;
-    int fds[2];
 
     TEST("a percent is written at once");
-    make_pipe(fds);
-    progress_open(&p, PROGRESS_MACHINE, fds[1]);
-    CHECK_STR(read_all(fds[0]), "000");
+    machine_begins();
+    progress_open(&p, PROGRESS_MACHINE, -1);
+    CHECK_STR(read_all(digits_fd), "000");
     progress_stage(&p, 100, 200);
-    CHECK_STR(read_all(fds[0]), "");
+    CHECK_STR(read_all(digits_fd), "");
     progress_set(&p, 84);
-    CHECK_STR(read_all(fds[0]), "042");
+    CHECK_STR(read_all(digits_fd), "042");
     progress_succeed(&p);
-    CHECK_STR(read_all(fds[0]), "100");
-    close(fds[0]);
-    close(fds[1]);
+    CHECK_STR(read_all(digits_fd), "100");
+    machine_ends();
 }
 
 static void test_random_steps(void)
@@ -142,10 +161,10 @@ static void test_random_steps(void)
         unsigned to = 0;
         struct progress p;
         const char *digits;
-        int fds[2], last = -1, percent = -1;
+        int last = -1, percent = -1;
 
-        make_pipe(fds);
-        progress_open(&p, PROGRESS_MACHINE, fds[1]);
+        machine_begins();
+        progress_open(&p, PROGRESS_MACHINE, -1);
         while (to < 100) {
             uint64_t total = (uint64_t)test_random(1 << 30) *
                              test_random(1 << 30) * test_random(2);
@@ -157,7 +176,7 @@ static void test_random_steps(void)
         }
         if (succeeds)
             progress_succeed(&p);
-        digits = read_all(fds[0]);
+        digits = read_all(digits_fd);
         CHECK_UINT(strlen(digits) % 3, 0);
         for (size_t i = 0; i + 3 <= strlen(digits); i += 3) {
             char three[] = {digits[i], digits[i + 1], digits[i + 2], '\0'};
@@ -171,31 +190,24 @@ static void test_random_steps(void)
                   true);
         CHECK_INT(percent == 100, succeeds);
         CHECK(percent <= 100);
-        close(fds[0]);
-        close(fds[1]);
+        machine_ends();
     }
 }
 
 static void test_reader_gone(void)
 {
     struct progress p;
-    int fds[2];
 
     TEST("a reader that left does no harm");
-    make_pipe(fds);
-    progress_open(&p, PROGRESS_MACHINE, fds[1]);
+    machine_begins();
+    progress_open(&p, PROGRESS_MACHINE, -1);
     progress_stage(&p, 100, 10);
-    close(fds[0]);
+    close(digits_fd);
     progress_set(&p, 1);
     progress_set(&p, 2);
     progress_succeed(&p);
-    close(fds[1]);
-
-    TEST("an fd that was never open does no harm");
-    progress_open(&p, PROGRESS_MACHINE, -1);
-    progress_stage(&p, 100, 10);
-    progress_set(&p, 1);
-    progress_succeed(&p);
+    digits_fd = -1;
+    machine_ends();
 }
 
 /* What function writes to standard error. */
@@ -271,6 +283,65 @@ static void test_others(void)
     close(fds[1]);
 }
 
+static void count_to_three(int fd)
+{
+    struct progress p;
+
+    progress_open(&p, PROGRESS_MACHINE, fd);
+    progress_stage(&p, 100, 100);
+    progress_set(&p, 3);
+}
+
+/* Data is on its way to standard output and error, too. */
+static void count_among_data(int fd)
+{
+    dup2(STDOUT_FILENO, STDERR_FILENO);
+    count_to_three(fd);
+}
+
+static void draw_among_data(int fd)
+{
+    dup2(STDOUT_FILENO, STDERR_FILENO);
+    work_with_bar(fd);
+}
+
+/* Not a byte of progress is among the data. */
+static void test_data(void)
+{
+    int fds[2];
+
+    make_pipe(fds);
+    TEST("with data elsewhere digits are on standard output");
+    machine_begins();
+    CHECK_STR(standard_error(count_to_three, fds[1]), "");
+    CHECK_STR(read_all(digits_fd), "000003");
+    CHECK_STR(read_all(fds[0]), "");
+
+    TEST("with data on standard output digits are on standard error");
+    CHECK_STR(standard_error(count_to_three, STDOUT_FILENO), "000003");
+    CHECK_STR(read_all(digits_fd), "");
+
+    TEST("so they are if another fd is that very pipe");
+    dup2(STDOUT_FILENO, fds[1]);
+    CHECK_STR(standard_error(count_to_three, fds[1]), "000003");
+    CHECK_STR(read_all(digits_fd), "");
+
+    TEST("with data on both digits go nowhere");
+    CHECK_STR(standard_error(count_among_data, STDOUT_FILENO), "");
+    CHECK_STR(read_all(digits_fd), "");
+
+    TEST("with data on standard error digits are on standard output");
+    CHECK_STR(standard_error(count_to_three, STDERR_FILENO), "");
+    CHECK_STR(read_all(digits_fd), "000003");
+
+    TEST("with data on standard error there is no bar");
+    CHECK_STR(standard_error(draw_among_data, STDOUT_FILENO), "");
+    CHECK_STR(read_all(digits_fd), "");
+    machine_ends();
+    close(fds[0]);
+    close(fds[1]);
+}
+
 int main(void)
 {
     test_begin();
@@ -280,5 +351,6 @@ int main(void)
     test_random_steps();
     test_reader_gone();
     test_others();
+    test_data();
     return test_end();
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Tests the file that QEMU sees, as it writes one and as one arrives. */
+/* Tests the file that QEMU sees, as it writes one. */
 
 #include "config.h"
 
@@ -8,7 +8,6 @@
 #include "test.h"
 
 #include <dirent.h>
-#include <pthread.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -309,6 +308,32 @@ static void test_random_writes(void)
     store_free(store);
 }
 
+static void test_punch(void)
+{
+    struct store *store = make_store();
+    struct nbd_export e;
+
+    TEST("what is punched out takes no room any more");
+    store_show_writable(store, LONGEST, &e);
+    write_content(&e, 0, 8 * BLOCK);
+    CHECK(store_spooled(store) >= 8 * BLOCK);
+    store_punch(store, 2 * BLOCK, 4 * BLOCK);
+    CHECK(store_spooled(store) <= 4 * BLOCK + 8192);
+    check_content(&e, 0, 2 * BLOCK);
+    check_content(&e, 6 * BLOCK, 8 * BLOCK);
+
+    TEST("a punch takes nothing around it");
+    store_punch(store, 100, 10);
+    check_content(&e, 0, 100);
+    check_content(&e, 110, 2 * BLOCK);
+
+    TEST("what is not there can be punched out, and nothing is no error");
+    store_punch(store, LONGEST / 2, LONGEST);
+    store_punch(store, 0, 0);
+    check_content(&e, 110, 2 * BLOCK);
+    store_free(store);
+}
+
 /* The spool is full at 100,000 bytes. */
 static void fill_spool(void)
 {
@@ -327,232 +352,6 @@ static void fill_spool(void)
     CHECK_FAILS(store_check(store, &err), &err,
                 "spool: cannot write at file offset 100000: File too large");
     store_free(store);
-
-    store = make_store();
-    CHECK_OK(store_append(store, stream, 90000, &err), &err);
-    CHECK_FAILS(store_append(store, stream, 20000, &err), &err,
-                "spool: cannot write at file offset 90000: File too large");
-    CHECK_UINT(store_arrived(store), 90000);
-    CHECK_INT(store_check(store, &err), -1);
-    store_free(store);
-}
-
-/* --------------------------------------------------------------- import */
-
-static void append(struct store *store, uint64_t from, uint64_t to)
-{
-    struct error err;
-
-    CHECK_OK(store_append(store, stream + from, to - from, &err), &err);
-    CHECK_UINT(store_arrived(store), to);
-}
-
-static void check_fault(struct store *store, const struct nbd_export *e,
-                        uint64_t from, uint64_t to)
-{
-    unsigned char buf[100];
-    uint64_t end = 0;
-
-    CHECK_INT(e->read(e->opaque, buf, to - from, from), EIO);
-    CHECK(store_take_fault(store, &end));
-    CHECK_UINT(end, to);
-    CHECK(!store_take_fault(store, &end)); /* it is told once */
-}
-
-static void test_faults(void)
-{
-    struct store *store = make_store();
-    struct error err = {0};
-    unsigned char byte;
-    struct nbd_export e;
-    uint64_t end;
-
-    TEST("a stream is shown read-only, and is larger than any file");
-    store_show_arrived(store, &e);
-    CHECK_UINT(e.size, UINT64_C(1) << 56);
-    CHECK(!e.is_writable);
-
-    TEST("what has not arrived is a fault");
-    CHECK(!store_take_fault(store, &end));
-    check_fault(store, &e, 0, 1);
-    check_fault(store, &e, e.size - 100, e.size);
-
-    TEST("what has arrived is read");
-    append(store, 0, 1000);
-    check_content(&e, 0, 1000);
-    check_content(&e, 999, 1000);
-    CHECK(!store_take_fault(store, &end));
-
-    TEST("a read across the end of what arrived is a fault");
-    check_fault(store, &e, 1000, 1001);
-    check_fault(store, &e, 950, 1001);
-    check_fault(store, &e, 950, 1050);
-
-    TEST("of several faults the last is told");
-    CHECK_INT(e.read(e.opaque, &byte, 1, 5000), EIO);
-    CHECK_INT(e.read(e.opaque, &byte, 1, 3000), EIO);
-    CHECK(store_take_fault(store, &end));
-    CHECK_UINT(end, 3001);
-
-    TEST("a fault is read once it has arrived");
-    append(store, 1000, 1050);
-    check_content(&e, 950, 1050);
-
-    TEST("behind the end of the stream are no zeroes");
-    store_end_stream(store);
-    check_fault(store, &e, 1049, 1051);
-    check_fault(store, &e, 1050, 1100);
-
-    TEST("a fault is no failure of the spool");
-    CHECK_OK(store_check(store, &err), &err);
-    store_free(store);
-}
-
-static void test_read(void)
-{
-    struct store *store = make_store();
-    unsigned char buf[200];
-    struct error err = {0};
-
-    append(store, 0, 5000);
-    TEST("the stream is read where it is");
-    CHECK_OK(store_read(store, buf, sizeof buf, 77, &err), &err);
-    CHECK_MEM(buf, stream + 77, sizeof buf);
-    CHECK_OK(store_read(store, buf, 1, 4999, &err), &err);
-    CHECK_OK(store_read(store, buf, 0, 5000, &err), &err);
-
-    TEST("what never arrived is an error of the source");
-    CHECK_FAILS(store_read(store, buf, sizeof buf, 4900, &err), &err,
-                "source: truncated: it ends at file offset 5000");
-    store_free(store);
-}
-
-/* --------------------------------------------------------------- waiting */
-
-/* Waits in another thread; result is set with is_done. */
-struct waiter {
-    struct store *store;
-    uint64_t file_end;
-    enum store_wait result;
-    uint64_t arrived; /* when it was done */
-};
-
-static void *wait_for(void *opaque)
-{
-    struct waiter *w = opaque;
-
-    w->result = store_wait(w->store, w->file_end);
-    w->arrived = store_arrived(w->store);
-    return NULL;
-}
-
-static void test_wait_at_once(void)
-{
-    struct store *store = make_store();
-
-    TEST("what has arrived is not waited for");
-    CHECK_INT(store_wait(store, 0), STORE_ARRIVED);
-    append(store, 0, 1000);
-    CHECK_INT(store_wait(store, 1000), STORE_ARRIVED);
-
-    TEST("what never arrives is not waited for");
-    store_end_stream(store);
-    CHECK_INT(store_wait(store, 1001), STORE_ENDED);
-    CHECK_INT(store_wait(store, UINT64_MAX), STORE_ENDED);
-
-    TEST("what had arrived when the stream ended has arrived");
-    CHECK_INT(store_wait(store, 1000), STORE_ARRIVED);
-
-    TEST("once cancelled nobody waits");
-    store_cancel(store);
-    CHECK_INT(store_wait(store, 1001), STORE_CANCELLED);
-    CHECK_INT(store_wait(store, 0), STORE_CANCELLED);
-    store_free(store);
-}
-
-static void test_wait(void)
-{
-    static const struct {
-        const char *name;
-        void (*end)(struct store *store);
-        uint64_t file_end;
-        enum store_wait result;
-    } cases[] = {
-        {"who waits is woken when all has arrived", NULL, 100000,
-         STORE_ARRIVED},
-        {"who waits is woken by the end of the stream", store_end_stream,
-         100001, STORE_ENDED},
-        {"who waits is woken when all is off", store_cancel, 100001,
-         STORE_CANCELLED},
-    };
-
-    for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
-        struct store *store = make_store();
-        struct waiter w = {.store = store, .file_end = cases[i].file_end};
-        pthread_t thread;
-
-        TEST(cases[i].name);
-        pthread_create(&thread, NULL, wait_for, &w);
-        for (uint64_t at = 0; at < 100000; at += 1000)
-            append(store, at, at + 1000);
-        if (cases[i].end != NULL)
-            cases[i].end(store);
-        pthread_join(thread, NULL);
-        CHECK_INT(w.result, cases[i].result);
-        CHECK_UINT(w.arrived, 100000); /* not woken before */
-        store_free(store);
-    }
-}
-
-/* Reads all over the file, as QEMU would, while it arrives. */
-static void *read_while_arriving(void *opaque)
-{
-    struct store *store = opaque;
-    static unsigned char buf[5000];
-    uint64_t random = 1, fault, read = 0;
-    struct nbd_export e;
-
-    store_show_arrived(store, &e);
-    while (read < 100 || store_arrived(store) < LONGEST) {
-        uint64_t offset, length, before = store_arrived(store);
-        int r;
-
-        random = random * UINT64_C(6364136223846793005) + 1;
-        length = 1 + (random >> 33) % sizeof buf;
-        offset = (random >> 40) % (LONGEST - length);
-        r = e.read(e.opaque, buf, length, offset);
-        if (r == 0) {
-            CHECK_MEM(buf, stream + offset, length);
-            CHECK(!store_take_fault(store, &fault));
-            read++;
-        } else {
-            CHECK_INT(r, EIO);
-            CHECK(before < offset + length);
-            CHECK(store_take_fault(store, &fault));
-            CHECK_UINT(fault, offset + length);
-            CHECK_INT(store_wait(store, fault), STORE_ARRIVED);
-        }
-    }
-    return NULL;
-}
-
-static void test_reads_while_arriving(void)
-{
-    struct store *store = make_store();
-    struct error err;
-    pthread_t thread;
-
-    TEST("what arrives is read as it is, or not at all");
-    pthread_create(&thread, NULL, read_while_arriving, store);
-    for (uint64_t at = 0; at < LONGEST;) {
-        size_t length = io_min(1 + test_random(3000), LONGEST - at);
-
-        CHECK_OK(store_append(store, stream + at, length, &err), &err);
-        at += length;
-    }
-    store_end_stream(store);
-    pthread_join(thread, NULL);
-    store_free(store);
 }
 
 int main(void)
@@ -568,10 +367,6 @@ int main(void)
     test_dir(); /* made here, not in the process that follows */
     TEST("an error of the spool is told, the first of them");
     test_in_child(fill_spool);
-    test_faults();
-    test_read();
-    test_wait_at_once();
-    test_wait();
-    test_reads_while_arriving();
+    test_punch();
     return test_end();
 }

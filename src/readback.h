@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Reads what only QEMU can: the compressed clusters of an arriving image. */
+
+#ifndef QT_READBACK_H
+#define QT_READBACK_H
+
+#include "error.h"
+#include "inbox.h"
+#include "nbd-client.h"
+#include "qemu.h"
+
+#include <stdint.h>
+
+struct readback;
+
+/* Starts a qemu-nbd on a bridge that waits for what has not arrived.  inbox
+ * must outlive it.
+ */
+int readback_open(const struct qemu *qemu, struct inbox *inbox, int cancel_fd,
+                  struct readback **readback, struct error *err);
+
+/* As in nbd-client.h. */
+int readback_read(struct readback *readback, uint64_t disk_offset,
+                  uint64_t length, nbd_client_take *take, void *opaque,
+                  struct error *err);
+int readback_finish(struct readback *readback, nbd_client_take *take,
+                    void *opaque, struct error *err);
+
+/* NULL is fine. */
+void readback_close(struct readback *readback);
+
+#endif

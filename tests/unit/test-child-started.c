@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Tests programs that go on while we do something else. */
+
+#include "config.h"
+
+#include "child.h"
+#include "signals.h"
+#include "test.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+
+/* Far longer than a test may take: whatever sleeps so long is killed. */
+#define FOREVER "100"
+
+static void make_pipe(int fds[2])
+{
+    test_require(pipe2(fds, O_CLOEXEC) == 0, "pipe2");
+}
+
+/* fd is the end of a pipe whose other end only children have: are they all
+ * gone within the time?
+ */
+static bool is_left_alone(int fd)
+{
+    struct pollfd poll_fd = {.fd = fd, .events = 0};
+
+    return poll(&poll_fd, 1, 10000) == 1;
+}
+
+static int count_fds(void)
+{
+    DIR *dir = opendir("/proc/self/fd");
+    int n = 0;
+
+    test_require(dir != NULL, "opendir");
+    while (readdir(dir) != NULL)
+        n++;
+    closedir(dir);
+    return n;
+}
+
+/* A script with the number of an fd in it, where it says %d. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+static const char *with_fd(const char *script, int fd)
+{
+    static char text[256];
+
+    snprintf(text, sizeof text, script, fd);
+    return text;
+}
+#pragma GCC diagnostic pop
+
+/* alive_fd, the only fd it inherits, may be used by the script. */
+static struct child *start_script(const char *script, int alive_fd,
+                                  int listen_fd)
+{
+    const char *const argv[] = {"sh", "-c", script, NULL};
+    const struct child_spec spec = {
+        .argv = argv,
+        .inherit = &alive_fd,
+        .n_inherit = 1,
+        .listen_fd = listen_fd,
+        .cancel_fd = -1,
+    };
+    struct child *child = NULL;
+    struct error err;
+
+    if (!CHECK_OK(child_start(&spec, &child, &err), &err))
+        exit(test_end());
+    return child;
+}
+
+static void test_started(void)
+{
+    struct child *child;
+    int alive[2];
+    char c;
+
+    TEST("a child that was started goes on, and is stopped");
+    make_pipe(alive);
+    child = start_script(with_fd("echo >&%d; exec sleep " FOREVER, alive[1]),
+                         alive[1], 0);
+    close(alive[1]);
+    CHECK_INT(read(alive[0], &c, 1), 1);
+    CHECK_INT(poll(&(struct pollfd){.fd = alive[0]}, 1, 0), 0);
+    child_stop(child);
+    CHECK(is_left_alone(alive[0]));
+    close(alive[0]);
+    child_stop(NULL);
+
+    TEST("one that has ended is reaped");
+    make_pipe(alive);
+    child = start_script("exit 3", alive[1], 0);
+    close(alive[1]);
+    CHECK(is_left_alone(alive[0]));
+    close(alive[0]);
+    child_stop(child);
+    CHECK_INT(waitpid(-1, NULL, WNOHANG), -1);
+    CHECK_INT(errno, ECHILD);
+
+    TEST("its standard input is empty");
+    make_pipe(alive);
+    child =
+        start_script(with_fd("wc -c | tr -d ' ' >&%d", alive[1]), alive[1], 0);
+    close(alive[1]);
+    CHECK_INT(read(alive[0], &c, 1), 1);
+    CHECK_INT(c, '0');
+    child_stop(child);
+    close(alive[0]);
+}
+
+static void test_start_fails(void)
+{
+    const char *const argv[] = {"/none/such", NULL};
+    const struct child_spec spec = {.argv = argv, .cancel_fd = -1};
+    int before = count_fds();
+    struct child *child;
+    struct error err = {0};
+
+    TEST("a program that is not there cannot be started");
+    CHECK_FAILS(child_start(&spec, &child, &err), &err,
+                "QEMU: cannot run /none/such: No such file or directory");
+    CHECK_INT(count_fds(), before);
+}
+
+static void test_blame(void)
+{
+    static const struct {
+        const char *name, *script, *message;
+    } cases[] = {
+        {"what a child said is put behind the error", "echo the cause >&2",
+         "it left; the cause"},
+        {"of all it said, the last two lines are",
+         "printf 'one\\ntwo\\nthree\\n' >&2", "it left; two three"},
+        {"if it said nothing, nothing is", "exit 1", "it left"},
+        {"what it printed is not", "echo a lot", "it left"},
+    };
+
+    for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
+        struct error err = {0};
+        struct child *child;
+        int alive[2];
+
+        TEST(cases[i].name);
+        make_pipe(alive);
+        child = start_script(cases[i].script, alive[1], 0);
+        close(alive[1]);
+        CHECK(is_left_alone(alive[0]));
+        error_set(&err, 0, "it left");
+        CHECK_FAILS(child_blame(child, &err), &err, cases[i].message);
+        child_stop(child);
+        close(alive[0]);
+    }
+}
+
+/* Its fd 3 is what we listen at, and it is told so, whatever we were told. */
+static void test_listening(void)
+{
+    static const char script[] =
+        "[ $LISTEN_PID = $$ ] && echo $LISTEN_FDS ${LISTEN_FDNAMES-none} >&3";
+    char text[64] = "";
+    struct child *child;
+    int listening[2], alive[2];
+    ssize_t n;
+
+    TEST("a socket is announced as its fd 3");
+    make_pipe(listening);
+    do /* no inherited fd may be 3 */
+        make_pipe(alive);
+    while (alive[1] <= 3);
+    setenv("LISTEN_PID", "1", 1);
+    setenv("LISTEN_FDS", "7", 1);
+    setenv("LISTEN_FDNAMES", "a:b", 1);
+    child = start_script(script, alive[1], listening[1]);
+    close(alive[1]);
+    close(listening[1]);
+    CHECK(is_left_alone(alive[0]));
+    n = read(listening[0], text, sizeof text - 1);
+    text[n > 0 ? n : 0] = '\0';
+    CHECK_STR(text, "1 none\n");
+    child_stop(child);
+    close(alive[0]);
+    close(listening[0]);
+    CHECK_STR(getenv("LISTEN_FDNAMES"), "a:b");
+    unsetenv("LISTEN_PID");
+    unsetenv("LISTEN_FDS");
+    unsetenv("LISTEN_FDNAMES");
+}
+
+int main(void)
+{
+    struct error err;
+
+    test_begin();
+    setenv("LC_ALL", "C", 1);
+    CHECK_OK(signals_open(&err), &err);
+    test_started();
+    test_start_fails();
+    test_blame();
+    test_listening();
+    return test_end();
+}

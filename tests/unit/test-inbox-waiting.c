@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Tests who waits for an arriving stream, and what wakes them. */
+
+#include "config.h"
+
+#include "shared-inbox.h"
+
+#include <pthread.h>
+
+/* Waits in another thread. */
+struct waiter {
+    struct inbox *inbox;
+    uint64_t file_end;
+    enum inbox_wait result;
+    uint64_t arrived; /* when it was done */
+    int read_result;
+};
+
+static void *wait_for(void *opaque)
+{
+    struct waiter *w = opaque;
+
+    w->result = inbox_wait(w->inbox, w->file_end);
+    w->arrived = inbox_arrived(w->inbox);
+    return NULL;
+}
+
+static void *read_waiting(void *opaque)
+{
+    struct waiter *w = opaque;
+    static unsigned char buf[100];
+    struct nbd_export e;
+
+    inbox_show_waiting(w->inbox, &e);
+    w->read_result =
+        e.read(e.opaque, buf, sizeof buf, w->file_end - sizeof buf);
+    if (w->read_result == 0)
+        CHECK_MEM(buf, stream + w->file_end - sizeof buf, sizeof buf);
+    w->arrived = inbox_arrived(w->inbox);
+    return NULL;
+}
+
+static void test_wait_at_once(void)
+{
+    struct inbox *inbox = make_inbox(0);
+
+    TEST("what has arrived is not waited for");
+    CHECK_INT(inbox_wait(inbox, 0), INBOX_ARRIVED);
+    append(inbox, 0, 1000);
+    CHECK_INT(inbox_wait(inbox, 1000), INBOX_ARRIVED);
+
+    TEST("what never arrives is not waited for");
+    inbox_end_stream(inbox);
+    CHECK_INT(inbox_wait(inbox, 1001), INBOX_ENDED);
+    CHECK_INT(inbox_wait(inbox, UINT64_MAX), INBOX_ENDED);
+
+    TEST("what had arrived when the stream ended has arrived");
+    CHECK_INT(inbox_wait(inbox, 1000), INBOX_ARRIVED);
+
+    TEST("once cancelled nobody waits");
+    inbox_cancel(inbox);
+    CHECK_INT(inbox_wait(inbox, 1001), INBOX_CANCELLED);
+    CHECK_INT(inbox_wait(inbox, 0), INBOX_CANCELLED);
+    inbox_free(inbox);
+}
+
+static void test_wait(void)
+{
+    static const struct {
+        const char *name;
+        void (*end)(struct inbox *inbox);
+        uint64_t file_end;
+        enum inbox_wait result;
+        int read_result;
+        bool is_fault;
+    } cases[] = {
+        {"who waits is woken when all has arrived", NULL, 100000,
+         INBOX_ARRIVED, 0, false},
+        {"who waits is woken by the end of the stream", inbox_end_stream,
+         100353, INBOX_ENDED, EIO, true},
+        {"who waits is woken when all is off", inbox_cancel, 100001,
+         INBOX_CANCELLED, EIO, false},
+    };
+
+    for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
+        struct inbox *inbox = make_inbox(0);
+        struct waiter w = {.inbox = inbox, .file_end = cases[i].file_end};
+        struct waiter reader = w;
+        pthread_t threads[2];
+        uint64_t fault_end;
+
+        TEST(cases[i].name);
+        pthread_create(&threads[0], NULL, wait_for, &w);
+        pthread_create(&threads[1], NULL, read_waiting, &reader);
+        for (uint64_t at = 0; at < 100000; at += 1000)
+            append(inbox, at, at + 1000);
+        if (cases[i].end != NULL)
+            cases[i].end(inbox);
+        pthread_join(threads[0], NULL);
+        pthread_join(threads[1], NULL);
+        CHECK_INT(w.result, cases[i].result);
+        CHECK_UINT(w.arrived, 100000); /* not woken before */
+        CHECK_INT(reader.read_result, cases[i].read_result);
+        CHECK_UINT(reader.arrived, 100000);
+        CHECK_INT(inbox_take_fault(inbox, &fault_end), cases[i].is_fault);
+        inbox_free(inbox);
+    }
+}
+
+/* Reads all over the file, as QEMU would, while it arrives. */
+static void *read_while_arriving(void *opaque)
+{
+    struct inbox *inbox = opaque;
+    static unsigned char buf[5000];
+    uint64_t random = 1, fault, read = 0;
+    struct nbd_export e;
+
+    inbox_show_arrived(inbox, &e);
+    while (read < 100 || inbox_arrived(inbox) < LONGEST) {
+        uint64_t offset, length, before = inbox_arrived(inbox);
+        int r;
+
+        random = random * UINT64_C(6364136223846793005) + 1;
+        length = 1 + (random >> 33) % sizeof buf;
+        offset = (random >> 40) % (LONGEST - length);
+        r = e.read(e.opaque, buf, length, offset);
+        if (r == 0) {
+            CHECK_MEM(buf, stream + offset, length);
+            CHECK(!inbox_take_fault(inbox, &fault));
+            read++;
+        } else {
+            CHECK_INT(r, EIO);
+            CHECK(before < offset + length);
+            CHECK(inbox_take_fault(inbox, &fault));
+            CHECK_UINT(fault, offset + length);
+            CHECK_INT(inbox_wait(inbox, fault), INBOX_ARRIVED);
+        }
+    }
+    return NULL;
+}
+
+static void test_reads_while_arriving(void)
+{
+    struct inbox *inbox = make_inbox(0);
+    struct error err;
+    pthread_t thread;
+
+    TEST("what arrives is read as it is, or not at all");
+    pthread_create(&thread, NULL, read_while_arriving, inbox);
+    for (uint64_t at = 0; at < LONGEST;) {
+        size_t length = io_min(1 + test_random(3000), LONGEST - at);
+
+        CHECK_OK(inbox_append(inbox, stream + at, length, &err), &err);
+        at += length;
+    }
+    inbox_end_stream(inbox);
+    pthread_join(thread, NULL);
+    inbox_free(inbox);
+}
+
+/* 1000 bytes are here, of two sectors. */
+static void test_cut_sector(void)
+{
+    static const struct {
+        const char *name;
+        void (*end)(struct inbox *);
+        unsigned length; /* read from 900 on */
+        int result;
+    } cases[] = {
+        {"the last sector may be cut short", inbox_end_stream, 124, 0},
+        {"no more than that", inbox_end_stream, 125, EIO},
+        {"after a long silence it may be the last", inbox_note_silence, 124,
+         0},
+    };
+    static const unsigned char zeroes[24];
+
+    for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
+        struct inbox *inbox = make_inbox(0);
+        unsigned char buf[125];
+        struct nbd_export e;
+
+        TEST(cases[i].name);
+        append(inbox, 0, 1000);
+        cases[i].end(inbox);
+        inbox_show_waiting(inbox, &e);
+        CHECK_INT(e.read(e.opaque, buf, cases[i].length, 900),
+                  cases[i].result);
+        if (cases[i].result == 0) {
+            CHECK_MEM(buf, stream + 900, 100);
+            CHECK_MEM(buf + 100, zeroes, sizeof zeroes);
+        }
+        inbox_free(inbox);
+    }
+}
+
+int main(void)
+{
+    test_begin();
+    test_fill_random(stream, sizeof stream);
+    test_wait_at_once();
+    test_wait();
+    test_reads_while_arriving();
+    test_cut_sector();
+    return test_end();
+}

@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Tests the disk that an imported stream lands on. */
+
+#include "config.h"
+
+#include "io.h"
+#include "target.h"
+#include "test.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+enum { LENGTH = 1 << 20, ODD_LENGTH = LENGTH - 512 };
+
+static unsigned char content[LENGTH], before[LENGTH];
+
+static const char *path(const char *name)
+{
+    static char text[300];
+
+    snprintf(text, sizeof text, "%s/%s", test_dir(), name);
+    return text;
+}
+
+/* A file with content in each byte; its name is path("disk"). */
+static void make_disk(uint64_t length)
+{
+    int fd = open(path("disk"), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+    test_require(fd != -1, "open");
+    test_require(io_pwrite_full(fd, before, length, 0) == 0, "pwrite");
+    test_require(fsync(fd) == 0, "fsync"); /* O_DIRECT would have to */
+    close(fd);
+}
+
+static struct target open_disk(bool is_direct)
+{
+    static char name[300];
+    struct target t;
+    struct error err;
+
+    snprintf(name, sizeof name, "%s", path("disk"));
+    if (!CHECK_OK(target_open(name, is_direct, &t, &err), &err))
+        exit(test_end());
+    return t;
+}
+
+static void check_disk(const void *expected, uint64_t length)
+{
+    static unsigned char buf[LENGTH + 1];
+    int fd = open(path("disk"), O_RDONLY | O_CLOEXEC);
+
+    test_require(fd != -1, "open");
+    CHECK_INT(io_pread_full(fd, buf, sizeof buf, 0), (ssize_t)length);
+    CHECK_MEM(buf, expected, length);
+    close(fd);
+}
+
+static void test_open(void)
+{
+    struct target t;
+    struct error err = {0};
+    char message[512];
+    char name[300];
+
+    TEST("an existing file is opened, and left as it is");
+    make_disk(ODD_LENGTH);
+    t = open_disk(false);
+    CHECK_UINT(t.size, ODD_LENGTH);
+    CHECK(!t.is_device);
+    CHECK(!t.is_created);
+    CHECK_OK(target_create(&t, 5000, &err), &err); /* nothing to be done */
+    CHECK_UINT(t.size, ODD_LENGTH);
+    target_close(&t);
+    check_disk(before, ODD_LENGTH);
+    unlink(path("disk"));
+
+    TEST("what is neither a file nor a block device is refused");
+    snprintf(name, sizeof name, "%s", path("pipe"));
+    test_require(mkfifo(name, 0600) == 0, "mkfifo");
+    snprintf(message, sizeof message,
+             "destination: %s is neither a file nor a block device", name);
+    CHECK_FAILS(target_open(name, false, &t, &err), &err, message);
+    target_close(&t);
+    unlink(name);
+    snprintf(message, sizeof message,
+             "destination: cannot open %s: Is a directory", test_dir());
+    CHECK_FAILS(target_open(test_dir(), false, &t, &err), &err, message);
+    target_close(&t);
+
+    TEST("where no file can be made is refused at once");
+    snprintf(name, sizeof name, "%s", path("none/disk"));
+    snprintf(message, sizeof message,
+             "destination: cannot create %s: No such file or directory", name);
+    CHECK_FAILS(target_open(name, false, &t, &err), &err, message);
+    target_close(&t);
+}
+
+static void test_created(bool is_direct)
+{
+    static const unsigned char zeroes[LENGTH];
+    struct target t;
+    struct error err = {0};
+    char message[512];
+
+    TEST("what does not exist is not made before its size is known");
+    t = open_disk(is_direct);
+    CHECK_UINT(t.size, UINT64_MAX);
+    CHECK_INT(access(path("disk"), F_OK), -1);
+
+    TEST("then it is, and reads as zeroes");
+    CHECK_OK(target_create(&t, ODD_LENGTH, &err), &err);
+    CHECK(t.is_created);
+    CHECK_UINT(t.size, ODD_LENGTH);
+    check_disk(zeroes, ODD_LENGTH);
+
+    TEST("it is removed if it is not finished");
+    target_close(&t);
+    CHECK_INT(access(path("disk"), F_OK), -1);
+
+    TEST("it stays if it is");
+    t = open_disk(is_direct);
+    CHECK_OK(target_create(&t, ODD_LENGTH, &err), &err);
+    CHECK_OK(target_write(&t, content, ODD_LENGTH, 0, &err), &err);
+    CHECK_OK(target_finish(&t, &err), &err);
+    target_close(&t);
+    check_disk(content, ODD_LENGTH);
+    unlink(path("disk"));
+
+    TEST("a file that somebody else made meanwhile is left alone");
+    t = open_disk(is_direct);
+    make_disk(1000);
+    snprintf(message, sizeof message,
+             "destination: cannot create %s: File exists", path("disk"));
+    CHECK_FAILS(target_create(&t, ODD_LENGTH, &err), &err, message);
+    target_close(&t);
+    check_disk(before, 1000);
+    unlink(path("disk"));
+}
+
+/* Pieces of the disk, and where in memory they come from, modulo a page. */
+static const struct {
+    const char *name;
+    uint64_t disk_offset, length, in_memory;
+} writes[] = {
+    {"nothing is written", 5000, 0, 0},
+    {"a block is written", 4096, 4096, 0},
+    {"blocks are written", 8192, 65536, 0},
+    {"a byte is written", 5000, 1, 5000 % 4096},
+    {"a byte is written from anywhere", 5000, 1, 17},
+    {"a piece inside a block is written", 4100, 3000, 4},
+    {"a piece that begins inside a block is written", 5000, 7288, 904},
+    {"a piece that ends inside a block is written", 4096, 10000, 0},
+    {"a piece across two blocks is written", 8000, 400, 3904},
+    {"a piece with edges on both ends is written", 5000, 100000, 904},
+    {"a piece is written from anywhere", 5000, 100000, 0},
+    {"blocks are written from anywhere", 8192, 65536, 512},
+    {"a sector is written", 512, 512, 512},
+    {"the end of the disk is written", ODD_LENGTH - 10000, 10000,
+     (ODD_LENGTH - 10000) % 4096},
+    {"all of the disk is written", 0, ODD_LENGTH, 0},
+};
+
+static void test_writes(bool is_direct)
+{
+    static unsigned char expected[LENGTH];
+    unsigned char *buf = io_alloc_aligned(LENGTH + IO_ALIGN);
+
+    test_require(buf != NULL, "posix_memalign");
+    for (size_t i = 0; i < N_ELEMENTS(writes); i++) {
+        uint64_t offset = writes[i].disk_offset, length = writes[i].length;
+        unsigned char *from = buf + writes[i].in_memory;
+        struct target t;
+        struct error err;
+
+        TEST(writes[i].name);
+        make_disk(ODD_LENGTH);
+        memcpy(expected, before, LENGTH);
+        memcpy(expected + offset, content, length);
+        memcpy(from, content, length);
+        t = open_disk(is_direct);
+        CHECK_OK(target_write(&t, from, length, offset, &err), &err);
+        check_disk(expected, ODD_LENGTH);
+        CHECK_OK(target_finish(&t, &err), &err);
+        target_close(&t);
+        check_disk(expected, ODD_LENGTH);
+    }
+    free(buf);
+    unlink(path("disk"));
+}
+
+static const struct {
+    const char *name;
+    uint64_t disk_offset, length;
+} zeroings[] = {
+    {"nothing is zeroed", 5000, 0},
+    {"a block is zeroed", 4096, 4096},
+    {"blocks are zeroed", 8192, 131072},
+    {"a byte is zeroed", 4097, 1},
+    {"a piece inside a block is zeroed", 4097, 4000},
+    {"a piece across two blocks is zeroed", 8191, 2},
+    {"a piece with edges on both ends is zeroed", 5000, 100000},
+    {"a sector is zeroed", 512, 512},
+    {"the end of the disk is zeroed", ODD_LENGTH - 10000, 10000},
+    {"all of the disk is zeroed", 0, ODD_LENGTH},
+};
+
+/* by_writing: as where the kernel knows no way. */
+static void test_zeroings(bool is_direct, bool by_writing)
+{
+    static unsigned char expected[LENGTH];
+
+    for (size_t i = 0; i < N_ELEMENTS(zeroings); i++) {
+        uint64_t offset = zeroings[i].disk_offset, length = zeroings[i].length;
+        struct target t;
+        struct error err;
+
+        TEST(zeroings[i].name);
+        make_disk(ODD_LENGTH);
+        memcpy(expected, before, LENGTH);
+        memset(expected + offset, 0, length);
+        t = open_disk(is_direct);
+        if (by_writing)
+            t.can_zero = false;
+        CHECK_OK(target_zero(&t, offset, length, &err), &err);
+        CHECK_OK(target_finish(&t, &err), &err);
+        target_close(&t);
+        check_disk(expected, ODD_LENGTH);
+    }
+    unlink(path("disk"));
+}
+
+/* The parts of the disk that a thread writes: each third piece of an odd
+ * length.
+ */
+enum { THREADS = 3, PIECE = 5000 };
+
+struct writer {
+    struct target *target;
+    unsigned number;
+};
+
+static void *write_third(void *opaque)
+{
+    const struct writer *w = opaque;
+    unsigned char *buf = io_alloc_aligned(PIECE + IO_ALIGN);
+    struct error err;
+
+    test_require(buf != NULL, "posix_memalign");
+    for (uint64_t at = (uint64_t)w->number * PIECE; at < ODD_LENGTH;
+         at += (uint64_t)THREADS * PIECE) {
+        uint64_t n = io_min(PIECE, ODD_LENGTH - at);
+        unsigned char *from = buf + at % IO_ALIGN;
+
+        memcpy(from, content + at, n);
+        CHECK_OK(target_write(w->target, from, n, at, &err), &err);
+    }
+    free(buf);
+    return NULL;
+}
+
+static void test_threads(bool is_direct)
+{
+    struct writer writers[THREADS];
+    pthread_t threads[THREADS];
+    struct target t;
+    struct error err;
+
+    TEST("threads that write side by side spoil nothing");
+    make_disk(ODD_LENGTH);
+    t = open_disk(is_direct);
+    for (unsigned i = 0; i < THREADS; i++) {
+        writers[i] = (struct writer){&t, i};
+        pthread_create(&threads[i], NULL, write_third, &writers[i]);
+    }
+    for (unsigned i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    CHECK_OK(target_finish(&t, &err), &err);
+    target_close(&t);
+    check_disk(content, ODD_LENGTH);
+    unlink(path("disk"));
+}
+
+/* No file may be longer than 100,000 bytes. */
+static void write_too_much(void)
+{
+    const struct rlimit limit = {100000, 100000};
+    struct target t;
+    struct error err = {0};
+    char message[512];
+
+    signal(SIGXFSZ, SIG_IGN);
+    setrlimit(RLIMIT_FSIZE, &limit);
+    t = open_disk(false);
+    snprintf(message, sizeof message,
+             "destination: cannot make %s 1048576 bytes long: File too large",
+             path("disk"));
+    CHECK_FAILS(target_create(&t, LENGTH, &err), &err, message);
+    target_close(&t);
+    CHECK_INT(access(path("disk"), F_OK), -1);
+
+    t = open_disk(false);
+    CHECK_OK(target_create(&t, 100000, &err), &err);
+    CHECK_OK(target_write(&t, content, 99000, 0, &err), &err);
+    CHECK_FAILS(target_write(&t, content, 1, 100000, &err), &err,
+                "destination: cannot write at disk offset 100000: File too "
+                "large");
+    t.can_zero = false;
+    CHECK_FAILS(target_zero(&t, 102400, 4096, &err), &err,
+                "destination: cannot write at disk offset 102400: File too "
+                "large");
+    target_close(&t);
+    CHECK_INT(access(path("disk"), F_OK), -1);
+}
+
+int main(void)
+{
+    test_begin();
+    test_fill_random(content, sizeof content);
+    test_fill_random(before, sizeof before);
+    test_open();
+    for (int is_direct = 0; is_direct <= 1; is_direct++) {
+        test_created(is_direct);
+        test_writes(is_direct);
+        test_zeroings(is_direct, false);
+        test_zeroings(is_direct, true);
+        test_threads(is_direct);
+    }
+    TEST("an error of the disk is told, with where it was");
+    test_in_child(write_too_much);
+    return test_end();
+}
