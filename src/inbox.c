@@ -47,7 +47,7 @@ struct inbox {
     uint64_t arrived, appended, peak;
     uint64_t limit; /* of the spool; 0: none */
     uint64_t allowed_end;
-    bool is_ended, is_silent, is_cancelled;
+    bool is_ended, is_whole, is_cancelled;
     bool has_fault;
     uint64_t fault_end;
     struct ranges gone;        /* data, and dropped tables: not to be read */
@@ -168,12 +168,14 @@ static int read_arrived(void *opaque, void *buf, uint32_t length,
 }
 
 /* Of a compressed cluster QEMU reads whole sectors, and the last one in a
- * file may be cut short: nothing that matters is there.  The lock is held.
+ * file may be cut short; but only if the stream is known to be complete, as
+ * QEMU would decode the rest of a truncated one without a word.  The lock is
+ * held.
  */
 static bool is_cut_sector(const struct inbox *in, uint64_t file_offset,
                           uint32_t length)
 {
-    return (in->is_ended || in->is_silent) && file_offset < in->arrived &&
+    return in->is_whole && file_offset < in->arrived &&
            file_offset + length <= IO_ROUND_UP(in->arrived, IO_SECTOR);
 }
 
@@ -186,7 +188,7 @@ static int read_waiting(void *opaque, void *buf, uint32_t length,
 
     pthread_mutex_lock(&in->lock);
     while (in->arrived < file_offset + length && !in->is_ended &&
-           !in->is_cancelled && !is_cut_sector(in, file_offset, length))
+           !in->is_cancelled)
         pthread_cond_wait(&in->changed, &in->lock);
     if (in->is_cancelled)
         r = EIO;
@@ -277,9 +279,20 @@ static int make_room(struct inbox *in, uint64_t length, struct error *err)
 
 static void arrive(struct inbox *in, uint64_t length)
 {
-    in->is_silent = false;
     in->arrived += length;
     pthread_cond_broadcast(&in->changed);
+}
+
+bool inbox_has_room(struct inbox *in, uint64_t length)
+{
+    bool has_room;
+
+    pthread_mutex_lock(&in->lock);
+    has_room =
+        in->limit == 0 ||
+        store_spooled(in->store) + IO_ROUND_UP(length, IO_ALIGN) <= in->limit;
+    pthread_mutex_unlock(&in->lock);
+    return has_room;
 }
 
 int inbox_append(struct inbox *in, const void *buf, size_t length,
@@ -311,18 +324,11 @@ void inbox_skip(struct inbox *in, uint64_t length)
     pthread_mutex_unlock(&in->lock);
 }
 
-void inbox_end_stream(struct inbox *in)
+void inbox_end_stream(struct inbox *in, bool is_whole)
 {
     pthread_mutex_lock(&in->lock);
     in->is_ended = true;
-    pthread_cond_broadcast(&in->changed);
-    pthread_mutex_unlock(&in->lock);
-}
-
-void inbox_note_silence(struct inbox *in)
-{
-    pthread_mutex_lock(&in->lock);
-    in->is_silent = true;
+    in->is_whole = is_whole;
     pthread_cond_broadcast(&in->changed);
     pthread_mutex_unlock(&in->lock);
 }

@@ -46,6 +46,9 @@ int inbox_protect(struct inbox *inbox, uint64_t file_offset, uint64_t length,
 /* From now on no table is dropped at all: another reader needs them. */
 void inbox_keep_tables(struct inbox *inbox);
 
+/* Is there room for length bytes more, before any table is dropped? */
+bool inbox_has_room(struct inbox *inbox, uint64_t length);
+
 /* The next length bytes of the stream, to be kept; or known to the caller,
  * who has put them where they belong.
  */
@@ -53,11 +56,8 @@ int inbox_append(struct inbox *inbox, const void *buf, size_t length,
                  struct error *err);
 void inbox_skip(struct inbox *inbox, uint64_t length);
 
-/* There is no more of the stream. */
-void inbox_end_stream(struct inbox *inbox);
-
-/* Nothing has come for so long that this may be all of it. */
-void inbox_note_silence(struct inbox *inbox);
+/* There is no more of the stream.  is_whole: it is as long as announced. */
+void inbox_end_stream(struct inbox *inbox, bool is_whole);
 
 /* How much has arrived. */
 uint64_t inbox_arrived(struct inbox *inbox);

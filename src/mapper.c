@@ -140,6 +140,8 @@ static enum outcome keep(struct mapper *m, struct findings *f,
         return FAILED;
     }
     log_window(w);
+    if (w->coded.count > 0) /* who reads them back needs the tables, too */
+        inbox_keep_tables(m->inbox);
     if (inbox_settle_reads(m->inbox, true, err) == -1 ||
         inbox_claim(m->inbox, &w->data, err) == -1 ||
         m->take(m->opaque, w, err) == -1)
@@ -285,7 +287,7 @@ static int map_front(struct mapper *m, struct progression *p,
         return -1;
     }
     if (fault_end <= inbox_arrived(m->inbox) + LARGEST_LOOKAHEAD) {
-        p->length = io_max(p->unit, p->length / 2);
+        p->length = IO_ROUND_UP(p->length / 2, p->unit);
         p->lookahead = io_min(p->lookahead * 2, LARGEST_LOOKAHEAD);
         return wait_for(m, fault_end, p->lookahead / 2, err);
     }

@@ -106,6 +106,7 @@ static int move_job(struct route *r, struct worker *worker,
             write_piece(r, at, n, disk_offset, err) == -1)
             return -1;
         inbox_punch(r->o.inbox, file_offset, n);
+        eventfd_write(r->o.wake_fd, 1); /* there is more room */
         r->moved += n;
         done += n;
     }
@@ -270,10 +271,8 @@ static int place_window(struct route *r, const struct mapper_window *w,
 {
     uint64_t size = r->o.target->size;
 
-    if (w->coded.count > 0 && !r->has_coded) {
+    if (w->coded.count > 0)
         r->has_coded = true;
-        inbox_keep_tables(r->o.inbox);
-    }
     if (place_data(r, &w->data, err) == -1 ||
         add_extents(r->reader, &w->coded, UINT64_MAX, err) == -1)
         return -1;
@@ -311,6 +310,12 @@ static enum route_kind kind_of_unknown(const struct route *r,
     if (r->is_mapped && !r->has_coded && file_offset >= r->decided &&
         (!r->is_held || file_offset >= r->needed_end))
         return ROUTE_DROP;
+    /* A disk slower than the stream is no reason to fail: the mover makes
+     * room.  It may be waiting for what was decided on, so that must come.
+     */
+    if (file_offset >= r->decided && !r->is_held &&
+        !inbox_has_room(r->o.inbox, *length) && !worker_is_idle(r->mover))
+        return ROUTE_WAIT;
     allowed = inbox_allowed(r->o.inbox);
     *length = io_min(*length, allowed);
     return allowed > 0 ? ROUTE_KEEP : ROUTE_WAIT;

@@ -40,12 +40,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum {
-    SILENCE_MS = 1000,      /* after all is there, nothing more comes */
-    LONG_SILENCE_MS = 5000, /* before that, perhaps nothing more comes */
-    REDRAW_MS = 500,
-    PATIENCE_MS = 1000,
-};
+enum { SILENCE_MS = 1000, REDRAW_MS = 500, PATIENCE_MS = 1000 };
 
 /* What is open while a disk is imported. */
 struct import {
@@ -219,7 +214,8 @@ static void show_received(struct import *m)
     progress_set(&m->progress, m->received);
 }
 
-/* The mapper is about to say what comes next.  If that takes long the sender
+/* The mapper is about to say what comes next, or the mover to make room.  If
+ * that takes long the sender
  * must not wait: some more is kept.
  */
 static int wait_for_mapper(struct import *m, struct error *err)
@@ -286,9 +282,7 @@ static uint64_t now_ms(void)
 /* Receives until all that the disk needs is there. */
 static int receive_all(struct import *m, struct error *err)
 {
-    int tick =
-        m->options->progress == PROGRESS_BAR ? REDRAW_MS : LONG_SILENCE_MS;
-    uint64_t last = now_ms();
+    int tick = m->options->progress == PROGRESS_BAR ? REDRAW_MS : -1;
 
     while (!route_is_complete(m->route)) {
         int ready;
@@ -299,7 +293,9 @@ static int receive_all(struct import *m, struct error *err)
             continue;
         }
         if (m->is_ended) {
-            inbox_end_stream(m->inbox);
+            inbox_end_stream(m->inbox,
+                             m->options->source_size == m->received &&
+                                 !m->is_broken);
             if (wait_for_others(m, err) == -1)
                 return -1;
             continue;
@@ -307,10 +303,6 @@ static int receive_all(struct import *m, struct error *err)
         ready = wait_for_stream(m, tick, err);
         if (ready == -1 || (ready == 1 && receive_piece(m, err) == -1))
             return -1;
-        if (ready == 1)
-            last = now_ms();
-        else if (now_ms() - last >= LONG_SILENCE_MS)
-            inbox_note_silence(m->inbox);
         show_received(m);
     }
     return 0;

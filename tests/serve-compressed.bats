@@ -141,3 +141,20 @@ layout() {
     [ ! -e new.raw ]
     nothing_left
 }
+
+@test "a compressed image cut inside its last sector is truncated" {
+    # The bytes that are missing belong to a cluster, and QEMU would decode
+    # it without them.
+    make_disk disk.raw 1M full
+    dd if=/dev/zero of=disk.raw bs=32K seek=31 count=1 conv=notrunc 2>.dd
+    qemu-img convert -c -f raw -O qcow2 disk.raw disk.qcow2
+    size=$(stat -c %s disk.qcow2)
+    for args in "" "--source-size $size"; do
+        # shellcheck disable=SC2086 # words
+        expect="* 1" send_image disk.qcow2 --length $((size - 509)) -- \
+            --destination new.raw $args
+        error_says "^qcow-tool: serve: source: truncated" receiver.stderr
+        [ ! -e new.raw ]
+    done
+    nothing_left
+}

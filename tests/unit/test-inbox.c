@@ -81,7 +81,7 @@ static void test_faults(void)
     check_shown(&e, 950, 1050);
 
     TEST("behind the end of the stream are no zeroes");
-    inbox_end_stream(inbox);
+    inbox_end_stream(inbox, false);
     check_fault(inbox, &e, 1049, 1051);
     check_fault(inbox, &e, 1050, 1100);
 
