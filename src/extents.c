@@ -58,23 +58,6 @@ int extents_widen(const struct extents *in, uint64_t granule, uint64_t limit,
     return 0;
 }
 
-int extents_invert(const struct extents *in, uint64_t limit,
-                   struct extents *out, struct error *err)
-{
-    uint64_t end = 0;
-
-    for (size_t i = 0; i < in->count && end < limit; i++) {
-        uint64_t next = io_min(limit, in->list[i].disk_offset);
-
-        if (next > end && extents_append(out, end, next - end, err) == -1)
-            return -1;
-        end = extent_end(&in->list[i]);
-    }
-    if (end < limit)
-        return extents_append(out, end, limit - end, err);
-    return 0;
-}
-
 uint64_t extents_total(const struct extents *extents)
 {
     uint64_t total = 0;

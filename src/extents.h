@@ -41,10 +41,6 @@ int extents_append(struct extents *extents, uint64_t disk_offset,
 int extents_widen(const struct extents *in, uint64_t granule, uint64_t limit,
                   struct extents *out, struct error *err);
 
-/* Adds to out, which is empty, the part of [0, limit) that in leaves out. */
-int extents_invert(const struct extents *in, uint64_t limit,
-                   struct extents *out, struct error *err);
-
 /* Bytes in all of them. */
 uint64_t extents_total(const struct extents *extents);
 

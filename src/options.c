@@ -299,9 +299,17 @@ static int parse_destination(const char *value, struct stream_options *o,
     return parse_path("destination", value, &o->destination, err);
 }
 
-static bool is_power_of_two(uint64_t n)
+/* A power of two from least to most, which range says for people. */
+static int parse_power(const char *name, const char *text, uint64_t least,
+                       uint64_t most, const char *range, uint64_t *number,
+                       struct error *err)
 {
-    return n != 0 && (n & (n - 1)) == 0;
+    if (parse_size(name, text, number, err) == -1)
+        return -1;
+    if (*number >= least && *number <= most && (*number & (*number - 1)) == 0)
+        return 0;
+    return error_set(err, 0, "--%s: '%s' is not a power of two from %s", name,
+                     text, range);
 }
 
 /* Options that only `stream` has. */
@@ -318,7 +326,7 @@ static int take_stream(struct stream_options *o,
     case OPT_SOURCE_FORMAT:
         if (parse_word(spec->name, value, "raw, hybrid", &word, err) == -1)
             return -1;
-        o->source_format = word == 0 ? SOURCE_RAW : SOURCE_HYBRID;
+        o->source_format = word;
         return 0;
     case OPT_IMAGE_FORMAT:
         o->image_format = value;
@@ -335,27 +343,15 @@ static int take_stream(struct stream_options *o,
         if (parse_word(spec->name, value, "streamable, convert, any", &word,
                        err) == -1)
             return -1;
-        o->layout = word == 0   ? LAYOUT_STREAMABLE
-                    : word == 1 ? LAYOUT_CONVERT
-                                : LAYOUT_ANY;
+        o->layout = word; /* the words are in its order */
         return 0;
     case OPT_CLUSTER_SIZE:
-        if (parse_size(spec->name, value, &number, err) == -1)
-            return -1;
-        if (!is_power_of_two(number) || number < 512 || number > 2 << 20)
-            return error_set(err, 0,
-                             "--%s: '%s' is not a power of two from 512 to "
-                             "2M",
-                             spec->name, value);
-        o->qcow2.cluster_size = number;
-        return 0;
+        return parse_power(spec->name, value, 512, 2 << 20, "512 to 2M",
+                           &o->qcow2.cluster_size, err);
     case OPT_REFCOUNT_BITS:
-        if (parse_size(spec->name, value, &number, err) == -1)
+        if (parse_power(spec->name, value, 1, 64, "1 to 64", &number, err) ==
+            -1)
             return -1;
-        if (!is_power_of_two(number) || number > 64)
-            return error_set(err, 0,
-                             "--%s: '%s' is not a power of two from 1 to 64",
-                             spec->name, value);
         o->qcow2.refcount_bits = number;
         return 0;
     case OPT_COMPAT:
@@ -558,12 +554,12 @@ static int parse_command(int argc, char **argv, struct options *o,
             return error_set(err, 0, "unknown option '-%c'", optopt);
         if (c == '?')
             return error_set(err, 0, "unknown option '%s'", argv[optind - 1]);
-        if (c == 'h' || c == 'v') {
-            o->wants_help = o->wants_help || c == 'h';
-            if (c == 'v' && o->log_level < LOG_SUMMARY)
-                o->log_level = LOG_SUMMARY;
+        if (c == 'h')
+            o->wants_help = true;
+        if (c == 'v' && o->log_level < LOG_SUMMARY)
+            o->log_level = LOG_SUMMARY;
+        if (c == 'h' || c == 'v')
             continue;
-        }
         spec = &specs[c - 0x100];
         if (spec->id == OPT_IGNORED_PREFIX)
             skip_prefix(argc, argv);

@@ -32,21 +32,29 @@ static int collect(void *opaque, const char *piece, size_t length,
     return 0;
 }
 
-int qemu_img_check_version(const struct qemu *qemu, struct error *err)
+/* *text is the caller's to free, whatever happens. */
+static int run_for_text(const char *const *argv, struct text **text,
+                        struct error *err)
 {
-    const char *const argv[] = {qemu->img, "--version", NULL};
-    struct text *CLEANUP(free_ptr) text = calloc(1, sizeof *text);
     struct child_spec spec = {
         .argv = argv,
         .cancel_fd = -1,
         .consume = collect,
-        .opaque = text,
     };
+
+    *text = spec.opaque = calloc(1, sizeof **text);
+    if (*text == NULL)
+        return error_set(err, errno, "QEMU: no memory for what it says");
+    return child_run(&spec, err);
+}
+
+int qemu_img_check_version(const struct qemu *qemu, struct error *err)
+{
+    const char *const argv[] = {qemu->img, "--version", NULL};
+    struct text *CLEANUP(free_ptr) text = NULL;
     unsigned major, minor;
 
-    if (text == NULL)
-        return error_set(err, errno, "QEMU: version");
-    if (child_run(&spec, err) == -1)
+    if (run_for_text(argv, &text, err) == -1)
         return -1;
     if (sscanf(text->buf, "qemu-img version %u.%u", &major, &minor) != 2)
         return error_set(err, 0, "QEMU: %s does not tell its version",
@@ -141,17 +149,9 @@ int qemu_img_info(const struct qemu *qemu, const char *file_name,
         qemu->img, "info", "-U",      "--output=json",
         "-f",      format, file_name, NULL,
     };
-    struct text *CLEANUP(free_ptr) text = calloc(1, sizeof *text);
-    struct child_spec spec = {
-        .argv = argv,
-        .cancel_fd = -1,
-        .consume = collect,
-        .opaque = text,
-    };
+    struct text *CLEANUP(free_ptr) text = NULL;
 
-    if (text == NULL)
-        return error_set(err, errno, "QEMU: info");
-    if (child_run(&spec, err) == -1)
+    if (run_for_text(argv, &text, err) == -1)
         return -1;
     if (infojson_parse(text->buf, text->length, info, err) == -1)
         return error_wrap(err, "QEMU: qemu-img info");

@@ -204,6 +204,7 @@ int skeleton_build(const struct qemu *qemu, const struct layout_plan *plan,
         return -1;
     store_show_writable(store, geometry.store_size, &export);
     r = write_image(qemu, plan, &geometry, &export, said, err);
+    /* Anew, so that only what the map reads counts as in use. */
     store_show_writable(store, geometry.store_size, &export);
     if (r == 0)
         r = map_image(qemu, &export, &mapped, err);

@@ -215,46 +215,6 @@ static void test_widen(void)
 
 static const struct {
     const char *name;
-    uint64_t limit;
-    struct extent in[MAX_LIST], out[MAX_LIST];
-} invert_cases[] = {
-    {"the inverse of nothing is everything", 100, {{0}}, {{0, 100}}},
-    {"the inverse of everything is nothing", 100, {{0, 100}}, {{0}}},
-    {"of an empty disk there is no inverse", 0, {{0}}, {{0}}},
-    {"what is left out at both ends is there",
-     100,
-     {{10, 80}},
-     {{0, 10}, {90, 10}}},
-    {"what is left out in the middle is there",
-     100,
-     {{0, 10}, {90, 10}},
-     {{10, 80}}},
-    {"the limit may be inside a range", 15, {{10, 10}}, {{0, 10}}},
-    {"the limit may be in front of a range", 5, {{10, 10}, {30, 5}}, {{0, 5}}},
-    {"the limit may be where a range begins", 10, {{10, 10}}, {{0, 10}}},
-    {"the limit may be between ranges",
-     25,
-     {{10, 10}, {30, 5}},
-     {{0, 10}, {20, 5}}},
-};
-
-static void test_invert(void)
-{
-    for (size_t i = 0; i < N_ELEMENTS(invert_cases); i++) {
-        struct extents in, out = {0};
-        struct error err;
-
-        TEST(invert_cases[i].name);
-        in = build(invert_cases[i].in);
-        CHECK_OK(extents_invert(&in, invert_cases[i].limit, &out, &err), &err);
-        check_list(&out, invert_cases[i].out);
-        extents_clear(&in);
-        extents_clear(&out);
-    }
-}
-
-static const struct {
-    const char *name;
     struct extent a[MAX_LIST], b[MAX_LIST];
     bool is_equal;
     uint64_t differ;
@@ -297,18 +257,18 @@ static void test_equal(void)
     }
 }
 
-/* Against bitmaps: what widen and invert do to a disk of 64 bytes. */
+/* Against bitmaps: what widen does to a disk of 64 bytes. */
 static void test_random_lists(void)
 {
     enum { DISK = 64, RUNS = 2000 };
 
-    TEST("random lists are widened and inverted as a bitmap would be");
+    TEST("random lists are widened as a bitmap would be");
     for (int run = 0; run < RUNS; run++) {
         uint64_t granule = UINT64_C(1) << test_random(5);
         uint64_t limit = 1 + test_random(DISK);
-        struct extents in = {0}, out = {0}, inverse = {0};
+        struct extents in = {0}, out = {0};
         bool is_in[DISK * 2] = {0}, is_wide[DISK * 2] = {0};
-        bool is_out[DISK * 2] = {0}, is_left[DISK * 2] = {0};
+        bool is_out[DISK * 2] = {0};
         struct error err;
 
         for (uint64_t at = test_random(8); at < DISK;) {
@@ -325,22 +285,14 @@ static void test_random_lists(void)
                 is_wide[i] = is_wide[i] || is_in[j];
         }
         CHECK_OK(extents_widen(&in, granule, limit, &out, &err), &err);
-        CHECK_OK(extents_invert(&out, limit, &inverse, &err), &err);
         for (size_t i = 0; i < out.count; i++)
             memset(is_out + out.list[i].disk_offset, true, out.list[i].length);
-        for (size_t i = 0; i < inverse.count; i++)
-            memset(is_left + inverse.list[i].disk_offset, true,
-                   inverse.list[i].length);
-        for (size_t i = 0; i < N_ELEMENTS(is_out); i++) {
+        for (size_t i = 0; i < N_ELEMENTS(is_out); i++)
             CHECK_INT(is_out[i], is_wide[i]);
-            CHECK_INT(is_left[i], i < limit && !is_wide[i]);
-        }
         for (size_t i = 1; i < out.count; i++)
             CHECK(extent_end(&out.list[i - 1]) < out.list[i].disk_offset);
-        CHECK_UINT(extents_total(&out) + extents_total(&inverse), limit);
         extents_clear(&in);
         extents_clear(&out);
-        extents_clear(&inverse);
     }
 }
 
@@ -350,7 +302,6 @@ int main(void)
     test_append();
     test_many();
     test_widen();
-    test_invert();
     test_equal();
     test_random_lists();
     return test_end();
