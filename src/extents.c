@@ -11,8 +11,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-int extents_append(struct extents *extents, uint64_t disk_offset,
-                   uint64_t length, struct error *err)
+static int append(struct extents *extents, uint64_t disk_offset,
+                  uint64_t length, bool is_joined, struct error *err)
 {
     struct extent *last = NULL;
 
@@ -28,7 +28,7 @@ int extents_append(struct extents *extents, uint64_t disk_offset,
                          "range at disk offset %" PRIu64
                          " begins before the end of the last, %" PRIu64,
                          disk_offset, extent_end(last));
-    if (last != NULL && disk_offset == extent_end(last)) {
+    if (is_joined && last != NULL && disk_offset == extent_end(last)) {
         last->length += length;
         return 0;
     }
@@ -37,6 +37,18 @@ int extents_append(struct extents *extents, uint64_t disk_offset,
         return -1;
     extents->list[extents->count++] = (struct extent){disk_offset, length};
     return 0;
+}
+
+int extents_append(struct extents *extents, uint64_t disk_offset,
+                   uint64_t length, struct error *err)
+{
+    return append(extents, disk_offset, length, true, err);
+}
+
+int extents_append_apart(struct extents *extents, uint64_t disk_offset,
+                         uint64_t length, struct error *err)
+{
+    return append(extents, disk_offset, length, false, err);
 }
 
 int extents_widen(const struct extents *in, uint64_t granule, uint64_t limit,
@@ -54,6 +66,46 @@ int extents_widen(const struct extents *in, uint64_t granule, uint64_t limit,
         if (extents_append(out, from, to - from, err) == -1)
             return -1;
         end = to;
+    }
+    return 0;
+}
+
+/* Is disk_offset in one of them?  *next is where that changes.  i is the first
+ * that ends behind disk_offset, and moves on.
+ */
+static bool covers(const struct extents *extents, size_t *i,
+                   uint64_t disk_offset, uint64_t *next)
+{
+    const struct extent *e;
+
+    while (*i < extents->count &&
+           extent_end(&extents->list[*i]) <= disk_offset)
+        ++*i;
+    *next = UINT64_MAX;
+    if (*i == extents->count)
+        return false;
+    e = &extents->list[*i];
+    *next = disk_offset < e->disk_offset ? e->disk_offset : extent_end(e);
+    return disk_offset >= e->disk_offset;
+}
+
+int extents_combine(const struct extents *a, enum extents_op op,
+                    const struct extents *b, uint64_t limit,
+                    struct extents *out, struct error *err)
+{
+    size_t i = 0, j = 0;
+
+    for (uint64_t at = 0, end; at < limit; at = end) {
+        uint64_t next_a, next_b;
+        bool in_a = covers(a, &i, at, &next_a);
+        bool in_b = covers(b, &j, at, &next_b);
+
+        end = io_min(limit, io_min(next_a, next_b));
+        if ((op == EXTENTS_BOTH && in_a && in_b) ||
+            (op == EXTENTS_EITHER && (in_a || in_b)) ||
+            (op == EXTENTS_WITHOUT && in_a && !in_b))
+            if (extents_append(out, at, end - at, err) == -1)
+                return -1;
     }
     return 0;
 }
@@ -86,6 +138,13 @@ bool extents_is_equal(const struct extents *a, const struct extents *b,
         }
     }
     return true;
+}
+
+void extents_move(struct extents *to, struct extents *from)
+{
+    extents_clear(to);
+    *to = *from;
+    *from = (struct extents){0};
 }
 
 void extents_clear(struct extents *extents)

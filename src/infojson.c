@@ -35,6 +35,14 @@ static int take_object(struct json_object *object, struct infojson *info,
     if (size < 0 || size == INT64_MAX) /* json-c clamps to it */
         return error_set(err, 0, "image information lacks virtual-size");
     info->virtual_size = size;
+    if (json_object_object_get_ex(object, "cluster-size", &member) &&
+        json_object_is_type(member, json_type_int) &&
+        json_object_get_int64(member) > 0)
+        info->cluster_size = json_object_get_int64(member);
+    if (json_object_object_get_ex(object, "format-specific", &member) &&
+        json_object_object_get_ex(member, "data", &member) &&
+        json_object_object_get_ex(member, "extended-l2", &member))
+        info->is_extended_l2 = json_object_get_boolean(member);
     if (copy_string(object, "full-backing-filename", &info->backing_file) ==
             -1 ||
         copy_string(object, "backing-filename", &info->backing_file) == -1 ||

@@ -6,13 +6,16 @@
 
 #include "error.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 struct infojson {
     uint64_t virtual_size;
-    char *backing_file;   /* as QEMU would open it; NULL: there is none */
-    char *backing_format; /* NULL: the image does not say */
+    uint64_t cluster_size; /* bytes; 0: there are none, or it does not say */
+    bool is_extended_l2;   /* a qcow2 image with subclusters */
+    char *backing_file;    /* as QEMU would open it; NULL: there is none */
+    char *backing_format;  /* NULL: the image does not say */
 };
 
 /* The strings of *info are the caller's: infojson_clear. */

@@ -9,30 +9,41 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+int io_poll(struct pollfd *fds, size_t count, int timeout_ms)
+{
+    struct pollfd all[IO_POLLED + 1] = {
+        {.fd = signals_fd(), .events = POLLIN},
+    };
+    int n;
+
+    memcpy(all + 1, fds, count * sizeof *fds);
+    do
+        n = poll(all, count + 1, timeout_ms);
+    while (n == -1 && errno == EINTR && signals_caught() == 0);
+    if (n == -1)
+        return -1;
+    if (all[0].revents != 0) {
+        errno = EINTR;
+        return -1;
+    }
+    memcpy(fds, all + 1, count * sizeof *fds);
+    return n;
+}
 
 int io_wait(int fd, short events, int wake_fd, int timeout_ms)
 {
     struct pollfd fds[] = {
         {.fd = fd, .events = events},
         {.fd = wake_fd, .events = POLLIN},
-        {.fd = signals_fd(), .events = POLLIN},
     };
-    int n;
 
-    do
-        n = poll(fds, 3, timeout_ms);
-    while (n == -1 && errno == EINTR && signals_caught() == 0);
-    if (n == -1)
+    if (io_poll(fds, 2, timeout_ms) == -1)
         return -1;
-    if (fds[2].revents != 0) {
-        errno = EINTR;
-        return -1;
-    }
     /* Anything on fd counts, errors too: the call that follows tells. */
     return fds[0].revents != 0 ? 1 : 0;
 }
@@ -170,16 +181,26 @@ bool io_is_zero(const void *buf, size_t length)
     return length == 0 || (p[0] == 0 && memcmp(p, p + 1, length - 1) == 0);
 }
 
+static bool is_same(const struct stat *a, const struct stat *b)
+{
+    /* A device may have several nodes. */
+    if (S_ISBLK(a->st_mode) && S_ISBLK(b->st_mode))
+        return a->st_rdev == b->st_rdev;
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
 bool io_is_same(int fd, int other_fd)
 {
     struct stat a, b;
 
-    if (fstat(fd, &a) == -1 || fstat(other_fd, &b) == -1)
-        return false;
-    /* A device may have several nodes. */
-    if (S_ISBLK(a.st_mode) && S_ISBLK(b.st_mode))
-        return a.st_rdev == b.st_rdev;
-    return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+    return fstat(fd, &a) == 0 && fstat(other_fd, &b) == 0 && is_same(&a, &b);
+}
+
+bool io_is_same_file(const char *path, const char *other)
+{
+    struct stat a, b;
+
+    return stat(path, &a) == 0 && stat(other, &b) == 0 && is_same(&a, &b);
 }
 
 int io_tidy_fds(void)

@@ -4,6 +4,7 @@
 #ifndef QT_IO_H
 #define QT_IO_H
 
+#include <poll.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -34,6 +35,13 @@ static inline uint64_t io_max(uint64_t a, uint64_t b)
 {
     return a > b ? a : b;
 }
+
+/* poll(2), which a noted signal ends with -1 and EINTR.  count is IO_POLLED at
+ * most; timeout_ms may be -1 for none.
+ */
+enum { IO_POLLED = 8 };
+
+int io_poll(struct pollfd *fds, size_t count, int timeout_ms);
 
 /* Waits until fd has one of events (poll(2)), wake_fd (-1 for none) is
  * readable, timeout_ms (-1 for none) has passed, or a signal is noted.
@@ -66,6 +74,7 @@ bool io_is_zero(const void *buf, size_t length);
 
 /* Are both open on one file, device, pipe or socket? */
 bool io_is_same(int fd, int other_fd);
+bool io_is_same_file(const char *path, const char *other);
 
 /* Makes standard streams that are closed /dev/null, of no use but taken, so
  * that no file of ours is ever mistaken for one; and every other fd that we

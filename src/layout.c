@@ -24,6 +24,9 @@
  *     disk is cut to its size.  The cut discards what is left of the disk's
  *     last window, which makes an L2 table if there is none: so one is made
  *     there too, with the others.
+ *
+ * Ranges to be marked as zeroes take no room but in tables.  In both layouts
+ * they come before the data; convert has none of its own.
  */
 
 #include "config.h"
@@ -36,7 +39,11 @@
 
 #define WRITE_PIECE (UINT64_C(2) << 20)   /* convert's buffer */
 #define DISCARD_PIECE (UINT64_C(1) << 30) /* qemu-io refuses over 2 GiB */
+#define ZEROES_PIECE DISCARD_PIECE        /* likewise */
 #define CONVERT_GRANULE 4096              /* convert's -S */
+
+/* How much convert takes in of a range at once: BDRV_REQUEST_MAX_BYTES. */
+#define STATUS_PIECE ((UINT64_C(1) << 31) - IO_SECTOR)
 
 static uint64_t count_units(uint64_t bytes, uint64_t unit)
 {
@@ -66,6 +73,13 @@ uint64_t layout_scan_granule(enum layout layout,
     return layout == LAYOUT_CONVERT ? CONVERT_GRANULE : qcow2_granule(options);
 }
 
+static const struct extents *zeroes_of(const struct layout_plan *plan)
+{
+    static const struct extents none;
+
+    return plan->zeroes == NULL ? &none : plan->zeroes;
+}
+
 void layout_measure(const struct layout_plan *plan, struct layout_geometry *g)
 {
     uint64_t cs = plan->options.cluster_size;
@@ -75,21 +89,22 @@ void layout_measure(const struct layout_plan *plan, struct layout_geometry *g)
     g->granule = qcow2_granule(&plan->options);
     g->window = qcow2_window(&plan->options);
     g->data_clusters = count_touched(plan->data, cs);
-    g->data_windows = count_touched(plan->data, g->window);
+    g->used_windows = count_touched(plan->data, g->window) +
+                      count_touched(zeroes_of(plan), g->window);
     g->base_size = IO_ROUND_UP(plan->disk_size, g->window);
     g->has_cut_table = IO_ROUND_UP(plan->disk_size, cs) < g->base_size;
-    grown = g->base_size + (g->data_clusters + g->data_windows + 3) * cs;
+    grown = g->base_size + (g->data_clusters + g->used_windows + 3) * cs;
 
     l1 = count_units(count_units(grown, g->window) * l1_entry, cs);
     g->is_grown = plan->layout != LAYOUT_CONVERT && g->data_clusters > 0 &&
-                  4 + l1 + g->data_windows + g->data_clusters > per_block;
+                  4 + l1 + g->used_windows + g->data_clusters > per_block;
     g->create_size = g->is_grown ? grown : plan->disk_size;
 
     /* QEMU walks back from the end of the file at each truncate, so this
      * must be just above the need: tables, refcount blocks twice, their
      * table with the smaller ones it grew out of.
      */
-    l2 = count_units(grown - g->base_size, g->window) + g->data_windows;
+    l2 = count_units(grown - g->base_size, g->window) + g->used_windows;
     tables = g->data_clusters + l2 + l1;
     g->store_size = (tables + tables / per_block * 2 +
                      count_units(tables / per_block * 8, cs) * 4 + 64) *
@@ -102,19 +117,20 @@ enum step {
     DISCARD,
     MAKE_TABLES,
     DISCARD_TABLE_DATA,
+    WRITE_ZEROES,
     WRITE_DATA, /* and at its end, cut the disk to its size */
     END,
 };
 
-/* Moves to at, the next of writes that reaches beyond from; false: none. */
-static bool seek(struct layout_script *s, uint64_t from)
+/* Moves to at, the next of list that reaches beyond from; false: none. */
+static bool seek(struct layout_script *s, const struct extents *list,
+                 uint64_t from)
 {
-    while (s->next_write < s->writes.count &&
-           extent_end(&s->writes.list[s->next_write]) <= from)
-        s->next_write++;
-    if (s->next_write == s->writes.count)
+    while (s->next < list->count && extent_end(&list->list[s->next]) <= from)
+        s->next++;
+    if (s->next == list->count)
         return false;
-    s->at = io_max(from, s->writes.list[s->next_write].disk_offset);
+    s->at = io_max(from, list->list[s->next].disk_offset);
     return true;
 }
 
@@ -123,14 +139,20 @@ static bool seek(struct layout_script *s, uint64_t from)
  */
 static uint64_t end_of_write(struct layout_script *s)
 {
-    uint64_t end = extent_end(&s->writes.list[s->next_write]);
-    uint64_t origin = s->writes.list[s->next_write].disk_offset;
+    uint64_t end = extent_end(&s->writes.list[s->next]);
+    uint64_t origin = s->writes.list[s->next].disk_offset;
 
     if (s->plan->layout == LAYOUT_CONVERT) {
-        while (extent_end(&s->status.list[s->next_status]) <= s->at)
+        const struct extent *status = s->plan->status->list;
+
+        while (IO_ROUND_UP(extent_end(&status[s->next_status]), IO_SECTOR) <=
+               s->at)
             s->next_status++;
-        origin = s->status.list[s->next_status].disk_offset;
-        end = io_min(end, extent_end(&s->status.list[s->next_status]));
+        status += s->next_status;
+        origin = IO_ROUND_DOWN(status->disk_offset, IO_SECTOR);
+        origin += IO_ROUND_DOWN(s->at - origin, STATUS_PIECE);
+        end = io_min(end, IO_ROUND_UP(extent_end(status), IO_SECTOR));
+        end = io_min(end, origin + STATUS_PIECE);
     }
     return io_min(end, s->at + WRITE_PIECE - (s->at - origin) % WRITE_PIECE);
 }
@@ -156,7 +178,7 @@ static void make_table(struct layout_script *s, uint64_t disk_offset,
         s->at = IO_ROUND_DOWN(s->at, g->window) + g->window;
 }
 
-/* The first granule with data in each window, and behind the end of the disk
+/* The first granule in use in each window, and behind the end of the disk
  * if the cut is going to need a table there.
  */
 static bool next_table(struct layout_script *s, char line[QEMU_IO_LINE])
@@ -164,7 +186,7 @@ static bool next_table(struct layout_script *s, char line[QEMU_IO_LINE])
     const struct layout_geometry *g = s->geometry;
     uint64_t cs = s->plan->options.cluster_size;
 
-    if (seek(s, s->at))
+    if (seek(s, &s->used, s->at))
         make_table(s, IO_ROUND_DOWN(s->at, g->granule), line);
     else if (g->is_grown && g->has_cut_table && s->at < g->base_size)
         make_table(s, IO_ROUND_UP(s->plan->disk_size, cs), line);
@@ -173,11 +195,29 @@ static bool next_table(struct layout_script *s, char line[QEMU_IO_LINE])
     return true;
 }
 
+static bool next_zeroes(struct layout_script *s, char line[QEMU_IO_LINE])
+{
+    const struct layout_geometry *g = s->geometry;
+    const struct extents *zeroes = zeroes_of(s->plan);
+    uint64_t end;
+
+    if (!seek(s, zeroes, s->at))
+        return false;
+    end = io_min(extent_end(&zeroes->list[s->next]), s->at + ZEROES_PIECE);
+    /* Less than a granule can only be marked where the disk ends. */
+    if (g->is_grown)
+        end = IO_ROUND_UP(end, g->granule);
+    snprintf(line, QEMU_IO_LINE, "write -q -z %" PRIu64 " %" PRIu64, s->at,
+             end - s->at);
+    s->at = end;
+    return true;
+}
+
 static bool next_write(struct layout_script *s, char line[QEMU_IO_LINE])
 {
     uint64_t end;
 
-    if (!seek(s, s->at))
+    if (!seek(s, &s->writes, s->at))
         return false;
     end = end_of_write(s);
     snprintf(line, QEMU_IO_LINE, "write -q -P 0 %" PRIu64 " %" PRIu64, s->at,
@@ -190,7 +230,7 @@ static void rewind_script(struct layout_script *s, enum step step)
 {
     s->step = step;
     s->at = 0;
-    s->next_write = 0;
+    s->next = 0;
 }
 
 /* Each step falls to the next when it has no more. */
@@ -224,6 +264,11 @@ bool layout_script_next(void *opaque, char line[QEMU_IO_LINE])
     case MAKE_TABLES:
         if (next_table(s, line))
             return true;
+        rewind_script(s, WRITE_ZEROES);
+        /* fall through */
+    case WRITE_ZEROES:
+        if (next_zeroes(s, line))
+            return true;
         rewind_script(s, WRITE_DATA);
         /* fall through */
     case WRITE_DATA:
@@ -256,13 +301,13 @@ int layout_script_open(const struct layout_plan *plan,
         .plan = plan,
         .geometry = geometry,
         .step = geometry->is_grown ? GROW
-                : is_convert       ? WRITE_DATA
+                : is_convert       ? WRITE_ZEROES
                                    : MAKE_TABLES,
     };
     if (extents_widen(plan->data, unit, plan->disk_size, &s->writes, err) ==
             -1 ||
-        extents_widen(plan->status, IO_SECTOR, plan->disk_size, &s->status,
-                      err) == -1) {
+        extents_combine(&s->writes, EXTENTS_EITHER, zeroes_of(plan),
+                        plan->disk_size, &s->used, err) == -1) {
         layout_script_close(s);
         return -1;
     }
@@ -272,5 +317,5 @@ int layout_script_open(const struct layout_plan *plan,
 void layout_script_close(struct layout_script *s)
 {
     extents_clear(&s->writes);
-    extents_clear(&s->status);
+    extents_clear(&s->used);
 }

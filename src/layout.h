@@ -25,10 +25,16 @@ struct layout_plan {
     struct qcow2_options options;
     uint64_t disk_size; /* bytes, a multiple of 512 */
 
-    /* What holds data, at least; and the ranges, around it, that the source
-     * was read in.  The latter count for LAYOUT_CONVERT only.
+    /* What holds data, at least; and the ranges, around it, that QEMU would
+     * read the source in.  The latter count for LAYOUT_CONVERT only, and those
+     * that touch are apart.
      */
     const struct extents *data, *status;
+
+    /* What is to be marked as zeroes, in whole granules but for the disk's
+     * end, and apart from those of data; NULL: nothing is.
+     */
+    const struct extents *zeroes;
 };
 
 /* In which pieces to look for zeroes in a source, for this layout. */
@@ -37,13 +43,14 @@ uint64_t layout_scan_granule(enum layout layout,
 
 /* The numbers behind it, in bytes unless they count. */
 struct layout_geometry {
-    uint64_t granule, window;             /* qemu.h */
-    uint64_t data_clusters, data_windows; /* counts */
-    bool is_grown;        /* the disk is created larger, then cut */
-    bool has_cut_table;   /* the cut needs a table that holds no data */
-    uint64_t base_size;   /* the disk, rounded up to windows */
-    uint64_t create_size; /* what to create it with */
-    uint64_t store_size;  /* a little more than the file can need */
+    uint64_t granule, window; /* qemu.h */
+    uint64_t data_clusters;   /* count */
+    uint64_t used_windows; /* count, of those with data or zeroes; at most */
+    bool is_grown;         /* the disk is created larger, then cut */
+    bool has_cut_table;    /* the cut needs a table that holds no data */
+    uint64_t base_size;    /* the disk, rounded up to windows */
+    uint64_t create_size;  /* what to create it with */
+    uint64_t store_size;   /* a little more than the file can need */
 };
 
 void layout_measure(const struct layout_plan *plan,
@@ -53,11 +60,12 @@ void layout_measure(const struct layout_plan *plan,
 struct layout_script {
     const struct layout_plan *plan;
     const struct layout_geometry *geometry;
-    struct extents writes, status; /* its own */
+    struct extents writes; /* its own */
+    struct extents used;   /* its own: writes and zeroes */
     int step;
     uint64_t at;           /* where the step is, on the disk */
-    size_t next_write;     /* index into writes */
-    size_t next_status;    /* index into status */
+    size_t next;           /* index into what the step goes through */
+    size_t next_status;    /* index into the plan's status */
     uint64_t table_length; /* of the write that made the last table */
 };
 

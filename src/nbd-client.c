@@ -1,6 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Reads from an NBD server, with several requests in flight (libnbd). */
 
+/* Notes on the design
+ *
+ * Requests are a ring: the oldest is given away first, so that what is read
+ * can be sent as it comes.  They take turns on the connections.
+ *
+ * With structured replies qemu-nbd hangs up when it cannot read; without it
+ * tells which request that was.  But block status needs them.  So the first
+ * connection to a server that is not ours has them, and is the only one for
+ * data where the server allows no other; and it is kept to the end, as some
+ * servers end with their first client.
+ */
+
 #include "config.h"
 
 #include "cleanup.h"
@@ -10,105 +22,188 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <libnbd.h>
-#include <poll.h>
 #include <stdlib.h>
 
-enum { SLOTS = 16 };
+enum { SLOTS = 16, CONNECTIONS = 4 };
 
 #define PIECE (UINT64_C(256) << 10)
+#define STATUS_PIECE (UINT64_C(1) << 30)
+#define LARGEST_MINIMUM (UINT64_C(64) << 10) /* block size, in the protocol */
 
-/* A request in flight; cookie -1: none. */
+/* A request in flight. */
 struct slot {
+    struct nbd_handle *nbd;
     int64_t cookie;
     char *buf;
     uint64_t disk_offset;
     size_t length;
+    size_t before; /* bytes in buf before those: whole blocks are read */
 };
 
 struct nbd_client {
-    struct nbd_handle *nbd;
+    const char *who;
     int cancel_fd;
+    struct nbd_handle *connections[CONNECTIONS];
+    size_t n_connections;
+    size_t first_for_data; /* index into connections */
+    uint64_t size;         /* of the export */
+    uint64_t block;        /* what requests have to be multiples of ... */
+    uint64_t piece;        /* ... and what is asked for at once */
     struct slot slots[SLOTS];
+    uint64_t asked, taken; /* requests: taken is the oldest in flight */
 };
 
 /* libnbd begins its messages with the function's name. */
-static int nbd_failed(struct error *err, const char *what)
+static int nbd_failed(const struct nbd_client *c, struct error *err,
+                      const char *what)
 {
-    return error_set(err, 0, "QEMU: %s: %s", what, nbd_get_error());
+    return error_set(err, 0, "%s: %s: %s", c->who, what, nbd_get_error());
 }
 
-static int allocate(struct nbd_client *c, struct error *err)
+/* Waits until a socket is ready for what libnbd wants, and lets it do that.
+ * A connection that was lost wants nothing.
+ */
+static int wait_for_sockets(struct nbd_client *c, struct error *err)
 {
+    struct pollfd fds[CONNECTIONS + 1] = {{0}};
+
+    for (size_t i = 0; i < c->n_connections; i++) {
+        unsigned direction = nbd_aio_get_direction(c->connections[i]);
+
+        fds[i].fd = direction == 0 ? -1 : nbd_aio_get_fd(c->connections[i]);
+        if (direction & LIBNBD_AIO_DIRECTION_READ)
+            fds[i].events |= POLLIN;
+        if (direction & LIBNBD_AIO_DIRECTION_WRITE)
+            fds[i].events |= POLLOUT;
+    }
+    fds[c->n_connections] =
+        (struct pollfd){.fd = c->cancel_fd, .events = POLLIN};
+    if (io_poll(fds, c->n_connections + 1, -1) == -1)
+        return error_set(err, errno, "%s: NBD", c->who);
+    if (fds[c->n_connections].revents != 0)
+        return error_set(err, ECANCELED, "%s: NBD", c->who);
+    for (size_t i = 0; i < c->n_connections; i++) {
+        /* An error or a hang-up is found by doing what was wanted; what it
+         * means is up to those whose request or connection it was.
+         */
+        if (fds[i].revents == 0)
+            continue;
+        if (fds[i].revents & POLLIN || !(fds[i].events & POLLOUT))
+            nbd_aio_notify_read(c->connections[i]);
+        else
+            nbd_aio_notify_write(c->connections[i]);
+    }
+    return 0;
+}
+
+static int connecting_failed(const struct nbd_client *c,
+                             const struct nbd_address *address,
+                             struct error *err)
+{
+    if (address->socket_fd != -1)
+        return nbd_failed(c, err, "cannot connect");
+    return error_set(err, 0, "%s: cannot connect to %s: %s", c->who,
+                     address->uri != NULL ? address->uri
+                                          : address->socket_path,
+                     nbd_get_error());
+}
+
+static int start_connecting(struct nbd_handle *nbd,
+                            const struct nbd_address *address)
+{
+    if (address->socket_fd != -1)
+        return nbd_aio_connect_socket(nbd, address->socket_fd);
+    if (nbd_set_uri_allow_local_file(nbd, true) == -1)
+        return -1;
+    if (address->uri != NULL)
+        return nbd_aio_connect_uri(nbd, address->uri);
+    if (nbd_set_export_name(nbd, address->export_name) == -1)
+        return -1;
+    return nbd_aio_connect_unix(nbd, address->socket_path);
+}
+
+/* Adds a connection. */
+static int connect_one(struct nbd_client *c, const struct nbd_address *address,
+                       bool is_structured, struct error *err)
+{
+    struct nbd_handle *nbd = nbd_create();
+
+    if (nbd == NULL)
+        return nbd_failed(c, err, "NBD");
+    c->connections[c->n_connections++] = nbd;
+    if (is_structured
+            ? nbd_add_meta_context(nbd, LIBNBD_CONTEXT_BASE_ALLOCATION) == -1
+            : nbd_set_request_structured_replies(nbd, false) == -1)
+        return nbd_failed(c, err, "NBD");
+    if (start_connecting(nbd, address) == -1)
+        return connecting_failed(c, address, err);
+    while (nbd_aio_is_connecting(nbd))
+        if (wait_for_sockets(c, err) == -1)
+            return -1;
+    if (!nbd_aio_is_ready(nbd))
+        return connecting_failed(c, address, err);
+    return 0;
+}
+
+/* More of them, if the server likes that.  It can do without. */
+static void connect_more(struct nbd_client *c,
+                         const struct nbd_address *address)
+{
+    if (nbd_can_multi_conn(c->connections[0]) != 1)
+        return;
+    for (size_t n = 1; n < CONNECTIONS; n++) {
+        struct error ignored;
+
+        if (connect_one(c, address, false, &ignored) == 0)
+            continue;
+        if (c->n_connections > n)
+            nbd_close(c->connections[--c->n_connections]);
+        break;
+    }
+    c->first_for_data = c->n_connections > 1 ? 1 : 0;
+}
+
+static int open_client(struct nbd_client *c, const struct nbd_address *address,
+                       struct error *err)
+{
+    bool is_ours = address->socket_fd != -1;
+    int64_t size, block, most;
+
     for (size_t i = 0; i < SLOTS; i++) {
-        c->slots[i].cookie = -1;
-        c->slots[i].buf = io_alloc_aligned(PIECE);
+        c->slots[i].buf = io_alloc_aligned(PIECE + 2 * LARGEST_MINIMUM);
         if (c->slots[i].buf == NULL)
             return error_set(err, errno, "no memory for NBD requests");
     }
-    c->nbd = nbd_create();
-    if (c->nbd == NULL)
-        return nbd_failed(err, "NBD");
-    /* With structured replies qemu-nbd hangs up when it cannot read; without
-     * it tells which request that was.
-     */
-    if (nbd_set_request_structured_replies(c->nbd, false) == -1)
-        return nbd_failed(err, "NBD");
+    if (connect_one(c, address, !is_ours, err) == -1)
+        return -1;
+    size = nbd_get_size(c->connections[0]);
+    block = nbd_get_block_size(c->connections[0], LIBNBD_SIZE_MINIMUM);
+    most = nbd_get_block_size(c->connections[0], LIBNBD_SIZE_MAXIMUM);
+    if (size == -1 || block == -1 || most == -1)
+        return nbd_failed(c, err, "NBD");
+    c->size = size;
+    c->block = io_max(block, 1);
+    c->piece = most == 0 ? PIECE : io_max(io_min(most, PIECE), c->block);
+    if (c->block > LARGEST_MINIMUM)
+        return error_set(err, 0, "%s: NBD: blocks of %" PRIu64 " bytes",
+                         c->who, c->block);
+    if (!is_ours)
+        connect_more(c, address);
     return 0;
 }
 
-/* Lets libnbd do what the socket is ready for, and waits until it is. */
-static int wait_for_socket(struct nbd_client *c, struct error *err)
+int nbd_client_open(const struct nbd_address *address, int cancel_fd,
+                    struct nbd_client **client, struct error *err)
 {
-    unsigned direction = nbd_aio_get_direction(c->nbd);
-    short events = 0;
-
-    if (direction & LIBNBD_AIO_DIRECTION_READ)
-        events |= POLLIN;
-    if (direction & LIBNBD_AIO_DIRECTION_WRITE)
-        events |= POLLOUT;
-    switch (io_wait(nbd_aio_get_fd(c->nbd), events, c->cancel_fd, -1)) {
-    case -1:
-        return error_set(err, errno, "QEMU: NBD");
-    case 0:
-        return error_set(err, ECANCELED, "QEMU: NBD");
-    default:
-        break;
-    }
-    if (direction & LIBNBD_AIO_DIRECTION_READ) {
-        if (nbd_aio_notify_read(c->nbd) == -1)
-            return nbd_failed(err, "NBD");
-    } else if (nbd_aio_notify_write(c->nbd) == -1) {
-        return nbd_failed(err, "NBD");
-    }
-    return 0;
-}
-
-static int negotiate(struct nbd_client *c, int socket_fd, struct error *err)
-{
-    if (nbd_aio_connect_socket(c->nbd, socket_fd) == -1)
-        return nbd_failed(err, "cannot connect");
-    while (nbd_aio_is_connecting(c->nbd))
-        if (wait_for_socket(c, err) == -1)
-            return -1;
-    if (!nbd_aio_is_ready(c->nbd))
-        return nbd_failed(err, "cannot connect");
-    return 0;
-}
-
-int nbd_client_open(int socket_fd, int cancel_fd, struct nbd_client **client,
-                    struct error *err)
-{
-    int CLEANUP(close_fd) fd = socket_fd;
     struct nbd_client *c = calloc(1, sizeof *c);
 
-    if (c == NULL)
+    if (c == NULL) {
+        cleanup_close_fd(&address->socket_fd);
         return error_set(err, errno, "no memory for an NBD client");
-    c->cancel_fd = cancel_fd;
-    if (allocate(c, err) == -1) {
-        nbd_client_free(c);
-        return -1;
     }
-    if (negotiate(c, steal_fd(&fd), err) == -1) {
+    c->who = address->who;
+    c->cancel_fd = cancel_fd;
+    if (open_client(c, address, err) == -1) {
         nbd_client_free(c);
         return -1;
     }
@@ -120,66 +215,129 @@ void nbd_client_free(struct nbd_client *c)
 {
     if (c == NULL)
         return;
-    nbd_close(c->nbd);
+    for (size_t i = 0; i < c->n_connections; i++)
+        nbd_close(c->connections[i]);
     for (size_t i = 0; i < SLOTS; i++)
         free(c->slots[i].buf);
     free(c);
 }
 
-/* Gives away what has been answered.  Returns how many slots are free. */
-static int collect(struct nbd_client *c, nbd_client_take *take, void *opaque,
-                   struct error *err)
+uint64_t nbd_client_size(const struct nbd_client *c)
 {
-    int n_free = 0;
-
-    for (size_t i = 0; i < SLOTS; i++) {
-        struct slot *s = &c->slots[i];
-        int r = 1;
-
-        if (s->cookie != -1)
-            r = nbd_aio_command_completed(c->nbd, s->cookie);
-        if (r == -1)
-            return error_set(err, 0,
-                             "QEMU: cannot read at disk offset %" PRIu64
-                             ": %s",
-                             s->disk_offset, nbd_get_error());
-        if (r == 0)
-            continue;
-        n_free++;
-        if (s->cookie == -1)
-            continue;
-        s->cookie = -1;
-        if (take(opaque, s->buf, s->length, s->disk_offset, err) == -1)
-            return -1;
-    }
-    return n_free;
+    return c->size;
 }
 
-/* Waits until n slots are free. */
-static int wait_for_slots(struct nbd_client *c, int n, nbd_client_take *take,
-                          void *opaque, struct error *err)
-{
-    int n_free;
+/* What one answer to a question for block status goes to. */
+struct answer {
+    struct extents *data;
+    uint64_t size;        /* of the export */
+    uint64_t disk_offset; /* how far the status is known */
+    bool has_failed;
+    struct error *err;
+};
 
-    while ((n_free = collect(c, take, opaque, err)) < n)
-        if (n_free == -1 || wait_for_socket(c, err) == -1)
+static int take_status(void *opaque, const char *context, uint64_t disk_offset,
+                       uint32_t *entries, size_t n_entries, int *error)
+{
+    struct answer *a = opaque;
+
+    (void)context;
+    (void)error;
+    if (a->has_failed || disk_offset != a->disk_offset)
+        return 0;
+    for (size_t i = 0; i + 1 < n_entries; i += 2) {
+        uint64_t length = io_min(entries[i], a->size - a->disk_offset);
+        bool is_zero = entries[i + 1] & LIBNBD_STATE_ZERO;
+
+        if (length > 0 && !is_zero &&
+            extents_append(a->data, a->disk_offset, length, a->err) == -1)
+            a->has_failed = true;
+        a->disk_offset += length;
+    }
+    return 0;
+}
+
+static int ask_status(struct nbd_client *c, struct answer *a)
+{
+    struct nbd_handle *nbd = c->connections[0];
+    uint64_t from = a->disk_offset,
+             length = io_min(c->size - from, STATUS_PIECE);
+    int64_t cookie =
+        nbd_aio_block_status(nbd, length, from,
+                             (nbd_extent_callback){.callback = take_status,
+                                                   .user_data = a},
+                             NBD_NULL_COMPLETION, 0);
+    int r = cookie == -1 ? -1 : 0;
+
+    while (cookie != -1 && (r = nbd_aio_command_completed(nbd, cookie)) == 0)
+        if (wait_for_sockets(c, a->err) == -1)
+            return -1;
+    if (a->has_failed)
+        return -1;
+    if (r == -1)
+        return error_set(a->err, 0,
+                         "%s: no block status at disk offset %" PRIu64 ": %s",
+                         c->who, from, nbd_get_error());
+    if (a->disk_offset == from)
+        return error_set(a->err, 0,
+                         "%s: empty block status at disk offset %" PRIu64,
+                         c->who, from);
+    return 0;
+}
+
+int nbd_client_status(struct nbd_client *c, struct extents *data,
+                      bool *is_known, struct error *err)
+{
+    struct answer answer = {.data = data, .size = c->size, .err = err};
+
+    *is_known = nbd_can_meta_context(c->connections[0],
+                                     LIBNBD_CONTEXT_BASE_ALLOCATION) == 1;
+    if (!*is_known && c->size > 0)
+        return extents_append(data, 0, c->size, err);
+    while (answer.disk_offset < c->size)
+        if (ask_status(c, &answer) == -1)
             return -1;
     return 0;
+}
+
+/* Waits for the oldest request and gives it away. */
+static int take_oldest(struct nbd_client *c, nbd_client_take *take,
+                       void *opaque, struct error *err)
+{
+    struct slot *s = &c->slots[c->taken % SLOTS];
+    int r;
+
+    while ((r = nbd_aio_command_completed(s->nbd, s->cookie)) == 0)
+        if (wait_for_sockets(c, err) == -1)
+            return -1;
+    if (r == -1)
+        return error_set(err, 0,
+                         "%s: cannot read at disk offset %" PRIu64 ": %s",
+                         c->who, s->disk_offset, nbd_get_error());
+    c->taken++;
+    return take(opaque, s->buf + s->before, s->length, s->disk_offset, err);
 }
 
 static int ask(struct nbd_client *c, uint64_t disk_offset, size_t length,
                struct error *err)
 {
-    struct slot *s = c->slots;
+    struct slot *s = &c->slots[c->asked % SLOTS];
+    size_t n_for_data = c->n_connections - c->first_for_data;
+    uint64_t from = IO_ROUND_DOWN(disk_offset, c->block);
+    uint64_t end =
+        io_min(IO_ROUND_UP(disk_offset + length, c->block), c->size);
 
-    while (s->cookie != -1)
-        s++;
+    s->nbd = c->connections[c->first_for_data + c->asked % n_for_data];
     s->disk_offset = disk_offset;
     s->length = length;
-    s->cookie = nbd_aio_pread(c->nbd, s->buf, length, disk_offset,
+    s->before = disk_offset - from;
+    s->cookie = nbd_aio_pread(s->nbd, s->buf, end - from, from,
                               NBD_NULL_COMPLETION, 0);
     if (s->cookie == -1)
-        return nbd_failed(err, "cannot ask for data");
+        return error_set(err, 0,
+                         "%s: cannot read at disk offset %" PRIu64 ": %s",
+                         c->who, disk_offset, nbd_get_error());
+    c->asked++;
     return 0;
 }
 
@@ -188,11 +346,19 @@ int nbd_client_read(struct nbd_client *c, uint64_t disk_offset,
                     struct error *err)
 {
     while (length > 0) {
-        uint64_t n = io_min(length, PIECE - disk_offset % PIECE);
+        uint64_t n = io_min(length, c->piece - disk_offset % c->piece);
 
-        if (wait_for_slots(c, 1, take, opaque, err) == -1 ||
-            ask(c, disk_offset, n, err) == -1)
+        if (c->asked - c->taken == SLOTS &&
+            take_oldest(c, take, opaque, err) == -1)
             return -1;
+        if (ask(c, disk_offset, n, err) == -1) {
+            struct error last = *err;
+
+            /* One that is in flight may have been the first to fail. */
+            if (nbd_client_finish(c, take, opaque, err) == 0)
+                *err = last;
+            return -1;
+        }
         disk_offset += n;
         length -= n;
     }
@@ -202,5 +368,8 @@ int nbd_client_read(struct nbd_client *c, uint64_t disk_offset,
 int nbd_client_finish(struct nbd_client *c, nbd_client_take *take,
                       void *opaque, struct error *err)
 {
-    return wait_for_slots(c, SLOTS, take, opaque, err);
+    while (c->taken < c->asked)
+        if (take_oldest(c, take, opaque, err) == -1)
+            return -1;
+    return 0;
 }

@@ -5,27 +5,53 @@
 #define QT_NBD_CLIENT_H
 
 #include "error.h"
+#include "extents.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 struct nbd_client;
 
-/* Negotiates over a connected socket, which becomes the client's, whatever
- * happens.  A cancel_fd that becomes readable ends any wait.
+/* Who the server is, and how it is reached: by socket_fd, which becomes the
+ * client's whatever happens; else by uri, as nbd_connect_uri(3) has it, TLS
+ * and its certificates included; else by export_name at socket_path.
  */
-int nbd_client_open(int socket_fd, int cancel_fd, struct nbd_client **client,
-                    struct error *err);
+struct nbd_address {
+    const char *who; /* begins messages: "QEMU", "source" */
+    int socket_fd;   /* connected; or -1 */
+    const char *uri;
+    const char *socket_path, *export_name;
+};
+
+/* Connects and negotiates.  A server that says that it may be asked over
+ * several connections is, unless it was given by socket_fd.  A cancel_fd (-1
+ * for none) that becomes readable ends any wait.
+ */
+int nbd_client_open(const struct nbd_address *address, int cancel_fd,
+                    struct nbd_client **client, struct error *err);
 
 /* NULL is fine. */
 void nbd_client_free(struct nbd_client *client);
 
-/* Takes length bytes of the export, at disk_offset, in no certain order. */
+/* Bytes of the export. */
+uint64_t nbd_client_size(const struct nbd_client *client);
+
+/* Appends to data what does not read as zeroes, by what the server says of
+ * base:allocation (block status, in the NBD protocol).  If it says nothing of
+ * that, *is_known is false, and data is all of the export.  Not for servers
+ * given by socket_fd.
+ */
+int nbd_client_status(struct nbd_client *client, struct extents *data,
+                      bool *is_known, struct error *err);
+
+/* Takes length bytes of the export, at disk_offset. */
 typedef int nbd_client_take(void *opaque, const void *buf, size_t length,
                             uint64_t disk_offset, struct error *err);
 
 /* Asks for [disk_offset, disk_offset + length), in pieces, as soon as there is
- * room for more requests.  What has been answered meanwhile is given to take.
+ * room for more requests.  What has been answered meanwhile is given to take,
+ * in the order in which it was asked for.
  */
 int nbd_client_read(struct nbd_client *client, uint64_t disk_offset,
                     uint64_t length, nbd_client_take *take, void *opaque,

@@ -7,11 +7,21 @@
 #include "child.h"
 #include "qemu.h"
 
-/* Starts one on the qcow2 image behind bridge_fd, for one client: *client_fd
- * is the connection to it, and the caller's.  It ends when that is closed;
- * child_stop is for the rest.
+#include <stdbool.h>
+
+/* What it is to open, read-only. */
+struct qemu_nbd_image {
+    int bridge_fd;    /* the qcow2 image behind it; or -1 */
+    const char *path; /* else an image by its path, which may be held by
+                         another process, and its backing files */
+    const char *format;
+    bool is_direct; /* without the page cache */
+};
+
+/* Starts one for one client: *client_fd is the connection to it, and the
+ * caller's.  It ends when that is closed; child_stop is for the rest.
  */
-int qemu_nbd_start(const struct qemu *qemu, int bridge_fd,
+int qemu_nbd_start(const struct qemu *qemu, const struct qemu_nbd_image *image,
                    struct child **child, int *client_fd, struct error *err);
 
 #endif

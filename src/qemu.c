@@ -56,6 +56,20 @@ void qemu_bridge_node(char *node, int bridge_fd)
              bridge_fd);
 }
 
+char *qemu_quote_option(const char *value)
+{
+    char *quoted = malloc(2 * strlen(value) + 1), *to = quoted;
+
+    if (quoted == NULL)
+        return NULL;
+    do {
+        if (*value == ',')
+            *to++ = ',';
+        *to++ = *value;
+    } while (*value++ != '\0');
+    return quoted;
+}
+
 char *qemu_file_name(const char *path)
 {
     char *name;

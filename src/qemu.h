@@ -42,6 +42,9 @@ enum { QEMU_NODE_SPACE = 128 };
  */
 void qemu_bridge_node(char *node, int bridge_fd);
 
+/* value as it has to stand in --image-opts: memory to free, or NULL. */
+char *qemu_quote_option(const char *value);
+
 /* path as QEMU takes it for a file name, whatever is in it: one with a
  * colon could be taken for a protocol.  Returns memory to free, or NULL.
  */

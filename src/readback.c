@@ -35,17 +35,20 @@ int readback_open(const struct qemu *qemu, struct inbox *inbox, int cancel_fd,
                   struct readback **readback, struct error *err)
 {
     struct readback *rb = calloc(1, sizeof *rb);
-    int bridge_fd, client_fd, r;
+    struct qemu_nbd_image image = {.bridge_fd = -1};
+    struct nbd_address address = {.who = "QEMU"};
+    int r;
 
     if (rb == NULL)
         return error_set(err, errno, "no memory for reading back");
     rb->inbox = inbox;
     inbox_show_waiting(inbox, &rb->export);
-    r = nbd_server_start(&rb->export, &rb->bridge, &bridge_fd, err);
+    r = nbd_server_start(&rb->export, &rb->bridge, &image.bridge_fd, err);
     if (r == 0)
-        r = qemu_nbd_start(qemu, bridge_fd, &rb->qemu_nbd, &client_fd, err);
+        r = qemu_nbd_start(qemu, &image, &rb->qemu_nbd, &address.socket_fd,
+                           err);
     if (r == 0) {
-        r = nbd_client_open(client_fd, cancel_fd, &rb->client, err);
+        r = nbd_client_open(&address, cancel_fd, &rb->client, err);
         if (r == -1)
             failed(rb, err);
     }

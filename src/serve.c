@@ -15,8 +15,14 @@
  * A sender may still have bytes for us that no part of the disk needs: a
  * refcount table at the end, say.  They are taken and dropped, or it would
  * see its connection break.  They end where --source-size says, or with the
- * stream, or when nothing has come for a second.  We go on reading as long as
- * anything is still being written, for clients that do not like to wait.
+ * stream, or when nothing has come for a second, or when as much has come as
+ * --destination-size says, where xapi puts what the client says.  We go on
+ * reading as long as anything is still being written, for clients that do not
+ * like to wait.
+ *
+ * Such a size may be wrong.  So it ends a stream that is not all there only
+ * after a second of silence: a client that has sent all it has may well wait
+ * for us.
  */
 
 #include "config.h"
@@ -52,8 +58,9 @@ struct import {
     struct mapper *mapper;
     int wake_fd; /* an eventfd: mapper or route have something to tell */
     uint64_t received;
-    bool is_ended;  /* the stream is */
-    bool is_broken; /* so it ended, and this is how */
+    uint64_t received_ms; /* when: now_ms */
+    bool is_ended;        /* the stream is */
+    bool is_broken;       /* so it ended, and this is how */
     struct error breakage;
     struct progress progress;
     char *buf; /* of a piece, aligned, and room to lie in it as on the disk */
@@ -83,17 +90,39 @@ static int check_others(struct import *m, struct error *err)
     return 0;
 }
 
+static uint64_t now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * UINT64_C(1000) + now.tv_nsec / 1000000;
+}
+
+/* As much has come as the hint said.  It may be wrong. */
+static bool is_at_hint(const struct import *m)
+{
+    return m->options->source_size == 0 && m->options->size_hint != 0 &&
+           m->received == m->options->size_hint;
+}
+
 /* Waits until there is something to read, or timeout_ms have passed without;
  * returns 1 or 0, or -1 if anything has failed.
  */
 static int wait_for_stream(struct import *m, int timeout_ms, struct error *err)
 {
-    int ready = io_wait(m->options->source_fd, POLLIN, m->wake_fd, timeout_ms);
+    uint64_t silence;
+    int ready;
 
+    if (is_at_hint(m))
+        timeout_ms = SILENCE_MS;
+    ready = io_wait(m->options->source_fd, POLLIN, m->wake_fd, timeout_ms);
     if (ready == -1)
         return error_set(err, errno, "source");
     if (check_others(m, err) == -1)
         return -1;
+    silence = now_ms() - m->received_ms;
+    if (ready == 0 && is_at_hint(m) && silence >= SILENCE_MS)
+        m->is_ended = true;
     return ready;
 }
 
@@ -103,11 +132,13 @@ static int wait_for_stream(struct import *m, int timeout_ms, struct error *err)
 static ssize_t receive(struct import *m, char *buf, uint64_t length,
                        struct error *err)
 {
-    uint64_t size = m->options->source_size;
+    uint64_t size = m->options->source_size, hint = m->options->size_hint;
     ssize_t n;
 
     if (size != 0)
         length = io_min(length, size - m->received);
+    else if (m->received < hint)
+        length = io_min(length, hint - m->received);
     n = io_read(m->options->source_fd, buf, length);
     if (n == -1 && errno != ECONNRESET)
         return error_set(err, errno,
@@ -122,6 +153,7 @@ static ssize_t receive(struct import *m, char *buf, uint64_t length,
         n = 0;
     }
     m->received += n;
+    m->received_ms = now_ms();
     m->is_ended = n == 0 || (size != 0 && m->received == size);
     return n;
 }
@@ -215,8 +247,7 @@ static void show_received(struct import *m)
 }
 
 /* The mapper is about to say what comes next, or the mover to make room.  If
- * that takes long the sender
- * must not wait: some more is kept.
+ * that takes long the sender must not wait: some more is kept.
  */
 static int wait_for_mapper(struct import *m, struct error *err)
 {
@@ -271,14 +302,6 @@ static int wait_for_others(struct import *m, struct error *err)
     return check_others(m, err);
 }
 
-static uint64_t now_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * UINT64_C(1000) + now.tv_nsec / 1000000;
-}
-
 /* Receives until all that the disk needs is there. */
 static int receive_all(struct import *m, struct error *err)
 {
@@ -311,12 +334,11 @@ static int receive_all(struct import *m, struct error *err)
 /* Takes what nobody needs, until it ends and all is on the disk. */
 static int drain(struct import *m, struct error *err)
 {
-    uint64_t last = now_ms();
-
     for (;;) {
         bool is_sized = m->options->source_size != 0;
-        uint64_t silence = now_ms() - last;
-        bool is_over = m->is_ended || (!is_sized && silence >= SILENCE_MS);
+        uint64_t silence = now_ms() - m->received_ms;
+        bool is_over = m->is_ended || is_at_hint(m) ||
+                       (!is_sized && silence >= SILENCE_MS);
         int ready;
 
         if (is_over && route_is_idle(m->route))
@@ -331,12 +353,8 @@ static int drain(struct import *m, struct error *err)
         }
         ready = wait_for_stream(
             m, is_over || is_sized ? -1 : (int)(SILENCE_MS - silence), err);
-        if (ready == 1) {
-            if (receive(m, m->buf, IO_PIECE, err) == -1)
-                return -1;
-            last = now_ms();
-        }
-        if (ready == -1)
+        if (ready == -1 ||
+            (ready == 1 && receive(m, m->buf, IO_PIECE, err) == -1))
             return -1;
     }
 }

@@ -10,7 +10,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <netdb.h>
+#include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 static int open_path(struct sink *s, const char *path)
@@ -26,14 +30,98 @@ static int open_path(struct sink *s, const char *path)
     return s->fd == -1 ? -1 : 0;
 }
 
-int sink_open(const char *path, int fd, struct sink *s, struct error *err)
+static int connect_unix(struct sink *s, const char *path, struct error *err)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+    if (strlen(path) >= sizeof address.sun_path)
+        return error_set(err, ENAMETOOLONG, "destination: %s", path);
+    strcpy(address.sun_path, path);
+    s->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (s->fd == -1 ||
+        connect(s->fd, (struct sockaddr *)&address, sizeof address) == -1)
+        return error_set(err, errno, "destination: cannot connect to %s",
+                         path);
+    return 0;
+}
+
+int sink_split_tcp(const char *tcp, char **host, const char **port)
+{
+    const char *colon = strrchr(tcp, ':');
+    const char *from = tcp, *end = colon;
+
+    if (colon == NULL || colon == tcp || colon[1] == '\0')
+        return -1;
+    if (tcp[0] == '[' && colon[-1] == ']') {
+        from++;
+        end--;
+    } else if (memchr(tcp, ':', colon - tcp) != NULL) {
+        return -1; /* an IPv6 address would be ambiguous */
+    }
+    *port = colon + 1;
+    *host = from < end ? strndup(from, end - from) : NULL;
+    return *host == NULL ? -1 : 0;
+}
+
+/* Tries each of the host's addresses. */
+static int connect_tcp(struct sink *s, const char *tcp, struct error *err)
+{
+    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
+    char *CLEANUP(free_ptr) host = NULL;
+    const char *port;
+    struct addrinfo *found;
+    int r, errnum = 0;
+
+    if (sink_split_tcp(tcp, &host, &port) == -1)
+        return error_set(err, 0, "destination: '%s' is not HOST:PORT", tcp);
+    r = getaddrinfo(host, port, &hints, &found);
+    if (r != 0)
+        return error_set(err, r == EAI_SYSTEM ? errno : 0,
+                         "destination: cannot find %s: %s", tcp,
+                         gai_strerror(r));
+    for (struct addrinfo *a = found; a != NULL; a = a->ai_next) {
+        s->fd = socket(a->ai_family, a->ai_socktype | SOCK_CLOEXEC,
+                       a->ai_protocol);
+        if (s->fd != -1 && connect(s->fd, a->ai_addr, a->ai_addrlen) == 0)
+            break;
+        errnum = errno;
+        cleanup_close_fd(&s->fd);
+        s->fd = -1;
+    }
+    freeaddrinfo(found);
+    if (s->fd == -1)
+        return error_set(err, errnum, "destination: cannot connect to %s",
+                         tcp);
+    return 0;
+}
+
+static int open_address(struct sink *s, const struct sink_address *address,
+                        struct error *err)
+{
+    s->is_opened = true;
+    if (address->path != NULL && open_path(s, address->path) == -1)
+        return error_set(err, errno, "destination: cannot open %s",
+                         address->path);
+    if (address->path != NULL)
+        return 0;
+    if (address->socket_path != NULL)
+        return connect_unix(s, address->socket_path, err);
+    if (address->tcp != NULL)
+        return connect_tcp(s, address->tcp, err);
+    s->is_opened = false;
+    s->fd = address->fd;
+    return 0;
+}
+
+int sink_open(const struct sink_address *address, struct sink *s,
+              struct error *err)
 {
     int flags;
 
-    *s = (struct sink){.name = path, .fd = fd};
+    *s = (struct sink){.path = address->path, .fd = -1};
     mover_open(&s->mover);
-    if (path != NULL && open_path(s, path) == -1)
-        return error_set(err, errno, "destination: cannot open %s", path);
+    if (open_address(s, address, err) == -1)
+        return -1;
     flags = fcntl(s->fd, F_GETFL);
     if (flags == -1)
         return error_set(err, errno, "destination: fd %d", s->fd);
@@ -46,14 +134,16 @@ int sink_open(const char *path, int fd, struct sink *s, struct error *err)
     return 0;
 }
 
-int sink_begin(struct sink *s, uint64_t length, struct error *err)
+int sink_begin(struct sink *s, uint64_t file_offset, uint64_t length,
+               struct error *err)
 {
     struct stat st;
 
+    s->file_offset = file_offset;
     s->length = length;
     if (s->is_opened && fstat(s->fd, &st) == 0 && S_ISREG(st.st_mode) &&
         ftruncate(s->fd, 0) == -1)
-        return error_set(err, errno, "destination: cannot empty %s", s->name);
+        return error_set(err, errno, "destination: cannot empty %s", s->path);
     return 0;
 }
 
@@ -93,17 +183,30 @@ int sink_send(struct sink *s, const struct sink_from *from, uint64_t offset,
     return 0;
 }
 
+int sink_write(struct sink *s, const void *buf, size_t length,
+               struct error *err)
+{
+    for (size_t done = 0; done < length;) {
+        ssize_t n =
+            io_write_most(s->fd, (const char *)buf + done, length - done);
+
+        if (n == -1)
+            return writing_failed(s, err);
+        s->file_offset += n;
+        done += n;
+    }
+    return 0;
+}
+
 int sink_send_zeroes(struct sink *s, uint64_t length, struct error *err)
 {
     static const char zeroes[65536];
 
     while (length > 0) {
-        ssize_t n =
-            io_write_most(s->fd, zeroes, io_min(length, sizeof zeroes));
+        uint64_t n = io_min(length, sizeof zeroes);
 
-        if (n == -1)
-            return writing_failed(s, err);
-        s->file_offset += n;
+        if (sink_write(s, zeroes, n, err) == -1)
+            return -1;
         length -= n;
     }
     return 0;
@@ -122,7 +225,7 @@ int sink_finish(struct sink *s, struct error *err)
         return 0;
     s->fd = -1;
     if (close(fd) == -1)
-        return error_set(err, errno, "destination: cannot close %s", s->name);
+        return error_set(err, errno, "destination: cannot close it");
     s->is_created = false;
     return 0;
 }
@@ -130,7 +233,7 @@ int sink_finish(struct sink *s, struct error *err)
 void sink_close(struct sink *s)
 {
     if (s->is_created)
-        unlink(s->name);
+        unlink(s->path);
     if (s->is_opened)
         cleanup_close_fd(&s->fd);
     mover_close(&s->mover);

@@ -11,23 +11,40 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Where to send to: the first of these that is not NULL, else fd. */
+struct sink_address {
+    const char *path;        /* a file or device */
+    const char *socket_path; /* a Unix socket to connect to */
+    const char *tcp;         /* HOST:PORT or [IPv6]:PORT to connect to */
+    int fd;                  /* if it is none of these */
+};
+
 struct sink {
-    const char *name; /* for messages; the caller's */
+    const char *path; /* the caller's; NULL: none */
     int fd;
-    bool is_opened;       /* by its path: ours to close, flush and cut */
+    bool is_opened;       /* ours to close, flush and cut */
     bool is_created;      /* there was no such file: removed on failure */
-    uint64_t file_offset; /* how much went into it */
+    uint64_t file_offset; /* where in the stream it stands */
     uint64_t length;      /* of the whole stream, once known */
     struct mover mover;
 };
 
-/* By path, or by fd where path is NULL.  A terminal is refused.  Nothing is
- * changed yet, but for a file that did not exist.
+/* Takes HOST:PORT apart: host is memory to free, port points into tcp.  -1: it
+ * is something else.
  */
-int sink_open(const char *path, int fd, struct sink *sink, struct error *err);
+int sink_split_tcp(const char *tcp, char **host, const char **port);
 
-/* The stream is going to have length bytes, and comes next. */
-int sink_begin(struct sink *sink, uint64_t length, struct error *err);
+/* A terminal is refused.  Nothing is changed yet, but for a file that did not
+ * exist.
+ */
+int sink_open(const struct sink_address *address, struct sink *sink,
+              struct error *err);
+
+/* The stream is going to have length bytes in all; what comes next is from
+ * file_offset on.
+ */
+int sink_begin(struct sink *sink, uint64_t file_offset, uint64_t length,
+               struct error *err);
 
 /* Something that bytes are read from. */
 struct sink_from {
@@ -42,6 +59,9 @@ struct sink_from {
  */
 int sink_send(struct sink *sink, const struct sink_from *from, uint64_t offset,
               uint64_t length, uint64_t *sent, struct error *err);
+
+int sink_write(struct sink *sink, const void *buf, size_t length,
+               struct error *err);
 
 int sink_send_zeroes(struct sink *sink, uint64_t length, struct error *err);
 

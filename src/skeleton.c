@@ -36,13 +36,14 @@
 
 /* What qemu-img map said. */
 struct mapped {
-    struct extents data;
+    struct extents data, zeroes;
     struct filemap_batch batch;
 };
 
 static void cleanup_mapped(struct mapped *m)
 {
     extents_clear(&m->data);
+    extents_clear(&m->zeroes);
     filemap_batch_clear(&m->batch);
 }
 
@@ -51,6 +52,8 @@ static int take_entry(void *opaque, const struct mapjson_entry *e,
 {
     struct mapped *m = opaque;
 
+    if (!mapjson_entry_has_data(e) && e->is_present)
+        return extents_append(&m->zeroes, e->disk_offset, e->length, err);
     if (!mapjson_entry_has_data(e))
         return 0;
     if (!e->has_file_offset)
@@ -68,16 +71,19 @@ static int take_entry(void *opaque, const struct mapjson_entry *e,
 
 /* Does the map say what the plan said? */
 static int check_map(const struct layout_plan *plan, uint64_t granule,
-                     const struct extents *mapped, const char *said,
+                     const struct mapped *mapped, const char *said,
                      struct error *err)
 {
     struct extents CLEANUP(extents) planned = {0};
+    const struct extents none = {0};
+    const struct extents *zeroes = plan->zeroes == NULL ? &none : plan->zeroes;
     uint64_t differ;
 
     if (extents_widen(plan->data, granule, plan->disk_size, &planned, err) ==
         -1)
         return -1;
-    if (extents_is_equal(&planned, mapped, &differ))
+    if (extents_is_equal(&planned, &mapped->data, &differ) &&
+        extents_is_equal(zeroes, &mapped->zeroes, &differ))
         return 0;
     return error_set(err, 0,
                      "QEMU: the image it laid out differs from the plan at "
@@ -211,7 +217,7 @@ int skeleton_build(const struct qemu *qemu, const struct layout_plan *plan,
     /* If the spool is full, say, that is why QEMU failed. */
     if (store_check(store, err) == -1 || r == -1)
         return -1;
-    if (check_map(plan, geometry.granule, &mapped.data, said, err) == -1 ||
+    if (check_map(plan, geometry.granule, &mapped, said, err) == -1 ||
         filemap_merge(&skeleton->map, &mapped.batch, err) == -1)
         return -1;
     if (find_length(plan, store, geometry.granule, skeleton, err) == -1)

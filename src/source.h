@@ -1,56 +1,71 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The disk to export: a raw file or block device. */
+/* A disk to read: the one to export, or the base it is compared with. */
 
 #ifndef QT_SOURCE_H
 #define QT_SOURCE_H
 
 #include "error.h"
 #include "extents.h"
-#include "progress.h"
 #include "sink.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
+struct source;
+
+/* What each kind of source does; the functions below call it, and see to it
+ * that what it is asked for lies within size.
+ */
+struct source_ops {
+    /* Fills buf with length bytes. */
+    int (*read)(struct source *s, char *buf, uint64_t disk_offset,
+                uint64_t length, struct error *err);
+
+    /* Sends length bytes, or at least begins to: what it was asked for goes
+     * out in that order, and has gone once flush returns.
+     */
+    int (*send)(struct source *s, uint64_t disk_offset, uint64_t length,
+                struct sink *sink, struct error *err);
+    int (*flush)(struct source *s, struct sink *sink, struct error *err);
+
+    /* As source_find_data. */
+    int (*find_data)(struct source *s, struct extents *data, bool *is_map,
+                     struct error *err);
+
+    void (*free)(struct source *s);
+};
+
 struct source {
-    const char *path; /* the caller's */
-    int fd;
-    bool is_direct; /* O_DIRECT */
-    uint64_t size;
+    const struct source_ops *ops;
+    const char *who;    /* begins messages: "source", "base" */
+    int fd;             /* to tell whether it is some other file; or -1 */
+    bool is_slow;       /* its data passes through buffers of ours */
+    uint64_t size;      /* bytes */
     uint64_t disk_size; /* size, rounded up to whole sectors as QEMU does */
 };
 
-/* is_direct asks for O_DIRECT; where there is none, it is done without. */
-int source_open(const char *path, bool is_direct, struct source *source,
-                struct error *err);
-
-/* Where the disk's data is. */
-struct source_map {
-    /* What the file system, or the image, says is data. */
-    struct extents status;
-    /* What of it is to be allocated, in the source's own granularity. */
-    struct extents data;
-};
-
-void source_map_clear(struct source_map *map);
-
-#define cleanup_source_map source_map_clear /* for CLEANUP(source_map) */
-
-/* Finds the data by reading: a file's holes are skipped (SEEK_DATA, lseek(2)),
- * and granules of zeroes, aligned on the disk, are left out.
+/* Fills buf, behind the end of the source with zeroes.  All three are to be
+ * multiples of IO_ALIGN, for O_DIRECT.
  */
-int source_scan(const struct source *source, uint64_t granule,
-                struct progress *progress, struct source_map *map,
-                struct error *err);
+int source_read(struct source *s, char *buf, uint64_t disk_offset,
+                uint64_t length, struct error *err);
 
-/* Sends length bytes from disk_offset on.  Behind the end of the file there
- * are zeroes as far as disk_size, and a cluster's rest after that.
+/* Sends length bytes from disk_offset on, later perhaps, but in order.
+ * Behind the end of the source there are zeroes.
  */
-int source_send(const struct source *source, uint64_t disk_offset,
-                uint64_t length, struct sink *sink, struct error *err);
+int source_send(struct source *s, uint64_t disk_offset, uint64_t length,
+                struct sink *sink, struct error *err);
 
-void source_close(struct source *source);
+/* All that was to be sent has gone into sink after this. */
+int source_flush(struct source *s, struct sink *sink, struct error *err);
 
-#define cleanup_source source_close /* for CLEANUP(source) */
+/* Appends to data, which is empty, where there may be anything but zeroes.
+ * Without *is_map nobody could tell: to know, read it.
+ */
+int source_find_data(struct source *s, struct extents *data, bool *is_map,
+                     struct error *err);
+
+/* NULL is fine. */
+void source_free(struct source *s);
 
 #endif

@@ -5,28 +5,16 @@
 #define QT_STREAM_H
 
 #include "error.h"
-#include "layout.h"
+#include "export.h"
 #include "progress.h"
-#include "qemu.h"
+#include "sink.h"
 
-#include <stdbool.h>
-
-enum source_format {
-    SOURCE_RAW,    /* source is a disk, of which all is read */
-    SOURCE_HYBRID, /* DEVICE:IMAGE, data and allocation map */
-};
+#include <stdint.h>
 
 struct stream_options {
-    struct qemu qemu;
-    enum source_format source_format;
-    const char *source;
-    const char *image_format; /* of IMAGE */
-    const char *destination;  /* a path, or NULL: destination_fd */
-    int destination_fd;
-    enum layout layout;
-    struct qcow2_options qcow2;
-    bool is_direct;
-    const char *spool_dir;
+    struct export_options export;
+    struct sink_address destination;
+    uint64_t file_offset; /* where in the image to begin */
     enum progress_mode progress;
 };
 

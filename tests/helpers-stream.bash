@@ -19,6 +19,22 @@ good_order() {
     echo "$order" >&2
 }
 
+# measured FILE STREAM-ARG...
+# `measure` with these arguments says how long the stream FILE is, and how
+# large the disk in it.
+measured() {
+    local file=$1 said expected
+    shift
+    said=$(TMPDIR=$spool timeout 60 qcow-tool measure "$@" |
+        jq -c '[.length, .data + .metadata, ."virtual-size"]')
+    expected="$(stat -c %s "$file")"
+    expected="[$expected,$expected,$(virtual_size "$file" qcow2)]"
+    [ "$said" = "$expected" ] || {
+        echo "qcow-tool measure $(quoted "$@"): $said, not $expected" >&2
+        return 1
+    }
+}
+
 # data_ranges FILE
 # What is data in a qcow2 file, as lines OFFSET+LENGTH.
 data_ranges() {
@@ -54,8 +70,8 @@ overlay() {
 }
 
 # good_hybrid DEVICE IMAGE EXPECTED [STREAM-ARG...]
-# Both layouts, streamable.qcow2 and convert.qcow2, hold the disk EXPECTED and
-# name no backing file.
+# Both layouts, streamable.qcow2 and convert.qcow2, hold the disk EXPECTED,
+# name no backing file, and are as long as `measure` says.
 good_hybrid() {
     local source=$1:$2 expected=$3 layout
     shift 3
@@ -66,6 +82,8 @@ good_hybrid() {
         same_content "$expected" raw $layout.qcow2
         [ "$(qemu-img info --output=json -f qcow2 $layout.qcow2 |
             jq 'has("backing-filename")')" = false ]
+        measured $layout.qcow2 --source-format hybrid --source "$source" \
+            --layout $layout "$@"
     done
     good_order streamable.qcow2
     nothing_left

@@ -14,8 +14,8 @@
 #   finish_tool NAME [RC]           ... until here
 #   through_socketpair CMD... -- CMD...     two commands joined by a socketpair
 # Before a function's name, for one call: stdout_to=FILE time_limit=SECONDS
-#   ignore_sigpipe=1 like_xapi=1 keep_fd3=1; for pairs, expect="RC RC"
-#   nonblocking=1 keep_open=1 sndbuf=BYTES
+#   ignore_sigpipe=1 keep_fd3=1; for pairs, expect="RC RC" nonblocking=1
+#   keep_open=1 sndbuf=BYTES
 #
 # What came out
 #   error_says REGEX                first line of stderr
@@ -103,7 +103,6 @@ watched_command() {
     watched=(env TMPDIR="$spool" python3 "$tests/watch.py"
         --left "$left" --time-limit "${time_limit:-60}")
     [ -z "${ignore_sigpipe:-}" ] || watched+=(--ignore-sigpipe)
-    [ -z "${like_xapi:-}" ] || watched+=(--like-xapi)
     [ -z "${nonblocking:-}" ] || watched+=(--nonblocking)
     [ -z "${keep_open:-}" ] || watched+=(--keep-open)
     [ -z "${sndbuf:-}" ] || watched+=(--sndbuf "$sndbuf")

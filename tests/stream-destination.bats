@@ -146,15 +146,6 @@ set_nonblocking() {
     nothing_left
 }
 
-@test "launched the way xapi does it" {
-    like_xapi=1 through_socketpair qcow-tool stream --source-format raw \
-        --source "$PWD/disk" --destination-fd '{}' --progress --machine -- \
-        python3 "$tests/drain.py" '{}' "$PWD/got"
-    arrived
-    [[ $(cat sender.stdout) = *100 ]]
-    [ ! -s sender.stderr ]
-}
-
 @test "without the fast mover, the same bytes to all of these" {
     export QCOW_TOOL_MOVER=copy
     stdout_to=got qcow_tool stream "${disk[@]}"

@@ -16,7 +16,6 @@ file of --left and killed. Exit code 124 is the time limit's.
 import argparse
 import ctypes
 import os
-import resource
 import shutil
 import signal
 import socket
@@ -25,7 +24,6 @@ import time
 
 PR_SET_CHILD_SUBREAPER = 36
 GRACE = 3.0             # seconds for an orphan that is about to end
-XAPI_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def children():
@@ -50,9 +48,8 @@ def children():
     return found
 
 
-def become(opts, program, fd, redirect):
+def become(opts, fd, redirect):
     """In the child: everything between fork and exec."""
-    like_xapi = opts.like_xapi and os.path.basename(program) == "qcow-tool"
     for target, path in redirect.items():
         out = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
         os.dup2(out, target)
@@ -61,17 +58,7 @@ def become(opts, program, fd, redirect):
     # Python ignores SIGPIPE and SIGXFSZ; what it runs must not inherit that.
     signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN
-                  if opts.ignore_sigpipe or like_xapi
-                  else signal.SIG_DFL)
-    if like_xapi:
-        os.setsid()
-        os.chdir("/")
-        os.environ["PATH"] = XAPI_PATH
-        resource.setrlimit(resource.RLIMIT_NOFILE, (1024, 1024))
-        os.dup2(os.open("/dev/null", os.O_WRONLY), 0)
-        for other in range(10, 1024):
-            if other != fd and os.path.exists("/proc/self/fd/%d" % other):
-                os.set_inheritable(other, False)
+                  if opts.ignore_sigpipe else signal.SIG_DFL)
 
 
 def start(opts, command, fd=None, redirect=None):
@@ -83,7 +70,7 @@ def start(opts, command, fd=None, redirect=None):
     pid = os.fork()
     if pid == 0:
         try:
-            become(opts, program, fd, redirect or {})
+            become(opts, fd, redirect or {})
             os.execv(os.path.abspath(program), command)
         except OSError as e:
             os.write(2, ("watch.py: %s: %s\n" % (program, e)).encode())
@@ -190,7 +177,6 @@ def main():
     p.add_argument("--keep-open", action="store_true")
     p.add_argument("--sndbuf", type=int)
     p.add_argument("--ignore-sigpipe", action="store_true")
-    p.add_argument("--like-xapi", action="store_true")
     at = sys.argv.index("--")
     opts = p.parse_args(sys.argv[1:at])
 

@@ -7,6 +7,8 @@
 #include "options.h"
 #include "test.h"
 
+#include <inttypes.h>
+
 #define UUID "c3a3b1f0-45b5-4c8f-9d2e-1f7d7c6b5a01"
 
 enum { OPEN_FD = 5, CLOSED_FD = 6 }; /* UUID is the former, too */
@@ -15,6 +17,7 @@ enum { MAX_ARGS = 32 };
 
 /* What every call needs. */
 #define STREAM "stream", "--source", "disk"
+#define MEASURE "measure", "--source", "disk"
 #define SERVE "serve", "--destination", "disk"
 
 static inline void prepare_surroundings(void)
@@ -42,6 +45,134 @@ static inline int parse(const char *const args[MAX_ARGS], struct options *o,
         argc++;
     }
     return options_parse(argc, argv, o, err);
+}
+
+enum { SPACE = 1024 }; /* of what they mean, in words */
+
+/* Adds " key=value" to out unless it is the usual one. */
+static inline void say(char out[SPACE], const char *key, const char *value,
+                       const char *usual)
+{
+    size_t used = strlen(out);
+
+    if (value == NULL)
+        value = "(NULL)";
+    if (strcmp(value, usual) != 0)
+        snprintf(out + used, SPACE - used, " %s=%s", key, value);
+}
+
+static inline void say_number(char out[SPACE], const char *key, uint64_t value,
+                              uint64_t usual)
+{
+    size_t used = strlen(out);
+
+    if (value != usual)
+        snprintf(out + used, SPACE - used, " %s=%" PRIu64, key, value);
+}
+
+static inline void say_flag(char out[SPACE], const char *key, bool value)
+{
+    size_t used = strlen(out);
+
+    if (value)
+        snprintf(out + used, SPACE - used, " %s", key);
+}
+
+static inline void say_progress(char out[SPACE], enum progress_mode mode)
+{
+    say_flag(out, "bar", mode == PROGRESS_BAR);
+    say_flag(out, "machine", mode == PROGRESS_MACHINE);
+}
+
+static inline void say_qemu(char out[SPACE], const struct qemu *qemu)
+{
+    say(out, "qemu-img", qemu->img, QEMU_IMG_PATH);
+    say(out, "qemu-io", qemu->io, QEMU_IO_PATH);
+    say(out, "qemu-nbd", qemu->nbd, QEMU_NBD_PATH);
+}
+
+static inline void say_export(char out[SPACE],
+                              const struct export_options *export)
+{
+    static const char *const formats[] = {
+        [EXPORT_RAW] = "raw",
+        [EXPORT_HYBRID] = "hybrid",
+        [EXPORT_IMAGE] = "image",
+        [EXPORT_NBD] = "nbd",
+        [EXPORT_NBD_HYBRID] = "nbdhybrid",
+    };
+
+    say(out, "source", export->source, "disk");
+    say(out, "format", formats[export->format], "raw");
+    say(out, "image-format", export->image_format, "qcow2");
+    say(out, "base", export->base, "(NULL)");
+    say_flag(out, "marking", export->is_marking_zeroes);
+    say_flag(out, "detecting", export->is_detecting_zeroes);
+    say_number(out, "map-fd", export->map_fd, -1);
+    say_number(out, "info-fd", export->info_fd, -1);
+    say_number(out, "base-map-fd", export->base_map_fd, -1);
+    say_number(out, "base-info-fd", export->base_info_fd, -1);
+    say_flag(out, "convert", export->layout == LAYOUT_CONVERT);
+    say_flag(out, "any", export->layout == LAYOUT_ANY);
+    say_number(out, "cluster", export->qcow2.cluster_size, 65536);
+    say_number(out, "refcount", export->qcow2.refcount_bits, 16);
+    say_flag(out, "v2", export->qcow2.is_v2);
+    say_flag(out, "extended", export->qcow2.is_extended_l2);
+    say_flag(out, "direct", export->is_direct);
+    say(out, "spool", export->spool_dir, "/usual");
+    say_qemu(out, &export->qemu);
+}
+
+static inline void say_stream(char out[SPACE],
+                              const struct stream_options *stream)
+{
+    say(out, "destination", stream->destination.path, "(NULL)");
+    say(out, "unix", stream->destination.socket_path, "(NULL)");
+    say(out, "tcp", stream->destination.tcp, "(NULL)");
+    say_number(out, "fd", stream->destination.fd, STDOUT_FILENO);
+    say_number(out, "offset", stream->file_offset, 0);
+    say_progress(out, stream->progress);
+}
+
+static inline void say_serve(char out[SPACE],
+                             const struct serve_options *serve)
+{
+    say_number(out, "fd", serve->source_fd, STDIN_FILENO);
+    say_number(out, "size", serve->source_size, 0);
+    say_number(out, "hint", serve->size_hint, 0);
+    say(out, "destination", serve->destination, "disk");
+    say_flag(out, "prezeroed", serve->is_prezeroed);
+    say_flag(out, "direct", serve->is_direct);
+    say(out, "spool", serve->spool_dir, "/usual");
+    say_number(out, "limit", serve->spool_limit, 0);
+    say_progress(out, serve->progress);
+    say_qemu(out, &serve->qemu);
+}
+
+/* The command, and all that is not as it is without any option. */
+static inline const char *describe(const struct options *o)
+{
+    static char out[SPACE];
+
+    snprintf(out, sizeof out, "%s",
+             o->command == COMMAND_NONE ? "none"
+                                        : option_command_name(o->command));
+    say_flag(out, "help", o->wants_help);
+    say_flag(out, "version", o->wants_version);
+    say_flag(out, "verbose", o->log_level == LOG_SUMMARY);
+    say_flag(out, "debug", o->log_level == LOG_DEBUG);
+    if (o->wants_help || o->wants_version)
+        return out;
+    if (o->command == COMMAND_STREAM) {
+        say_export(out, &o->stream.export);
+        say_stream(out, &o->stream);
+    } else if (o->command == COMMAND_MEASURE) {
+        say_export(out, &o->measure.export);
+        say_progress(out, o->measure.progress);
+    } else if (o->command == COMMAND_SERVE) {
+        say_serve(out, &o->serve);
+    }
+    return out;
 }
 
 #endif

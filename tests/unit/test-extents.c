@@ -213,6 +213,158 @@ static void test_widen(void)
     }
 }
 
+/* Lists that have something in common:
+ *
+ *     0         10        20        30
+ *  a  =====     =====     =====
+ *  b     =====  =====       ==========
+ */
+static const struct {
+    const char *name;
+    uint64_t limit;
+    struct extent a[MAX_LIST], b[MAX_LIST];
+    struct extent both[MAX_LIST], either[MAX_LIST], without[MAX_LIST];
+} combine_cases[] = {
+    {"of nothing comes nothing", 100, {{0}}, {{0}}, {{0}}, {{0}}, {{0}}},
+    {"nothing takes nothing away",
+     100,
+     {{5, 5}},
+     {{0}},
+     {{0}},
+     {{5, 5}},
+     {{5, 5}}},
+    {"from nothing nothing is taken away",
+     100,
+     {{0}},
+     {{5, 5}},
+     {{0}},
+     {{5, 5}},
+     {{0}}},
+    {"a list and itself",
+     100,
+     {{5, 5}, {20, 5}},
+     {{5, 5}, {20, 5}},
+     {{5, 5}, {20, 5}},
+     {{5, 5}, {20, 5}},
+     {{0}}},
+    {"lists that have something in common",
+     100,
+     {{0, 5}, {10, 5}, {20, 5}},
+     {{3, 5}, {10, 5}, {22, 10}},
+     {{3, 2}, {10, 5}, {22, 3}},
+     {{0, 8}, {10, 5}, {20, 12}},
+     {{0, 3}, {20, 2}}},
+    {"lists that have nothing in common",
+     100,
+     {{0, 5}, {20, 5}},
+     {{10, 5}, {30, 5}},
+     {{0}},
+     {{0, 5}, {10, 5}, {20, 5}, {30, 5}},
+     {{0, 5}, {20, 5}}},
+    {"ranges that touch are joined",
+     100,
+     {{0, 5}, {10, 5}},
+     {{5, 5}, {15, 5}},
+     {{0}},
+     {{0, 20}},
+     {{0, 5}, {10, 5}}},
+    {"a range in another cuts it in two",
+     100,
+     {{0, 30}},
+     {{10, 10}},
+     {{10, 10}},
+     {{0, 30}},
+     {{0, 10}, {20, 10}}},
+    {"ranges in another leave what is between",
+     100,
+     {{0, 30}},
+     {{0, 5}, {10, 5}, {25, 5}},
+     {{0, 5}, {10, 5}, {25, 5}},
+     {{0, 30}},
+     {{5, 5}, {15, 10}}},
+    {"a range over others leaves nothing",
+     100,
+     {{5, 5}, {15, 5}},
+     {{0, 30}},
+     {{5, 5}, {15, 5}},
+     {{0, 30}},
+     {{0}}},
+    {"what is behind the limit is left out",
+     12,
+     {{0, 5}, {10, 5}, {20, 5}},
+     {{3, 5}, {11, 5}, {22, 10}},
+     {{3, 2}, {11, 1}},
+     {{0, 8}, {10, 2}},
+     {{0, 3}, {10, 1}}},
+    {"a limit of 0 leaves nothing",
+     0,
+     {{0, 5}},
+     {{3, 5}},
+     {{0}},
+     {{0}},
+     {{0}}},
+    {"all offsets can be had",
+     INT64_MAX,
+     {{0, INT64_MAX}},
+     {{INT64_MAX - 1, 1}},
+     {{INT64_MAX - 1, 1}},
+     {{0, INT64_MAX}},
+     {{0, INT64_MAX - 1}}},
+};
+
+static void test_combine(void)
+{
+    for (size_t i = 0; i < N_ELEMENTS(combine_cases); i++) {
+        const struct extent *const expected[] = {
+            [EXTENTS_BOTH] = combine_cases[i].both,
+            [EXTENTS_EITHER] = combine_cases[i].either,
+            [EXTENTS_WITHOUT] = combine_cases[i].without,
+        };
+        struct extents a, b;
+
+        TEST(combine_cases[i].name);
+        a = build(combine_cases[i].a);
+        b = build(combine_cases[i].b);
+        for (size_t op = 0; op < N_ELEMENTS(expected); op++) {
+            struct extents out = {0};
+            struct error err;
+
+            CHECK_OK(extents_combine(&a, op, &b, combine_cases[i].limit, &out,
+                                     &err),
+                     &err);
+            check_list(&out, expected[op]);
+            extents_clear(&out);
+        }
+        extents_clear(&a);
+        extents_clear(&b);
+    }
+}
+
+static void test_move(void)
+{
+    const struct extent first[MAX_LIST] = {{0, 5}, {7, 2}};
+    const struct extent second[MAX_LIST] = {{9, 1}};
+    struct extents from = build(first), to = build(second);
+    struct error err;
+
+    TEST("a list that is moved is there, and nowhere else");
+    extents_move(&to, &from);
+    check_list(&to, first);
+    CHECK_UINT(from.count, 0);
+    CHECK(from.list == NULL);
+
+    TEST("a list that was moved away can be used again");
+    CHECK_OK(extents_append(&from, 3, 4, &err), &err);
+    CHECK_UINT(from.count, 1);
+    check_list(&to, first);
+
+    TEST("a list becomes empty by moving an empty one");
+    extents_clear(&from);
+    extents_move(&to, &from);
+    CHECK_UINT(to.count, 0);
+    extents_clear(&to);
+}
+
 static const struct {
     const char *name;
     struct extent a[MAX_LIST], b[MAX_LIST];
@@ -257,42 +409,91 @@ static void test_equal(void)
     }
 }
 
-/* Against bitmaps: what widen does to a disk of 64 bytes. */
-static void test_random_lists(void)
-{
-    enum { DISK = 64, RUNS = 2000 };
+/* Against bitmaps: what is done to a disk of 64 bytes. */
+enum { DISK = 64, RUNS = 2000 };
 
+struct bitmap {
+    bool is_in[DISK * 2];
+};
+
+static struct extents make_random(struct bitmap *map)
+{
+    struct extents extents = {0};
+    struct error err;
+
+    *map = (struct bitmap){{0}};
+    for (uint64_t at = test_random(8); at < DISK;) {
+        uint64_t length = 1 + test_random(9);
+
+        CHECK_OK(extents_append(&extents, at, length, &err), &err);
+        memset(map->is_in + at, true, length);
+        at += length + test_random(9);
+    }
+    return extents;
+}
+
+/* The same bytes, and as a list has to be; clears it. */
+static void check_bitmap(struct extents *extents, const struct bitmap *map)
+{
+    struct bitmap actual = {{0}};
+
+    for (size_t i = 0; i < extents->count; i++) {
+        const struct extent *e = &extents->list[i];
+
+        if (CHECK(extent_end(e) <= N_ELEMENTS(actual.is_in)))
+            memset(actual.is_in + e->disk_offset, true, e->length);
+        CHECK(e->length > 0);
+        CHECK(i == 0 || extent_end(e - 1) < e->disk_offset);
+    }
+    for (size_t i = 0; i < N_ELEMENTS(actual.is_in); i++)
+        CHECK_INT(actual.is_in[i], map->is_in[i]);
+    extents_clear(extents);
+}
+
+static void test_random_widened(void)
+{
     TEST("random lists are widened as a bitmap would be");
     for (int run = 0; run < RUNS; run++) {
         uint64_t granule = UINT64_C(1) << test_random(5);
         uint64_t limit = 1 + test_random(DISK);
-        struct extents in = {0}, out = {0};
-        bool is_in[DISK * 2] = {0}, is_wide[DISK * 2] = {0};
-        bool is_out[DISK * 2] = {0};
+        struct bitmap in_map, expected = {{0}};
+        struct extents in = make_random(&in_map), out = {0};
         struct error err;
 
-        for (uint64_t at = test_random(8); at < DISK;) {
-            uint64_t length = 1 + test_random(9);
-
-            extents_append(&in, at, length, &err);
-            memset(is_in + at, true, length);
-            at += length + test_random(9);
-        }
         for (uint64_t i = 0; i < limit; i++) {
             uint64_t first = i / granule * granule;
 
             for (uint64_t j = first; j < first + granule; j++)
-                is_wide[i] = is_wide[i] || is_in[j];
+                expected.is_in[i] = expected.is_in[i] || in_map.is_in[j];
         }
         CHECK_OK(extents_widen(&in, granule, limit, &out, &err), &err);
-        for (size_t i = 0; i < out.count; i++)
-            memset(is_out + out.list[i].disk_offset, true, out.list[i].length);
-        for (size_t i = 0; i < N_ELEMENTS(is_out); i++)
-            CHECK_INT(is_out[i], is_wide[i]);
-        for (size_t i = 1; i < out.count; i++)
-            CHECK(extent_end(&out.list[i - 1]) < out.list[i].disk_offset);
+        check_bitmap(&out, &expected);
         extents_clear(&in);
-        extents_clear(&out);
+    }
+}
+
+static void test_random_combined(void)
+{
+    TEST("random lists are combined as bitmaps would be");
+    for (int run = 0; run < RUNS; run++) {
+        enum extents_op op = run % 3;
+        uint64_t limit = test_random(DISK * 2);
+        struct bitmap a_map, b_map, expected = {{0}};
+        struct extents a = make_random(&a_map), b = make_random(&b_map);
+        struct extents out = {0};
+        struct error err;
+
+        for (uint64_t i = 0; i < limit; i++) {
+            bool in_a = a_map.is_in[i], in_b = b_map.is_in[i];
+
+            expected.is_in[i] = op == EXTENTS_BOTH     ? in_a && in_b
+                                : op == EXTENTS_EITHER ? in_a || in_b
+                                                       : in_a && !in_b;
+        }
+        CHECK_OK(extents_combine(&a, op, &b, limit, &out, &err), &err);
+        check_bitmap(&out, &expected);
+        extents_clear(&a);
+        extents_clear(&b);
     }
 }
 
@@ -302,7 +503,10 @@ int main(void)
     test_append();
     test_many();
     test_widen();
+    test_combine();
+    test_move();
     test_equal();
-    test_random_lists();
+    test_random_widened();
+    test_random_combined();
     return test_end();
 }

@@ -171,12 +171,12 @@ static void test_geometry(void)
         CHECK_UINT(g.granule, qcow2_granule(&plan.options));
         CHECK_UINT(g.window, qcow2_window(&plan.options));
         CHECK_UINT(g.data_clusters, geometries[i].clusters);
-        CHECK_UINT(g.data_windows, geometries[i].windows);
+        CHECK_UINT(g.used_windows, geometries[i].windows);
         CHECK_UINT(g.base_size, geometries[i].base_size);
         CHECK_UINT(g.create_size, geometries[i].create_size);
         CHECK_INT(g.is_grown,
                   geometries[i].create_size != geometries[i].disk_size);
-        CHECK(g.store_size > (g.data_clusters + g.data_windows + 4) * cs);
+        CHECK(g.store_size > (g.data_clusters + g.used_windows + 4) * cs);
         extents_clear(&data);
     }
 }

@@ -5,105 +5,13 @@
 
 #include "command-line.h"
 
-#include <inttypes.h>
-
-enum { SPACE = 1024 };
-
-/* Adds " key=value" to out unless it is the usual one. */
-static void say(char out[SPACE], const char *key, const char *value,
-                const char *usual)
-{
-    size_t used = strlen(out);
-
-    if (value == NULL)
-        value = "(NULL)";
-    if (strcmp(value, usual) != 0)
-        snprintf(out + used, SPACE - used, " %s=%s", key, value);
-}
-
-static void say_number(char out[SPACE], const char *key, uint64_t value,
-                       uint64_t usual)
-{
-    size_t used = strlen(out);
-
-    if (value != usual)
-        snprintf(out + used, SPACE - used, " %s=%" PRIu64, key, value);
-}
-
-static void say_flag(char out[SPACE], const char *key, bool value)
-{
-    size_t used = strlen(out);
-
-    if (value)
-        snprintf(out + used, SPACE - used, " %s", key);
-}
-
-static void say_progress(char out[SPACE], enum progress_mode mode)
-{
-    say_flag(out, "bar", mode == PROGRESS_BAR);
-    say_flag(out, "machine", mode == PROGRESS_MACHINE);
-}
-
-static void say_qemu(char out[SPACE], const struct qemu *qemu)
-{
-    say(out, "qemu-img", qemu->img, QEMU_IMG_PATH);
-    say(out, "qemu-io", qemu->io, QEMU_IO_PATH);
-    say(out, "qemu-nbd", qemu->nbd, QEMU_NBD_PATH);
-}
-
-/* The command, and all that is not as it is without any option. */
-static const char *describe(const struct options *o)
-{
-    static char out[SPACE];
-    const struct stream_options *stream = &o->stream;
-    const struct serve_options *serve = &o->serve;
-
-    snprintf(out, sizeof out, "%s",
-             o->command == COMMAND_NONE ? "none"
-                                        : options_command_name(o->command));
-    say_flag(out, "help", o->wants_help);
-    say_flag(out, "version", o->wants_version);
-    say_flag(out, "verbose", o->log_level == LOG_SUMMARY);
-    say_flag(out, "debug", o->log_level == LOG_DEBUG);
-    if (o->wants_help || o->wants_version)
-        return out;
-    if (o->command == COMMAND_STREAM) {
-        say(out, "source", stream->source, "disk");
-        say_flag(out, "hybrid", stream->source_format == SOURCE_HYBRID);
-        say(out, "image-format", stream->image_format, "qcow2");
-        say(out, "destination", stream->destination, "(NULL)");
-        say_number(out, "fd", stream->destination_fd, STDOUT_FILENO);
-        say_flag(out, "convert", stream->layout == LAYOUT_CONVERT);
-        say_flag(out, "any", stream->layout == LAYOUT_ANY);
-        say_number(out, "cluster", stream->qcow2.cluster_size, 65536);
-        say_number(out, "refcount", stream->qcow2.refcount_bits, 16);
-        say_flag(out, "v2", stream->qcow2.is_v2);
-        say_flag(out, "extended", stream->qcow2.is_extended_l2);
-        say_flag(out, "direct", stream->is_direct);
-        say(out, "spool", stream->spool_dir, "/usual");
-        say_progress(out, stream->progress);
-        say_qemu(out, &stream->qemu);
-    } else if (o->command == COMMAND_SERVE) {
-        say_number(out, "fd", serve->source_fd, STDIN_FILENO);
-        say_number(out, "size", serve->source_size, 0);
-        say_number(out, "hint", serve->size_hint, 0);
-        say(out, "destination", serve->destination, "disk");
-        say_flag(out, "prezeroed", serve->is_prezeroed);
-        say_flag(out, "direct", serve->is_direct);
-        say(out, "spool", serve->spool_dir, "/usual");
-        say_number(out, "limit", serve->spool_limit, 0);
-        say_progress(out, serve->progress);
-        say_qemu(out, &serve->qemu);
-    }
-    return out;
-}
-
 static const struct {
     const char *name;
     const char *args[MAX_ARGS];
     const char *meaning;
 } accepted[] = {
     {"stream needs a source and nothing else", {STREAM}, "stream"},
+    {"measure needs a source and nothing else", {MEASURE}, "measure"},
     {"serve needs a destination and nothing else", {SERVE}, "serve"},
     {"the program has help", {"--help"}, "none help"},
     {"the program has short help", {"-h"}, "none help"},
@@ -113,6 +21,7 @@ static const struct {
      "stream help"},
     {"a command has short help", {"serve", "-h"}, "serve help"},
     {"a command has a version", {"serve", "--version"}, "serve version"},
+    {"measure has help", {"measure", "--help"}, "measure help"},
     {"help comes before what contradicts",
      {"stream", "--compat", "v2", "--extended-l2", "--help"},
      "stream help"},
@@ -137,10 +46,74 @@ static const struct {
     {"raw is the usual format", {STREAM, "--source-format", "raw"}, "stream"},
     {"hybrid names a device and an image",
      {"stream", "--source-format", "hybrid", "--source", "/dev/a:/b"},
-     "stream source=/dev/a:/b hybrid"},
+     "stream source=/dev/a:/b format=hybrid"},
     {"an image may have another format",
      {STREAM, "--image-format", "vhdx"},
      "stream image-format=vhdx"},
+    {"a source may be a qcow2 file",
+     {STREAM, "--source-format", "qcow2"},
+     "stream format=image"},
+    {"a source may be a vpc file",
+     {STREAM, "--source-format", "vpc"},
+     "stream format=image image-format=vpc"},
+    {"a source may be a vhdx file",
+     {STREAM, "--source-format", "vhdx"},
+     "stream format=image image-format=vhdx"},
+    {"a source may be a vmdk file",
+     {STREAM, "--source-format", "vmdk"},
+     "stream format=image image-format=vmdk"},
+    {"a source may be a vdi file",
+     {STREAM, "--source-format", "vdi"},
+     "stream format=image image-format=vdi"},
+    {"an image file's format is its own",
+     {"stream", "--source", "a:b", "--source-format", "vdi", "--image-format",
+      "vmdk"},
+     "stream source=a:b format=image image-format=vdi"},
+    {"an image file may be a URL of a file",
+     {"stream", "--source", "file:///a", "--source-format", "qcow2"},
+     "stream source=/a format=image"},
+    {"nbd has a URI",
+     {"stream", "--source", "nbd://host:10809/name", "--source-format", "nbd"},
+     "stream source=nbd://host:10809/name format=nbd"},
+    {"nbdhybrid names a device, a socket, an export and a size",
+     {"stream", "--source", "/dev/a:/b/socket:name:1048576", "--source-format",
+      "nbdhybrid"},
+     "stream source=/dev/a:/b/socket:name:1048576 format=nbdhybrid"},
+    {"nbdhybrid's export may have no name",
+     {"stream", "--source", "/dev/a:/b/socket::0", "--source-format",
+      "nbdhybrid"},
+     "stream source=/dev/a:/b/socket::0 format=nbdhybrid"},
+    {"of formats the last counts",
+     {STREAM, "--source-format", "nbd", "--source-format", "raw"},
+     "stream"},
+
+    {"a base may be a path",
+     {STREAM, "--relative-to", "/dev/b"},
+     "stream base=/dev/b"},
+    {"a base may be a URL of a file",
+     {STREAM, "--relative-to", "file:///dev/b"},
+     "stream base=/dev/b"},
+    {"a base may be a URI of NBD",
+     {STREAM, "--relative-to", "nbd+unix:///name?socket=/a"},
+     "stream base=nbd+unix:///name?socket=/a"},
+    {"zeroes over data may be data",
+     {STREAM, "--zero-clusters", "data"},
+     "stream"},
+    {"zeroes over data may be marked",
+     {STREAM, "--zero-clusters", "flag"},
+     "stream marking"},
+    {"of kinds of zeroes the last counts",
+     {STREAM, "--zero-clusters", "flag", "--zero-clusters", "data"},
+     "stream"},
+    {"zeroes in data may be looked for",
+     {STREAM, "--detect-zeroes"},
+     "stream detecting"},
+    {"a stream may begin in the middle",
+     {STREAM, "--offset", "3G"},
+     "stream offset=3221225472"},
+    {"a stream may begin at its beginning",
+     {STREAM, "--offset", "0"},
+     "stream"},
 
     {"a destination may be a path",
      {STREAM, "--destination", "/a/b"},
@@ -169,6 +142,21 @@ static const struct {
     {"of a destination and an fd the last counts",
      {STREAM, "--destination", "a", "--destination-fd", "5"},
      "stream fd=5"},
+    {"a destination may be a Unix socket",
+     {STREAM, "--destination", "unix:///a/b"},
+     "stream unix=/a/b"},
+    {"a destination may be at the other end of a network",
+     {STREAM, "--destination", "tcp://host:1"},
+     "stream tcp=host:1"},
+    {"of a network and an fd the last counts",
+     {STREAM, "--destination", "tcp://host:1", "--destination-fd", "5"},
+     "stream fd=5"},
+    {"of a network and a path the last counts",
+     {STREAM, "--destination", "tcp://host:1", "--destination", "a"},
+     "stream destination=a"},
+    {"of an fd and a path the last counts",
+     {STREAM, "--destination-fd", "5", "--destination", "unix://a"},
+     "stream unix=a"},
     {"of an fd and standard output the last counts",
      {STREAM, "--destination-fd", "5", "--destination", "stdout:"},
      "stream"},
@@ -296,7 +284,32 @@ static const struct {
       "--direct",
       "--path",
       "/dev/mapper:."},
-     "stream source=/dev/sm/a:/dev/b hybrid fd=5 direct machine"},
+     "stream source=/dev/sm/a:/dev/b format=hybrid direct fd=5 machine"},
+    {"stream of a difference as xapi calls it",
+     {"stream",
+      "--source-protocol",
+      "none",
+      "--source-format",
+      "hybrid",
+      "--source",
+      "/dev/sm/a:/dev/b",
+      "--destination-protocol",
+      "none",
+      "--destination-format",
+      "qcow2",
+      "--destination-fd",
+      UUID,
+      "--tar-filename-prefix",
+      "",
+      "--progress",
+      "--machine",
+      "--direct",
+      "--path",
+      "/dev/mapper:.",
+      "--relative-to",
+      "/dev/c"},
+     "stream source=/dev/sm/a:/dev/b format=hybrid base=/dev/c direct fd=5 "
+     "machine"},
     {"serve as xapi calls it",
      {"serve", "--source-format", "qcow2", "--source-protocol", "none",
       "--source-fd", UUID, "--tar-filename-prefix", "", "--destination",
@@ -304,6 +317,47 @@ static const struct {
       "--progress", "--machine", "--direct", "--destination-size", "0",
       "--prezeroed"},
      "serve fd=5 destination=/dev/sm/backend/a/b prezeroed direct machine"},
+
+    {"measure takes what stream takes of the source and the image",
+     {"measure",
+      "--source",
+      "/dev/a:/b",
+      "--source-format",
+      "hybrid",
+      "--image-format",
+      "vhdx",
+      "--relative-to",
+      "/c",
+      "--zero-clusters",
+      "flag",
+      "--detect-zeroes",
+      "--layout",
+      "convert",
+      "--cluster-size",
+      "16K",
+      "--refcount-bits",
+      "8",
+      "--extended-l2",
+      "--direct",
+      "--spool-dir",
+      "/d"},
+     "measure source=/dev/a:/b format=hybrid image-format=vhdx base=/c marking "
+     "detecting convert cluster=16384 refcount=8 extended direct spool=/d"},
+    {"measure may be told where QEMU is",
+     {MEASURE, "--qemu-img", "/a/img", "--qemu-io", "/a/io", "--qemu-nbd",
+      "/a/nbd"},
+     "measure qemu-img=/a/img qemu-io=/a/io qemu-nbd=/a/nbd"},
+    {"measure may show how far it is",
+     {MEASURE, "--progress", "--machine", "--debug"},
+     "measure debug machine"},
+    {"measure knows an NBD URI and an old version, too",
+     {"measure", "--source", "nbd://host", "--source-format", "nbd",
+      "--compat", "v2"},
+     "measure source=nbd://host format=nbd v2"},
+    {"measure ignores what vhd-tool takes besides",
+     {MEASURE, "--tar-filename-prefix", "", "--path", "/dev/mapper:.",
+      "--source-protocol", "none"},
+     "measure"},
 };
 
 static void test_accepted(void)
@@ -340,7 +394,7 @@ static void test_environment(void)
     TEST("without a word the spool is where files may be large");
     unsetenv("TMPDIR");
     CHECK_OK(parse(args, &o, &err), &err);
-    CHECK_STR(o.stream.spool_dir, "/var/tmp");
+    CHECK_STR(o.stream.export.spool_dir, "/var/tmp");
     setenv("TMPDIR", "", 1);
     CHECK_OK(parse(args, &o, &err), &err);
     CHECK_STR(o.serve.spool_dir, "/var/tmp");

@@ -1,0 +1,454 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A disk that is ready to go out: what of it, and laid out how. */
+
+/* Notes on the design
+ *
+ *     open --> what may be data --> what is to be sent --> skeleton
+ *
+ * What may be data is told by the map of an image, by a map from the caller,
+ * by block status, or by the holes of a file.  Where nobody knows for sure, or
+ * if zeroes are to be detected, the disk is read and looked at.
+ *
+ * With a base, less is sent.  If it is in the source's chain, what was
+ * allocated since is what differs, and nothing is read at all.  Else both
+ * disks are compared, where either may hold data.
+ */
+
+#include "config.h"
+
+#include "cleanup.h"
+#include "delta.h"
+#include "export.h"
+#include "hybrid.h"
+#include "image.h"
+#include "io.h"
+#include "log.h"
+#include "mapfds.h"
+#include "qemu-img.h"
+#include "scan.h"
+#include "source-file.h"
+#include "source-nbd.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+/* What is known on the way. */
+struct preparation {
+    const struct export_options *o;
+    int destination_fd;
+    struct progress *progress;
+    struct export_disk *disk;
+
+    char *device, *image_path;   /* hybrid's */
+    struct source *block_status; /* nbdhybrid's export */
+    struct source *base;         /* to be read; NULL: need not be */
+    struct extents may_be_data;  /* on the disk */
+    bool is_map;                 /* that is for certain */
+    struct extents above;        /* allocated since the base */
+    bool is_in_chain;            /* the base is */
+    struct extents base_data;    /* may be data on the base */
+    struct delta delta;          /* what is to be sent */
+};
+
+static void cleanup_preparation(struct preparation *p)
+{
+    free(p->device);
+    free(p->image_path);
+    source_free(p->block_status);
+    source_free(p->base);
+    extents_clear(&p->may_be_data);
+    extents_clear(&p->above);
+    extents_clear(&p->base_data);
+    delta_clear(&p->delta);
+}
+
+static int refuse_overwrite(struct error *err, const char *who)
+{
+    return error_set(err, 0, "destination: it is the %s", who);
+}
+
+/* The source's image, or the base's. */
+static struct image image_of(const struct preparation *p, const char *who,
+                             const char *path)
+{
+    return (struct image){who, path, p->o->image_format};
+}
+
+static bool is_uri(const char *name)
+{
+    return strncmp(name, "nbd", 3) == 0 && strstr(name, "://") != NULL;
+}
+
+static bool has_image(const struct export_options *o)
+{
+    return o->format == EXPORT_HYBRID || o->format == EXPORT_IMAGE;
+}
+
+static int open_file(const struct preparation *p, const char *who,
+                     const char *path, struct source **source,
+                     struct error *err)
+{
+    if (source_file_open(who, path, p->o->is_direct, source, err) == -1)
+        return -1;
+    if (io_is_same(p->destination_fd, (*source)->fd))
+        return refuse_overwrite(err, who);
+    return 0;
+}
+
+static int open_uri(const char *who, const char *uri, struct source **source,
+                    struct error *err)
+{
+    const struct nbd_address address = {
+        .who = who,
+        .socket_fd = -1,
+        .uri = uri,
+    };
+
+    return source_nbd_open(&address, source, err);
+}
+
+static int open_image(const struct preparation *p, const char *who,
+                      const char *path, struct source **source,
+                      struct error *err)
+{
+    return source_nbd_open_image(&p->o->qemu, who, path, p->o->image_format,
+                                 p->o->is_direct, source, err);
+}
+
+static int open_hybrid(struct preparation *p, struct error *err)
+{
+    if (hybrid_split(p->o->source, &p->device, &p->image_path, err) == -1)
+        return -1;
+    return open_file(p, "source", p->device, &p->disk->source, err);
+}
+
+static int open_nbd_hybrid(struct preparation *p, struct error *err)
+{
+    struct hybrid_nbd CLEANUP(hybrid_nbd) parts = {0};
+    struct nbd_address address = {.who = "source", .socket_fd = -1};
+    struct source *disk;
+
+    if (hybrid_split_nbd(p->o->source, &parts, err) == -1)
+        return -1;
+    p->device = STEAL_PTR(parts.device);
+    address.socket_path = parts.socket_path;
+    address.export_name = parts.export_name;
+    if (open_file(p, "source", p->device, &p->disk->source, err) == -1 ||
+        source_nbd_open(&address, &p->block_status, err) == -1)
+        return -1;
+    disk = p->disk->source;
+    if (disk->disk_size < parts.size)
+        return error_set(err, 0,
+                         "source: %s has %" PRIu64 " bytes, not %" PRIu64,
+                         p->device, disk->size, parts.size);
+    disk->size = io_min(disk->size, parts.size);
+    disk->disk_size = IO_ROUND_UP(parts.size, IO_SECTOR);
+    if (p->block_status->disk_size != disk->disk_size)
+        return error_set(err, 0,
+                         "source: the export '%s' has %" PRIu64
+                         " bytes, not %" PRIu64,
+                         parts.export_name, p->block_status->size, parts.size);
+    return 0;
+}
+
+static int open_source(struct preparation *p, struct error *err)
+{
+    struct source **source = &p->disk->source;
+
+    switch (p->o->format) {
+    case EXPORT_HYBRID:
+        return open_hybrid(p, err);
+    case EXPORT_NBD_HYBRID:
+        return open_nbd_hybrid(p, err);
+    case EXPORT_NBD:
+        return open_uri("source", p->o->source, source, err);
+    case EXPORT_RAW:
+        return open_file(p, "source", p->o->source, source, err);
+    case EXPORT_IMAGE:
+        p->image_path = strdup(p->o->source);
+        if (p->image_path == NULL)
+            return error_set(err, ENOMEM, "source: name");
+        return 0; /* to be opened once its chain is known to be fit for it */
+    }
+    return -1;
+}
+
+/* Follows an image to the end.  *base, if not NULL, is looked for. */
+static int follow(const struct preparation *p, const struct image *image,
+                  struct image_link *base, struct image_chain *chain,
+                  struct error *err)
+{
+    char destination[40];
+    struct image_link wanted[2] = {{.path = destination}};
+    int r;
+
+    snprintf(destination, sizeof destination, "/proc/self/fd/%d",
+             p->destination_fd);
+    if (base != NULL)
+        wanted[1].path = base->path;
+    r = image_follow(&p->o->qemu, image, wanted, 2, chain, err);
+    if (r == 0 && wanted[0].is_found)
+        r = refuse_overwrite(err, image->who);
+    image_link_clear(&wanted[0]);
+    if (base != NULL)
+        *base = wanted[1];
+    return r;
+}
+
+/* By the map of the source's image: what may be data, and what was allocated
+ * since the base, if that is in its chain.
+ */
+static int map_image(struct preparation *p, struct error *err)
+{
+    const struct image image = image_of(p, "source", p->image_path);
+    struct image_link CLEANUP(image_link) base = {.path = p->o->base};
+    struct image_chain CLEANUP(image_chain) chain = {0};
+    struct image_query query = {0}, whatever = {0};
+    struct image_map CLEANUP(image_map) map = {0};
+    struct image_map CLEANUP(image_map) base_map = {0};
+
+    if (p->o->base != NULL && is_uri(p->o->base))
+        base.path = NULL;
+    if (follow(p, &image, &base, &chain, err) == -1)
+        return -1;
+    if (p->disk->source == NULL &&
+        open_image(p, "source", image.path, &p->disk->source, err) == -1)
+        return -1;
+    query.disk_size = p->disk->source->disk_size;
+    query.depth = base.depth;
+    if (p->o->layout == LAYOUT_CONVERT)
+        query.chain = &chain;
+    if (image_map(&p->o->qemu, &image, &query, &map, err) == -1)
+        return -1;
+    extents_move(&p->may_be_data, &map.data);
+    p->is_map = true;
+    if (!base.is_found)
+        return 0;
+
+    p->is_in_chain = true;
+    extents_move(&p->above, &map.above);
+    if (image_map(&p->o->qemu, &(struct image){"base", base.path, base.format},
+                  &whatever, &base_map, err) == -1)
+        return -1;
+    extents_move(&p->base_data, &base_map.data);
+    return 0;
+}
+
+/* Opens a base that has to be read. */
+static int open_base(struct preparation *p, struct error *err)
+{
+    const struct image image = image_of(p, "base", p->o->base);
+    struct image_chain CLEANUP(image_chain) chain = {0};
+
+    if (is_uri(p->o->base))
+        return open_uri("base", p->o->base, &p->base, err);
+    if (!has_image(p->o))
+        return open_file(p, "base", p->o->base, &p->base, err);
+    if (follow(p, &image, NULL, &chain, err) == -1)
+        return -1;
+    return open_image(p, "base", image.path, &p->base, err);
+}
+
+static int find_base_data(struct preparation *p, struct error *err)
+{
+    const struct image image = image_of(p, "base", p->o->base);
+    const struct image_query query = {.disk_size = p->base->disk_size};
+    struct image_map CLEANUP(image_map) map = {0};
+    bool ignored;
+
+    if (!has_image(p->o) || is_uri(p->o->base))
+        return source_find_data(p->base, &p->base_data, &ignored, err);
+    if (image_map(&p->o->qemu, &image, &query, &map, err) == -1)
+        return -1;
+    extents_move(&p->base_data, &map.data);
+    return 0;
+}
+
+/* Reads the maps that the caller passes in. */
+static int read_maps(struct preparation *p, struct error *err)
+{
+    const struct export_options *o = p->o;
+    struct mapfds maps[2];
+    size_t n = 0;
+
+    if (o->map_fd != -1)
+        maps[n++] =
+            (struct mapfds){"source", o->map_fd, o->info_fd,
+                            p->disk->source->disk_size, &p->may_be_data};
+    if (o->base_map_fd != -1 && p->base != NULL)
+        maps[n++] = (struct mapfds){"base", o->base_map_fd, o->base_info_fd,
+                                    p->base->disk_size, &p->base_data};
+    if (o->map_fd != -1)
+        p->is_map = true;
+    return mapfds_read(maps, n, err);
+}
+
+/* Opens source and base, and finds out where there may be data on them. */
+static int find_data(struct preparation *p, struct error *err)
+{
+    const struct export_options *o = p->o;
+
+    if (open_source(p, err) == -1)
+        return -1;
+    if (p->image_path != NULL && map_image(p, err) == -1)
+        return -1;
+    if (o->base != NULL && !p->is_in_chain && open_base(p, err) == -1)
+        return -1;
+    if (read_maps(p, err) == -1)
+        return -1;
+    if (p->base != NULL && o->base_map_fd == -1 &&
+        find_base_data(p, err) == -1)
+        return -1;
+    if (p->image_path != NULL || o->map_fd != -1)
+        return 0;
+    return source_find_data(p->block_status == NULL ? p->disk->source
+                                                    : p->block_status,
+                            &p->may_be_data, &p->is_map, err);
+}
+
+/* Appends to data what of where is data; where is known to be on the disk. */
+static int look_for_zeroes(struct preparation *p, const struct extents *where,
+                           struct extents *data, struct error *err)
+{
+    progress_stage(p->progress, 30, p->disk->source->disk_size);
+    return scan_data(p->disk->source, where,
+                     layout_scan_granule(p->o->layout, &p->o->qcow2),
+                     p->progress, data, err);
+}
+
+static int choose_all(struct preparation *p, struct error *err)
+{
+    if (p->o->is_detecting_zeroes || !p->is_map)
+        return look_for_zeroes(p, &p->may_be_data, &p->delta.data, err);
+    extents_move(&p->delta.data, &p->may_be_data);
+    return 0;
+}
+
+/* Appends to data what is data on the disk, here and in the links below. */
+static int choose_allocated(struct preparation *p, struct extents *data,
+                            struct error *err)
+{
+    uint64_t disk_size = p->disk->source->disk_size;
+    struct extents CLEANUP(extents) where = {0}, CLEANUP(extents) found = {0};
+    struct extents CLEANUP(extents) below = {0};
+
+    if (extents_combine(&p->above, EXTENTS_BOTH, &p->may_be_data, disk_size,
+                        &where, err) == -1 ||
+        extents_combine(&p->may_be_data, EXTENTS_WITHOUT, &where, disk_size,
+                        &below, err) == -1)
+        return -1;
+    if (!p->o->is_detecting_zeroes) {
+        extents_move(&found, &where);
+    } else if (look_for_zeroes(p, &where, &found, err) == -1) {
+        return -1;
+    }
+    if (extents_combine(&found, EXTENTS_EITHER, &below, disk_size, data,
+                        err) == -1)
+        return -1;
+    return delta_by_allocation(&p->above, data, &p->base_data, disk_size,
+                               &p->delta, err);
+}
+
+static int choose_compared(struct preparation *p, struct error *err)
+{
+    uint64_t granule = qcow2_granule(&p->o->qcow2);
+    uint64_t disk_size = p->disk->source->disk_size;
+    struct extents CLEANUP(extents) either = {0}, CLEANUP(extents) where = {0};
+
+    /* Whole granules, so that one that is zero can be marked. */
+    if (extents_combine(&p->may_be_data, EXTENTS_EITHER, &p->base_data,
+                        disk_size, &either, err) == -1 ||
+        extents_widen(&either, granule, disk_size, &where, err) == -1)
+        return -1;
+    progress_stage(p->progress, 30, disk_size);
+    return scan_differences(p->disk->source, p->base, &where, granule,
+                            p->progress, &p->delta.data, &p->delta.zeroes,
+                            err);
+}
+
+/* Decides what is to be sent. */
+static int choose(struct preparation *p, struct error *err)
+{
+    uint64_t disk_size = p->disk->source->disk_size;
+    struct extents CLEANUP(extents) data = {0};
+
+    if (p->o->base == NULL)
+        return choose_all(p, err);
+    if (p->is_in_chain ? choose_allocated(p, &data, err) == -1
+                       : choose_compared(p, err) == -1)
+        return -1;
+    if (!p->o->is_marking_zeroes)
+        return delta_write_zeroes(&p->delta, disk_size, err);
+    return delta_mark_zeroes(&p->delta,
+                             p->is_in_chain ? &data : &p->delta.data,
+                             qcow2_granule(&p->o->qcow2), disk_size, err);
+}
+
+static void log_ranges(const char *what, const struct extents *extents)
+{
+    for (size_t i = 0; log_is_debug() && i < extents->count; i++)
+        log_debug("plan: %s at disk offset %" PRIu64 " length %" PRIu64, what,
+                  extents->list[i].disk_offset, extents->list[i].length);
+}
+
+static void log_plan(const struct layout_plan *plan)
+{
+    log_debug("plan: disk of %" PRIu64 " bytes, %" PRIu64
+              " of data in %zu ranges, %" PRIu64 " marked as zeroes in %zu",
+              plan->disk_size, extents_total(plan->data), plan->data->count,
+              extents_total(plan->zeroes), plan->zeroes->count);
+    log_ranges("data", plan->data);
+    log_ranges("zeroes", plan->zeroes);
+}
+
+static int lay_out(struct preparation *p, struct error *err)
+{
+    const struct export_options *o = p->o;
+    const struct layout_plan plan = {
+        .layout = o->layout,
+        .options = o->qcow2,
+        .disk_size = p->disk->source->disk_size,
+        .data = &p->delta.data,
+        /* The ranges that were read, if only zeroes were left out. */
+        .status = o->base == NULL && p->may_be_data.count > 0 ? &p->may_be_data
+                                                              : &p->delta.data,
+        .zeroes = &p->delta.zeroes,
+    };
+
+    log_plan(&plan);
+    progress_stage(p->progress, p->progress->to + 5, 0);
+    if (store_new(o->spool_dir, &p->disk->store, err) == -1)
+        return -1;
+    return skeleton_build(&o->qemu, &plan, p->disk->store, &p->disk->skeleton,
+                          err);
+}
+
+int export_open(const struct export_options *options, int destination_fd,
+                struct progress *progress, struct export_disk *disk,
+                struct error *err)
+{
+    struct preparation CLEANUP(preparation) p = {
+        .o = options,
+        .destination_fd = destination_fd,
+        .progress = progress,
+        .disk = disk,
+    };
+
+    *disk = (struct export_disk){0};
+    if (qemu_img_check_version(&options->qemu, err) == 0 &&
+        find_data(&p, err) == 0 && choose(&p, err) == 0 &&
+        lay_out(&p, err) == 0)
+        return 0;
+    export_close(disk);
+    return -1;
+}
+
+void export_close(struct export_disk *disk)
+{
+    skeleton_clear(&disk->skeleton);
+    store_free(disk->store);
+    source_free(disk->source);
+    *disk = (struct export_disk){0};
+}

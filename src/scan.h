@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Finds by reading what is zero on a disk, and what differs between two. */
+
+#ifndef QT_SCAN_H
+#define QT_SCAN_H
+
+#include "error.h"
+#include "extents.h"
+#include "progress.h"
+#include "source.h"
+
+#include <stdint.h>
+
+/* Looks at where, granule by granule (a power of two of bytes, aligned on the
+ * disk; the first and last of a range may be cut).  Appends to data, which is
+ * empty, those that are not all zeroes.  progress is set to disk offsets.
+ */
+int scan_data(struct source *source, const struct extents *where,
+              uint64_t granule, struct progress *progress,
+              struct extents *data, struct error *err);
+
+/* The same for granules that differ from the base: those that are zero here
+ * are appended to zeroes, the others to data.
+ */
+int scan_differences(struct source *source, struct source *base,
+                     const struct extents *where, uint64_t granule,
+                     struct progress *progress, struct extents *data,
+                     struct extents *zeroes, struct error *err);
+
+#endif

@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Tests the calls of the programs that this one stands in for. */
+
+#include "config.h"
+
+#include "command-line.h"
+#include "dropin.h"
+
+/* ---------------------------------------------------------------- names */
+
+static const struct {
+    const char *name, *argv0;
+    enum dropin dropin;
+} names[] = {
+    {"our own name is none of them", "qcow-tool", DROPIN_NONE},
+    {"one is told by its name", "qcow-stream-tool", DROPIN_STREAM_TOOL},
+    {"the other is told by its name", "qcow2-to-stdout", DROPIN_TO_STDOUT},
+    {"a path does not count", "/usr/libexec/qcow-stream-tool",
+     DROPIN_STREAM_TOOL},
+    {"a path to here does not count", "./qcow2-to-stdout", DROPIN_TO_STDOUT},
+    {"two slashes are as good as one", "/opt//qcow2-to-stdout",
+     DROPIN_TO_STDOUT},
+    {"a directory's name does not count", "/qcow2-to-stdout/qcow-tool",
+     DROPIN_NONE},
+    {"a directory is no program", "/opt/qcow2-to-stdout/", DROPIN_NONE},
+    {"a longer name is another", "qcow2-to-stdout.py", DROPIN_NONE},
+    {"a shorter name is another", "qcow2-to-std", DROPIN_NONE},
+    {"a name before it makes another", "lt-qcow-stream-tool", DROPIN_NONE},
+    {"a name in capitals is another", "QCOW-STREAM-TOOL", DROPIN_NONE},
+    {"no name is none of them", "", DROPIN_NONE},
+    {"a missing name is none of them", NULL, DROPIN_NONE},
+};
+
+static void test_names(void)
+{
+    for (size_t i = 0; i < N_ELEMENTS(names); i++) {
+        TEST(names[i].name);
+        CHECK_INT(dropin_find(names[i].argv0), names[i].dropin);
+    }
+    TEST("each is found by its own name");
+    for (int i = 0; i < DROPIN_NONE; i++)
+        CHECK_INT(dropin_find(dropin_name(i)), i);
+}
+
+/* ---------------------------------------------------------------- calls */
+
+/* args, which end with NULL, are those behind the program's name. */
+static int parse_dropin(enum dropin dropin, const char *const args[MAX_ARGS],
+                        struct options *o, struct error *err)
+{
+    char *argv[MAX_ARGS + 2] = {(char *)dropin_name(dropin)};
+    int argc = 1;
+
+    while (argc <= MAX_ARGS && args[argc - 1] != NULL) {
+        argv[argc] = (char *)args[argc - 1];
+        argc++;
+    }
+    return dropin_parse(dropin, argc, argv, o, err);
+}
+
+/* Of fds there are STDIN_FILENO to STDERR_FILENO, and OPEN_FD. */
+static const struct {
+    const char *name;
+    enum dropin dropin;
+    const char *args[MAX_ARGS];
+    const char *meaning;
+} accepted[] = {
+    {"an import leaves alone what is not in the image",
+     DROPIN_STREAM_TOOL,
+     {"stream_decode", "/dev/a"},
+     "serve destination=/dev/a prezeroed"},
+    {"a device may be named like the command",
+     DROPIN_STREAM_TOOL,
+     {"stream_decode", "stream_decode"},
+     "serve destination=stream_decode prezeroed"},
+    {"two dashes end the options of an import",
+     DROPIN_STREAM_TOOL,
+     {"stream_decode", "--", "-a"},
+     "serve destination=-a prezeroed"},
+    {"an import has help", DROPIN_STREAM_TOOL, {"--help"}, "none help"},
+    {"an import has short help", DROPIN_STREAM_TOOL, {"-h"}, "none help"},
+    {"an import has help, whatever is missing",
+     DROPIN_STREAM_TOOL,
+     {"stream_decode", "--help"},
+     "none help"},
+    {"an import has a version",
+     DROPIN_STREAM_TOOL,
+     {"--version"},
+     "none version"},
+
+    {"an export needs a device and nothing else",
+     DROPIN_TO_STDOUT,
+     {"/dev/a"},
+     "stream source=/dev/a"},
+    {"a device is a name, with a colon or not",
+     DROPIN_TO_STDOUT,
+     {"/dev/a:b"},
+     "stream source=/dev/a:b"},
+    {"two dashes end the options of an export",
+     DROPIN_TO_STDOUT,
+     {"--", "-c"},
+     "stream source=-c"},
+    {"an export may be a difference",
+     DROPIN_TO_STDOUT,
+     {"/dev/a", "--diff", "/dev/b"},
+     "stream source=/dev/a base=/dev/b"},
+    {"options may come first",
+     DROPIN_TO_STDOUT,
+     {"--diff", "/dev/b", "-c", "4096", "/dev/a"},
+     "stream source=/dev/a base=/dev/b cluster=4096"},
+    {"a value may stand behind an equals sign",
+     DROPIN_TO_STDOUT,
+     {"--diff=/dev/b", "/dev/a"},
+     "stream source=/dev/a base=/dev/b"},
+    {"there may be a map and information on it",
+     DROPIN_TO_STDOUT,
+     {"/dev/a", "--json-header-map", "5", "--json-header-info", "0"},
+     "stream source=/dev/a map-fd=5 info-fd=0"},
+    {"there may be a map alone",
+     DROPIN_TO_STDOUT,
+     {"/dev/a", "--json-header-map", "5"},
+     "stream source=/dev/a map-fd=5"},
+    {"an fd may be named by its UUID",
+     DROPIN_TO_STDOUT,
+     {"/dev/a", "--json-header-map", UUID},
+     "stream source=/dev/a map-fd=5"},
+    {"an fd may be marked as such",
+     DROPIN_TO_STDOUT,
+     {"/dev/a", "--json-header-map", "fd:5"},
+     "stream source=/dev/a map-fd=5"},
+    {"there may be a map of the base alone",
+     DROPIN_TO_STDOUT,
+     {"/dev/a", "--diff", "/dev/b", "--json-header-diff-map", "5"},
+     "stream source=/dev/a base=/dev/b base-map-fd=5"},
+    {"there may be maps of both",
+     DROPIN_TO_STDOUT,
+     {"/dev/a", "--diff", "/dev/b", "--json-header-map", "5",
+      "--json-header-info", "0", "--json-header-diff-map", "1",
+      "--json-header-diff-info", "2"},
+     "stream source=/dev/a base=/dev/b map-fd=5 info-fd=0 base-map-fd=1 "
+     "base-info-fd=2"},
+    {"information may come before its map",
+     DROPIN_TO_STDOUT,
+     {"--json-header-diff-info", "2", "--json-header-diff-map", "1", "--diff",
+      "/dev/b", "--json-header-info", "0", "--json-header-map", "5", "/dev/a"},
+     "stream source=/dev/a base=/dev/b map-fd=5 info-fd=0 base-map-fd=1 "
+     "base-info-fd=2"},
+    {"clusters and refcounts have short options",
+     DROPIN_TO_STDOUT,
+     {"/dev/a", "-c", "131072", "-r", "1"},
+     "stream source=/dev/a cluster=131072 refcount=1"},
+    {"clusters and refcounts have long options",
+     DROPIN_TO_STDOUT,
+     {"/dev/a", "--cluster-size", "2M", "--refcount-bits", "64"},
+     "stream source=/dev/a cluster=2097152 refcount=64"},
+    {"a value may follow at once",
+     DROPIN_TO_STDOUT,
+     {"/dev/a", "-c512", "-r8"},
+     "stream source=/dev/a cluster=512 refcount=8"},
+    {"an export has help", DROPIN_TO_STDOUT, {"--help"}, "none help"},
+    {"an export has short help", DROPIN_TO_STDOUT, {"-h"}, "none help"},
+    {"an export has a version",
+     DROPIN_TO_STDOUT,
+     {"--version"},
+     "none version"},
+    {"an export has help, whatever contradicts",
+     DROPIN_TO_STDOUT,
+     {"--json-header-info", "5", "--help"},
+     "none help"},
+};
+
+static void test_accepted(void)
+{
+    for (size_t i = 0; i < N_ELEMENTS(accepted); i++) {
+        struct options o;
+        struct error err = {0};
+
+        TEST(accepted[i].name);
+        if (CHECK_OK(parse_dropin(accepted[i].dropin, accepted[i].args, &o,
+                                  &err),
+                     &err))
+            CHECK_STR(describe(&o), accepted[i].meaning);
+    }
+}
+
+#define ONLY(command)                                                         \
+    "unknown command '" command "'; the only one is stream_decode"
+
+static const struct {
+    const char *name;
+    enum dropin dropin;
+    const char *args[MAX_ARGS];
+    const char *message;
+} refused[] = {
+    {"an import needs a command", DROPIN_STREAM_TOOL, {NULL}, ONLY("")},
+    {"an import has one command",
+     DROPIN_STREAM_TOOL,
+     {"stream", "/dev/a"},
+     ONLY("stream")},
+    {"an import's command comes first",
+     DROPIN_STREAM_TOOL,
+     {"/dev/a", "stream_decode"},
+     ONLY("/dev/a")},
+    {"an import needs a device",
+     DROPIN_STREAM_TOOL,
+     {"stream_decode"},
+     "one DEVICE is needed, 0 are given"},
+    {"an import has one device",
+     DROPIN_STREAM_TOOL,
+     {"stream_decode", "/dev/a", "/dev/b"},
+     "one DEVICE is needed, 2 are given"},
+    {"an import has no options of ours",
+     DROPIN_STREAM_TOOL,
+     {"stream_decode", "/dev/a", "--progress"},
+     "unknown option '--progress'"},
+    {"an import has no short options",
+     DROPIN_STREAM_TOOL,
+     {"stream_decode", "/dev/a", "-c", "4096"},
+     "unknown option '-c'"},
+
+    {"an export needs a device",
+     DROPIN_TO_STDOUT,
+     {NULL},
+     "one DEVICE is needed, 0 are given"},
+    {"an export has one device",
+     DROPIN_TO_STDOUT,
+     {"/dev/a", "/dev/b", "--diff", "/dev/c"},
+     "one DEVICE is needed, 2 are given"},
+    {"an unknown option is named",
+     DROPIN_TO_STDOUT,
+     {"/dev/a", "--layout", "any"},
+     "unknown option '--layout'"},
+    {"of short options in one the unknown one is named",
+     DROPIN_TO_STDOUT,
+     {"/dev/a", "-xc", "4096"},
+     "unknown option '-x'"},
+    {"an option that has no value has none",
+     DROPIN_TO_STDOUT,
+     {"/dev/a", "--help=yes"},
+     "unknown option '--help=yes'"},
+    {"an option lacks its value",
+     DROPIN_TO_STDOUT,
+     {"/dev/a", "--diff"},
+     "--diff needs a value"},
+    {"a short option lacks its value",
+     DROPIN_TO_STDOUT,
+     {"/dev/a", "-c"},
+     "-c needs a value"},
+    {"an option that may be two is unknown",
+     DROPIN_TO_STDOUT,
+     {"/dev/a", "--json-header", "5"},
+     "unknown option '--json-header'"},
+    {"information needs its map",
+     DROPIN_TO_STDOUT,
+     {"/dev/a", "--json-header-info", "5"},
+     "--json-header-info needs --json-header-map"},
+    {"information on the base needs its map",
+     DROPIN_TO_STDOUT,
+     {"/dev/a", "--diff", "/dev/b", "--json-header-diff-info", "5"},
+     "--json-header-diff-info needs --json-header-diff-map"},
+    {"the source's map is not the base's",
+     DROPIN_TO_STDOUT,
+     {"/dev/a", "--diff", "/dev/b", "--json-header-map", "5",
+      "--json-header-diff-info", "5"},
+     "--json-header-diff-info needs --json-header-diff-map"},
+    {"a map of the base needs a base",
+     DROPIN_TO_STDOUT,
+     {"/dev/a", "--json-header-diff-map", "5"},
+     "--json-header-diff-map needs --diff"},
+    {"an fd must be open",
+     DROPIN_TO_STDOUT,
+     {"/dev/a", "--json-header-map", "6"},
+     "--json-header-map: fd 6: Bad file descriptor"},
+    {"an fd of information must be open",
+     DROPIN_TO_STDOUT,
+     {"/dev/a", "--json-header-info", "6"},
+     "--json-header-info: fd 6: Bad file descriptor"},
+    {"an fd of the base must be open",
+     DROPIN_TO_STDOUT,
+     {"/dev/a", "--json-header-diff-map", "6"},
+     "--json-header-diff-map: fd 6: Bad file descriptor"},
+    {"an fd of the base's information must be open",
+     DROPIN_TO_STDOUT,
+     {"/dev/a", "--json-header-diff-info", "6"},
+     "--json-header-diff-info: fd 6: Bad file descriptor"},
+    {"an fd is not the name of a file",
+     DROPIN_TO_STDOUT,
+     {"/dev/a", "--json-header-map", "map"},
+     "--json-header-map: 'map' is neither an fd nor a UUID"},
+    {"clusters are a power of two",
+     DROPIN_TO_STDOUT,
+     {"/dev/a", "-c", "65535"},
+     "--cluster-size: '65535' is not a power of two from 512 to 2M"},
+    {"clusters are no larger than qcow2 has them",
+     DROPIN_TO_STDOUT,
+     {"/dev/a", "-c", "4M"},
+     "--cluster-size: '4M' is not a power of two from 512 to 2M"},
+    {"refcounts are a power of two",
+     DROPIN_TO_STDOUT,
+     {"/dev/a", "--refcount-bits", "12"},
+     "--refcount-bits: '12' is not a power of two from 1 to 64"},
+};
+
+static void test_refused(void)
+{
+    for (size_t i = 0; i < N_ELEMENTS(refused); i++) {
+        struct options o;
+        struct error err = {0};
+
+        TEST(refused[i].name);
+        CHECK_FAILS(parse_dropin(refused[i].dropin, refused[i].args, &o, &err),
+                    &err, refused[i].message);
+    }
+}
+
+static void test_environment(void)
+{
+    static const char *const in[MAX_ARGS] = {"stream_decode", "/dev/a"};
+    static const char *const out[MAX_ARGS] = {"/dev/a"};
+    struct options o;
+    struct error err;
+
+    TEST("the environment says where QEMU and the spool are");
+    setenv("QCOW_TOOL_QEMU_IMG", "/b/img", 1);
+    setenv("QCOW_TOOL_QEMU_NBD", "/b/nbd", 1);
+    setenv("TMPDIR", "/b", 1);
+    CHECK_OK(parse_dropin(DROPIN_STREAM_TOOL, in, &o, &err), &err);
+    CHECK_STR(describe(&o), "serve destination=/dev/a prezeroed spool=/b "
+                            "qemu-img=/b/img qemu-nbd=/b/nbd");
+    CHECK_OK(parse_dropin(DROPIN_TO_STDOUT, out, &o, &err), &err);
+    CHECK_STR(describe(&o), "stream source=/dev/a spool=/b qemu-img=/b/img "
+                            "qemu-nbd=/b/nbd");
+}
+
+int main(void)
+{
+    test_begin();
+    prepare_surroundings();
+    test_names();
+    test_accepted();
+    test_refused();
+    test_environment();
+    return test_end();
+}
