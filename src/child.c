@@ -23,7 +23,8 @@
 
 enum {
     CHUNK = 65536,
-    MOST_LEFT = 16,  /* chunks that a pipe may hold */
+    MOST_LEFT = 16, /* chunks that a pipe may hold */
+    LAST_WORDS_MS = 200,
     TAIL = 1024,     /* of standard error, kept for the message */
     GLANCE_MS = 200, /* how often we look whether it is still alive */
 };
@@ -430,11 +431,21 @@ int child_blame(struct child *c, struct error *err)
     const struct child_spec spec = {.argv = NULL};
     const char *words;
 
-    while (c->err != -1 && drain(c, &spec, &c->err, NULL) == 1)
-        ;
+    /* If it is about to end, it has a moment to say why. */
+    while (c->err != -1) {
+        if (drain(c, &spec, &c->err, NULL) == 1)
+            continue;
+        if (c->err == -1 || last_words(c)[0] != '\0' ||
+            io_wait(c->err, POLLIN, -1, LAST_WORDS_MS) != 1)
+            break;
+    }
     words = last_words(c);
     if (words[0] != '\0')
         snprintf(err->msg + strlen(err->msg),
                  sizeof err->msg - strlen(err->msg), "; %s", words);
+    else if (c->err == -1)
+        snprintf(err->msg + strlen(err->msg),
+                 sizeof err->msg - strlen(err->msg),
+                 "; %s ended without a word", c->name);
     return -1;
 }

@@ -62,8 +62,8 @@ int child_start(const struct child_spec *spec, struct child **child,
  */
 void child_stop(struct child *child);
 
-/* It has let us down: puts what it said about that, if anything, behind what
- * err says.  Returns -1.
+/* It has let us down: puts what it said about that, or that it ended without a
+ * word, behind what err says.  Returns -1.
  */
 int child_blame(struct child *child, struct error *err);
 

@@ -164,7 +164,7 @@ int dropin_parse(enum dropin dropin, int argc, char **argv, struct options *o,
         if (c == ':')
             return error_set(err, 0, "%s needs a value", argv[optind - 1]);
         if (c == '?' && optopt >= DIFF)
-            return error_set(err, 0, "%s: there is no such value",
+            return error_set(err, 0, "%s: no value is taken",
                              argv[optind - 1]);
         if (c == '?' && optopt != 0)
             return error_set(err, 0, "unknown option '-%c'", optopt);

@@ -69,13 +69,6 @@ static int refuse_overwrite(struct error *err, const char *who)
     return error_set(err, 0, "destination: it is the %s", who);
 }
 
-/* The source's image, or the base's. */
-static struct image image_of(const struct preparation *p, const char *who,
-                             const char *path)
-{
-    return (struct image){who, path, p->o->image_format};
-}
-
 static bool is_uri(const char *name)
 {
     return strncmp(name, "nbd", 3) == 0 && strstr(name, "://") != NULL;
@@ -97,24 +90,31 @@ static int open_file(const struct preparation *p, const char *who,
     return 0;
 }
 
-static int open_uri(const char *who, const char *uri, struct source **source,
-                    struct error *err)
+static int open_uri(const struct preparation *p, const char *who,
+                    const char *uri, struct source **source, struct error *err)
 {
     const struct nbd_address address = {
         .who = who,
         .socket_fd = -1,
         .uri = uri,
+        .reader_fd = p->destination_fd,
     };
 
     return source_nbd_open(&address, source, err);
 }
 
-static int open_image(const struct preparation *p, const char *who,
-                      const char *path, struct source **source,
+/* Opens the image that chain is of, once its map is known. */
+static int open_image(const struct preparation *p, struct chain *chain,
+                      const struct image_map *map, struct source **source,
                       struct error *err)
 {
-    return source_nbd_open_image(&p->o->qemu, who, path, p->o->image_format,
-                                 p->o->is_direct, source, err);
+    const struct source_nbd_how how = {
+        .is_direct = p->o->is_direct,
+        .has_coded = map->has_coded,
+        .reader_fd = p->destination_fd,
+    };
+
+    return source_nbd_open_image(&p->o->qemu, chain, &how, source, err);
 }
 
 static int open_hybrid(struct preparation *p, struct error *err)
@@ -127,7 +127,11 @@ static int open_hybrid(struct preparation *p, struct error *err)
 static int open_nbd_hybrid(struct preparation *p, struct error *err)
 {
     struct hybrid_nbd CLEANUP(hybrid_nbd) parts = {0};
-    struct nbd_address address = {.who = "source", .socket_fd = -1};
+    struct nbd_address address = {
+        .who = "source",
+        .socket_fd = -1,
+        .reader_fd = p->destination_fd,
+    };
     struct source *disk;
 
     if (hybrid_split_nbd(p->o->source, &parts, err) == -1)
@@ -163,7 +167,7 @@ static int open_source(struct preparation *p, struct error *err)
     case EXPORT_NBD_HYBRID:
         return open_nbd_hybrid(p, err);
     case EXPORT_NBD:
-        return open_uri("source", p->o->source, source, err);
+        return open_uri(p, "source", p->o->source, source, err);
     case EXPORT_RAW:
         return open_file(p, "source", p->o->source, source, err);
     case EXPORT_IMAGE:
@@ -175,26 +179,15 @@ static int open_source(struct preparation *p, struct error *err)
     return -1;
 }
 
-/* Follows an image to the end.  *base, if not NULL, is looked for. */
-static int follow(const struct preparation *p, const struct image *image,
-                  struct image_link *base, struct image_chain *chain,
-                  struct error *err)
+static int follow(const struct preparation *p, const char *who,
+                  const char *path, struct chain *chain, struct error *err)
 {
-    char destination[40];
-    struct image_link wanted[2] = {{.path = destination}};
-    int r;
-
-    snprintf(destination, sizeof destination, "/proc/self/fd/%d",
-             p->destination_fd);
-    if (base != NULL)
-        wanted[1].path = base->path;
-    r = image_follow(&p->o->qemu, image, wanted, 2, chain, err);
-    if (r == 0 && wanted[0].is_found)
-        r = refuse_overwrite(err, image->who);
-    image_link_clear(&wanted[0]);
-    if (base != NULL)
-        *base = wanted[1];
-    return r;
+    if (chain_open(&p->o->qemu, who, path, p->o->image_format, chain, err) ==
+        -1)
+        return -1;
+    if (chain_find_fd(chain, p->destination_fd) < chain->count)
+        return refuse_overwrite(err, who);
+    return 0;
 }
 
 /* By the map of the source's image: what may be data, and what was allocated
@@ -202,68 +195,63 @@ static int follow(const struct preparation *p, const struct image *image,
  */
 static int map_image(struct preparation *p, struct error *err)
 {
-    const struct image image = image_of(p, "source", p->image_path);
-    struct image_link CLEANUP(image_link) base = {.path = p->o->base};
-    struct image_chain CLEANUP(image_chain) chain = {0};
-    struct image_query query = {0}, whatever = {0};
+    struct chain CLEANUP(chain) chain = {0};
     struct image_map CLEANUP(image_map) map = {0};
     struct image_map CLEANUP(image_map) base_map = {0};
+    struct image_query query = {.is_in_pieces =
+                                    p->o->layout == LAYOUT_CONVERT};
+    size_t base;
 
-    if (p->o->base != NULL && is_uri(p->o->base))
-        base.path = NULL;
-    if (follow(p, &image, &base, &chain, err) == -1)
+    if (follow(p, "source", p->image_path, &chain, err) == -1)
         return -1;
-    if (p->disk->source == NULL &&
-        open_image(p, "source", image.path, &p->disk->source, err) == -1)
+    base =
+        p->o->base == NULL ? chain.count : chain_find_path(&chain, p->o->base);
+    p->is_in_chain = base < chain.count;
+    query.n_above = p->is_in_chain ? base : 0;
+    if (p->disk->source != NULL)
+        query.disk_size = p->disk->source->disk_size;
+    if (image_map(&p->o->qemu, &chain, &query, &map, err) == -1)
         return -1;
-    query.disk_size = p->disk->source->disk_size;
-    query.depth = base.depth;
-    if (p->o->layout == LAYOUT_CONVERT)
-        query.chain = &chain;
-    if (image_map(&p->o->qemu, &image, &query, &map, err) == -1)
-        return -1;
+    /* QEMU has no map of some formats: then all is data. */
+    p->is_map = strcmp(p->o->image_format, "vhdx") != 0;
     extents_move(&p->may_be_data, &map.data);
-    p->is_map = true;
-    if (!base.is_found)
+    if (p->is_in_chain) {
+        query = (struct image_query){.first = base};
+        if (image_map(&p->o->qemu, &chain, &query, &base_map, err) == -1)
+            return -1;
+        extents_move(&p->above, &map.above);
+        extents_move(&p->base_data, &base_map.data);
+    }
+    if (p->disk->source != NULL)
         return 0;
-
-    p->is_in_chain = true;
-    extents_move(&p->above, &map.above);
-    if (image_map(&p->o->qemu, &(struct image){"base", base.path, base.format},
-                  &whatever, &base_map, err) == -1)
-        return -1;
-    extents_move(&p->base_data, &base_map.data);
-    return 0;
+    return open_image(p, &chain, &map, &p->disk->source, err);
 }
 
-/* Opens a base that has to be read. */
+/* Opens a base that has to be read, and finds where it may have data. */
 static int open_base(struct preparation *p, struct error *err)
 {
-    const struct image image = image_of(p, "base", p->o->base);
-    struct image_chain CLEANUP(image_chain) chain = {0};
-
-    if (is_uri(p->o->base))
-        return open_uri("base", p->o->base, &p->base, err);
-    if (!has_image(p->o))
-        return open_file(p, "base", p->o->base, &p->base, err);
-    if (follow(p, &image, NULL, &chain, err) == -1)
-        return -1;
-    return open_image(p, "base", image.path, &p->base, err);
-}
-
-static int find_base_data(struct preparation *p, struct error *err)
-{
-    const struct image image = image_of(p, "base", p->o->base);
-    const struct image_query query = {.disk_size = p->base->disk_size};
+    struct chain CLEANUP(chain) chain = {0};
     struct image_map CLEANUP(image_map) map = {0};
+    const struct image_query query = {0};
     bool ignored;
 
-    if (!has_image(p->o) || is_uri(p->o->base))
-        return source_find_data(p->base, &p->base_data, &ignored, err);
-    if (image_map(&p->o->qemu, &image, &query, &map, err) == -1)
-        return -1;
-    extents_move(&p->base_data, &map.data);
-    return 0;
+    if (is_uri(p->o->base)) {
+        if (open_uri(p, "base", p->o->base, &p->base, err) == -1)
+            return -1;
+    } else if (!has_image(p->o)) {
+        if (open_file(p, "base", p->o->base, &p->base, err) == -1)
+            return -1;
+    } else {
+        if (follow(p, "base", p->o->base, &chain, err) == -1 ||
+            image_map(&p->o->qemu, &chain, &query, &map, err) == -1 ||
+            open_image(p, &chain, &map, &p->base, err) == -1)
+            return -1;
+        extents_move(&p->base_data, &map.data);
+        return 0;
+    }
+    if (p->o->base_map_fd != -1)
+        return 0;
+    return source_find_data(p->base, &p->base_data, &ignored, err);
 }
 
 /* Reads the maps that the caller passes in. */
@@ -297,9 +285,6 @@ static int find_data(struct preparation *p, struct error *err)
     if (o->base != NULL && !p->is_in_chain && open_base(p, err) == -1)
         return -1;
     if (read_maps(p, err) == -1)
-        return -1;
-    if (p->base != NULL && o->base_map_fd == -1 &&
-        find_base_data(p, err) == -1)
         return -1;
     if (p->image_path != NULL || o->map_fd != -1)
         return 0;

@@ -14,6 +14,7 @@
 enum {
     VERSION = 4,
     BACKING_FILE_OFFSET = 8,
+    BACKING_FILE_SIZE = 16,
     CLUSTER_BITS = 20,
     SIZE = 24,
     CRYPT_METHOD = 32,
@@ -219,4 +220,10 @@ void gate_clean(const struct gate_image *image, uint64_t file_offset,
               length);
     /* Extensions begin where the header ends; eight zeroes end them. */
     blank(image->header_length, image->cluster_size, file_offset, buf, length);
+}
+
+void gate_hide_backing(uint64_t file_offset, unsigned char *buf, size_t length)
+{
+    blank(BACKING_FILE_OFFSET, BACKING_FILE_SIZE + 4, file_offset, buf,
+          length);
 }

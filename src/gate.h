@@ -46,4 +46,8 @@ int gate_check(const unsigned char *header, size_t length,
 void gate_clean(const struct gate_image *image, uint64_t file_offset,
                 unsigned char *buf, size_t length);
 
+/* Takes only the name of the backing file out of what QEMU is shown. */
+void gate_hide_backing(uint64_t file_offset, unsigned char *buf,
+                       size_t length);
+
 #endif

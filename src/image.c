@@ -1,34 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* An image file with its backing files: its chain, and what is allocated. */
+/* What is allocated in an image and its backing files. */
 
 #include "config.h"
 
-#include "array.h"
 #include "cleanup.h"
 #include "image.h"
 #include "io.h"
 #include "qemu-img.h"
 
-#include <endian.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
-
-enum { LONGEST_CHAIN = 1000 }; /* a longer one goes in circles */
-
-#define LARGEST_L2_SLICE (UINT64_C(64) << 10) /* bytes, qcow2's default */
-
-/* A VHD's footer, also found at the front of one that is not fixed
- * ("Virtual Hard Disk Image Format Specification", Hard Disk Footer Format).
- */
-enum { VHD_FOOTER = 512, VHD_TYPE_AT = 60, VHD_DIFFERENCING = 4 };
-
-void image_link_clear(struct image_link *link)
-{
-    free(link->format);
-    *link = (struct image_link){0};
-}
+#include <unistd.h>
 
 void image_map_clear(struct image_map *map)
 {
@@ -36,144 +18,27 @@ void image_map_clear(struct image_map *map)
     extents_clear(&map->above);
 }
 
-static bool is_vhd_footer(int fd, uint64_t file_offset, char *footer)
-{
-    return io_pread_full(fd, footer, VHD_FOOTER, file_offset) == VHD_FOOTER &&
-           memcmp(footer, "conectix", 8) == 0;
-}
-
-/* QEMU reads a VHD that has a parent as if it had none, without a word.  What
- * else is wrong with the file is QEMU's to say.
- */
-static int check_vhd(const struct image *image, const char *path,
-                     struct error *err)
-{
-    int CLEANUP(close_fd) fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    off_t end = fd == -1 ? -1 : lseek(fd, 0, SEEK_END);
-    char footer[VHD_FOOTER];
-    uint32_t type;
-
-    if (end < VHD_FOOTER || (!is_vhd_footer(fd, 0, footer) &&
-                             !is_vhd_footer(fd, end - VHD_FOOTER, footer)))
-        return 0;
-    memcpy(&type, footer + VHD_TYPE_AT, sizeof type);
-    if (be32toh(type) != VHD_DIFFERENCING)
-        return 0;
-    return error_set(err, 0,
-                     "%s: %s is a differencing VHD, and QEMU does not read "
-                     "its parent",
-                     image->who, path);
-}
-
-/* Which of wanted is the file at path? */
-static int find_wanted(const char *path, const char *format, unsigned depth,
-                       struct image_link *wanted, size_t n_wanted,
-                       struct error *err)
-{
-    for (size_t i = 0; i < n_wanted; i++) {
-        struct image_link *w = &wanted[i];
-
-        if (w->path == NULL || w->is_found || !io_is_same_file(path, w->path))
-            continue;
-        w->is_found = true;
-        w->depth = depth;
-        w->format = strdup(format);
-        if (w->format == NULL)
-            return error_set(err, errno, "format");
-    }
-    return 0;
-}
-
-/* QEMU's block drivers go no further at once than a part of an L2 table
- * (qcow2), or than a block.
- */
-static uint64_t piece_of_status(const char *format,
-                                const struct infojson *info)
-{
-    uint64_t entry_size = info->is_extended_l2 ? 16 : 8;
-
-    if (strcmp(format, "qcow2") == 0)
-        return io_min(info->cluster_size, LARGEST_L2_SLICE) / entry_size *
-               info->cluster_size;
-    if (strcmp(format, "vdi") == 0 || strcmp(format, "vmdk") == 0)
-        return info->cluster_size;
-    return 0;
-}
-
-static int add_link(struct image_chain *chain, const char *format,
-                    const struct infojson *info, struct error *err)
-{
-    if (array_make_room(&chain->pieces, chain->count, &chain->space,
-                        sizeof *chain->pieces, "backing files", err) == -1)
-        return -1;
-    chain->pieces[chain->count++] = piece_of_status(format, info);
-    return 0;
-}
-
-void image_chain_clear(struct image_chain *chain)
-{
-    free(chain->pieces);
-    *chain = (struct image_chain){0};
-}
-
-int image_follow(const struct qemu *qemu, const struct image *image,
-                 struct image_link *wanted, size_t n_wanted,
-                 struct image_chain *chain, struct error *err)
-{
-    char *CLEANUP(free_ptr) link = qemu_file_name(image->path);
-    char *CLEANUP(free_ptr) link_format = strdup(image->format);
-
-    for (unsigned depth = 0; link != NULL && link_format != NULL; depth++) {
-        struct infojson CLEANUP(infojson) info = {0};
-
-        if (depth == LONGEST_CHAIN)
-            return error_set(err, ELOOP, "%s: backing files of %s", image->who,
-                             image->path);
-        if (strcmp(link_format, "vpc") == 0 &&
-            check_vhd(image, link, err) == -1)
-            return -1;
-        if (qemu_img_info(qemu, link, link_format, &info, err) == -1)
-            return error_wrap(err, "%s: %s", image->who, link);
-        if (info.backing_file != NULL && info.backing_format == NULL)
-            return error_set(err, 0,
-                             "%s: %s does not record the format of its "
-                             "backing file %s, and formats are not probed",
-                             image->who, link, info.backing_file);
-        if (find_wanted(link, link_format, depth, wanted, n_wanted, err) ==
-                -1 ||
-            add_link(chain, link_format, &info, err) == -1)
-            return -1;
-        if (info.backing_file == NULL)
-            return 0;
-        free(link);
-        free(link_format);
-        link = STEAL_PTR(info.backing_file);
-        link_format = STEAL_PTR(info.backing_format);
-    }
-    return error_set(err, ENOMEM, "%s: backing files", image->who);
-}
-
 struct collected {
+    const struct chain *chain;
     const struct image_query *query;
     struct image_map *map;
     uint64_t disk_size; /* entries are cut there */
     uint64_t disk_end;  /* of the last entry */
 };
 
-/* Appends data of the link at depth, in the pieces that this link and those
- * above it are looked at in.
+/* Appends data of a link, in the pieces that it and those above it are looked
+ * at in.
  */
 static int append_pieces(struct collected *c, uint64_t disk_offset,
-                         uint64_t length, uint64_t depth, struct error *err)
+                         uint64_t length, size_t link, struct error *err)
 {
-    const struct image_chain *chain = c->query->chain;
     uint64_t disk_end = disk_offset + length;
 
     for (uint64_t at = disk_offset, end; at < disk_end; at = end) {
         end = disk_end;
-        for (size_t i = 0; chain != NULL && i < chain->count && i <= depth;
+        for (size_t i = c->query->first; i < c->chain->count && i <= link;
              i++) {
-            uint64_t piece = chain->pieces[i];
+            uint64_t piece = c->chain->links[i].status_piece;
 
             if (piece != 0)
                 end = io_min(end, IO_ROUND_DOWN(at, piece) + piece);
@@ -184,54 +49,148 @@ static int append_pieces(struct collected *c, uint64_t disk_offset,
     return 0;
 }
 
+/* Is what the map knows of in the file? */
+static int check_place(const struct chain *chain, size_t number,
+                       const struct mapjson_entry *e, struct error *err)
+{
+    const struct chain_link *link = &chain->links[number];
+    off_t end;
+
+    if (chain->is_by_name || number >= chain->count || !e->has_file_offset)
+        return 0;
+    end = lseek(link->fd, 0, SEEK_END);
+    if (e->file_offset + e->length <= (uint64_t)end)
+        return 0;
+    /* The last sector of a raw file may be cut short. */
+    if (IO_ROUND_UP((uint64_t)end, IO_SECTOR) >= e->file_offset + e->length)
+        return 0;
+    return error_set(err, 0,
+                     "%s%struncated: it ends at file offset %" PRIu64
+                     ", and the data of disk offset %" PRIu64
+                     " goes on to %" PRIu64,
+                     number == 0 ? "" : link->path, number == 0 ? "" : ": ",
+                     (uint64_t)end, e->disk_offset,
+                     e->file_offset + e->length);
+}
+
 static int take_entry(void *opaque, const struct mapjson_entry *e,
                       struct error *err)
 {
     struct collected *c = opaque;
     uint64_t length = e->length;
+    size_t link = c->query->first + e->depth;
 
+    if (e->disk_offset != c->disk_end)
+        return error_set(err, 0, "the map does not begin at its beginning");
     c->disk_end = e->disk_offset + length;
     if (e->disk_offset >= c->disk_size)
         return 0;
     length = io_min(length, c->disk_size - e->disk_offset);
-    if (mapjson_entry_has_data(e) &&
-        append_pieces(c, e->disk_offset, length, e->depth, err) == -1)
-        return -1;
-    if (e->is_present && e->depth < c->query->depth)
+    if (mapjson_entry_has_data(e)) {
+        int r;
+
+        if (check_place(c->chain, link, e, err) == -1)
+            return -1;
+        if (!e->has_file_offset)
+            c->map->has_coded = true;
+        if (c->query->is_in_pieces)
+            r = append_pieces(c, e->disk_offset, length, link, err);
+        else
+            r = extents_append(&c->map->data, e->disk_offset, length, err);
+        if (r == -1)
+            return -1;
+    }
+    if (e->is_present && e->depth < c->query->n_above)
         return extents_append(&c->map->above, e->disk_offset, length, err);
     return 0;
 }
 
-int image_map(const struct qemu *qemu, const struct image *image,
+/* What QEMU says is for those who know the image by its name. */
+static int explain(const struct collected *c, struct error *err)
+{
+    const char *path = c->chain->links[c->query->first].path;
+    char *node = strstr(err->msg, "'json:{");
+    char *end = node == NULL ? NULL : strstr(node, "}'");
+
+    if (end != NULL)
+        memmove(node, end + 2, strlen(end + 2) + 1);
+    return error_wrap(err, "%s: %s", c->chain->who, path);
+}
+
+/* The map, by names or by what is shown. */
+static int run_map(const struct qemu *qemu, struct collected *c,
+                   struct error *err)
+{
+    const struct chain *chain = c->chain;
+    const struct chain_link *first = &chain->links[c->query->first];
+    struct qemu_img_map request = {
+        .node = first->path,
+        .format = first->format,
+        .is_shared = true,
+        .cancel_fd = -1,
+        .sink = take_entry,
+        .opaque = c,
+    };
+    struct chain_view *view;
+    int r;
+
+    if (chain->is_by_name)
+        return qemu_img_map(qemu, &request, err) == 0 ? 0 : explain(c, err);
+    if (chain_show(chain, c->query->first, &view, err) == -1)
+        return -1;
+    request.node = chain_node(view);
+    request.format = NULL;
+    request.is_shared = false; /* the node says it */
+    request.inherit = chain_fds(view, &request.n_inherit);
+    r = qemu_img_map(qemu, &request, err);
+    if (r == -1)
+        explain(c, err);
+    if (chain_check(view, err) == -1)
+        r = -1;
+    chain_hide(view);
+    return r;
+}
+
+/* Behind the end of a link there are zeroes, whatever is in those below it.
+ * Not every QEMU says that they are allocated there.
+ */
+static int add_ends(struct collected *c, struct error *err)
+{
+    struct extents CLEANUP(extents) behind = {0}, CLEANUP(extents) all = {0};
+    uint64_t disk_end = io_min(c->disk_end, c->disk_size), end = disk_end;
+
+    for (size_t i = 1; i < c->query->n_above; i++)
+        end = io_min(end, c->chain->links[c->query->first + i].disk_size);
+    if (end == disk_end)
+        return 0;
+    if (extents_append(&behind, end, disk_end - end, err) == -1 ||
+        extents_combine(&c->map->above, EXTENTS_EITHER, &behind, disk_end,
+                        &all, err) == -1)
+        return -1;
+    extents_move(&c->map->above, &all);
+    return 0;
+}
+
+int image_map(const struct qemu *qemu, const struct chain *chain,
               const struct image_query *query, struct image_map *map,
               struct error *err)
 {
-    char *CLEANUP(free_ptr) file_name = qemu_file_name(image->path);
+    const char *path = chain->links[query->first].path;
     struct collected collected = {
+        .chain = chain,
         .query = query,
         .map = map,
         .disk_size = query->disk_size == 0 ? INT64_MAX : query->disk_size,
     };
-    struct qemu_img_map request = {
-        .node = file_name,
-        .format = image->format,
-        .bridge_fd = -1,
-        .is_shared = true,
-        .cancel_fd = -1,
-        .sink = take_entry,
-        .opaque = &collected,
-    };
 
-    if (file_name == NULL)
-        return error_set(err, errno, "%s: name", image->who);
-    if (qemu_img_map(qemu, &request, err) == -1)
-        return error_wrap(err, "%s: %s", image->who, image->path);
+    if (run_map(qemu, &collected, err) == -1)
+        return -1;
     if (query->disk_size != 0 &&
         IO_ROUND_UP(collected.disk_end, IO_SECTOR) != query->disk_size)
         return error_set(err, 0,
                          "%s: the device has %" PRIu64
                          " bytes, but %s describes a disk of %" PRIu64,
-                         image->who, query->disk_size, image->path,
+                         chain->who, query->disk_size, path,
                          collected.disk_end);
-    return 0;
+    return add_ends(&collected, err);
 }

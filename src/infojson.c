@@ -5,6 +5,7 @@
 
 #include "infojson.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <json-c/json.h>
 #include <stdlib.h>
@@ -26,7 +27,7 @@ static int copy_string(struct json_object *object, const char *name,
 static int take_object(struct json_object *object, struct infojson *info,
                        struct error *err)
 {
-    struct json_object *member;
+    struct json_object *member, *specific;
     int64_t size = -1;
 
     if (json_object_object_get_ex(object, "virtual-size", &member) &&
@@ -40,9 +41,12 @@ static int take_object(struct json_object *object, struct infojson *info,
         json_object_get_int64(member) > 0)
         info->cluster_size = json_object_get_int64(member);
     if (json_object_object_get_ex(object, "format-specific", &member) &&
-        json_object_object_get_ex(member, "data", &member) &&
-        json_object_object_get_ex(member, "extended-l2", &member))
-        info->is_extended_l2 = json_object_get_boolean(member);
+        json_object_object_get_ex(member, "data", &specific)) {
+        if (json_object_object_get_ex(specific, "extended-l2", &member))
+            info->is_extended_l2 = json_object_get_boolean(member);
+        if (copy_string(specific, "data-file", &info->data_file) == -1)
+            return error_set(err, ENOMEM, "image information");
+    }
     if (copy_string(object, "full-backing-filename", &info->backing_file) ==
             -1 ||
         copy_string(object, "backing-filename", &info->backing_file) == -1 ||
@@ -50,6 +54,13 @@ static int take_object(struct json_object *object, struct infojson *info,
                     &info->backing_format) == -1)
         return error_set(err, ENOMEM, "image information");
     return 0;
+}
+
+static bool is_blank(const char *text, size_t length, size_t from)
+{
+    while (from < length && isspace((unsigned char)text[from]))
+        from++;
+    return from == length;
 }
 
 int infojson_parse(const char *text, size_t length, struct infojson *info,
@@ -65,7 +76,10 @@ int infojson_parse(const char *text, size_t length, struct infojson *info,
     json_tokener_set_flags(tokener, JSON_TOKENER_STRICT |
                                         JSON_TOKENER_ALLOW_TRAILING_CHARS);
     object = json_tokener_parse_ex(tokener, text, length);
-    if (json_object_is_type(object, json_type_object))
+    if (object != NULL &&
+        !is_blank(text, length, json_tokener_get_parse_end(tokener)))
+        r = error_set(err, 0, "there is more behind the image information");
+    else if (json_object_is_type(object, json_type_object))
         r = take_object(object, info, err);
     else
         r = error_set(err, 0, "image information is not a JSON object");
@@ -78,6 +92,7 @@ int infojson_parse(const char *text, size_t length, struct infojson *info,
 
 void infojson_clear(struct infojson *info)
 {
+    free(info->data_file);
     free(info->backing_file);
     free(info->backing_format);
     *info = (struct infojson){0};

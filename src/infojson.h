@@ -14,6 +14,7 @@ struct infojson {
     uint64_t virtual_size;
     uint64_t cluster_size; /* bytes; 0: there are none, or it does not say */
     bool is_extended_l2;   /* a qcow2 image with subclusters */
+    char *data_file;       /* of a qcow2 image, as it records it; NULL: none */
     char *backing_file;    /* as QEMU would open it; NULL: there is none */
     char *backing_format;  /* NULL: the image does not say */
 };

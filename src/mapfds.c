@@ -31,6 +31,9 @@ static int take_entry(void *opaque, const struct mapjson_entry *e,
     struct arriving *a = opaque;
     uint64_t disk_size = a->map->disk_size;
 
+    if (e->disk_offset != a->disk_end)
+        return error_set(err, 0, "map begins at disk offset %" PRIu64,
+                         e->disk_offset);
     a->disk_end = e->disk_offset + e->length;
     if (!mapjson_entry_has_data(e) || e->disk_offset >= disk_size)
         return 0;

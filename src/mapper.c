@@ -172,20 +172,22 @@ static enum outcome run(struct mapper *m, uint64_t disk_offset,
     struct nbd_export export;
     struct nbd_server *server;
     char node[QEMU_NODE_SPACE];
+    int bridge_fd, r;
     struct qemu_img_map map = {
         .node = node,
+        .inherit = &bridge_fd,
+        .n_inherit = 1,
         .disk_offset = disk_offset,
         .length = length,
         .cancel_fd = worker_stop_fd(m->worker),
         .sink = take_entry,
         .opaque = &f,
     };
-    int r;
 
     inbox_show_arrived(m->inbox, &export);
-    if (nbd_server_start(&export, &server, &map.bridge_fd, err) == -1)
+    if (nbd_server_start(&export, &server, &bridge_fd, err) == -1)
         return FAILED;
-    qemu_bridge_node(node, map.bridge_fd);
+    qemu_bridge_node(node, bridge_fd);
     m->runs++;
     r = qemu_img_map(m->qemu, &map, err);
     nbd_server_stop(server);

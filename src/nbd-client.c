@@ -19,12 +19,21 @@
 #include "io.h"
 #include "nbd-client.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <libnbd.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 enum { SLOTS = 16, CONNECTIONS = 4 };
+
+/* How long more connections are waited for: each try ends as soon as anything
+ * happens on one of them.
+ */
+enum { MORE_TRIES = 100, MORE_MS = 10 };
 
 #define PIECE (UINT64_C(256) << 10)
 #define STATUS_PIECE (UINT64_C(1) << 30)
@@ -38,11 +47,14 @@ struct slot {
     uint64_t disk_offset;
     size_t length;
     size_t before; /* bytes in buf before those: whole blocks are read */
+    nbd_client_take *take;
+    void *opaque;
 };
 
 struct nbd_client {
     const char *who;
     int cancel_fd;
+    int reader_fd;
     struct nbd_handle *connections[CONNECTIONS];
     size_t n_connections;
     size_t first_for_data; /* index into connections */
@@ -60,12 +72,15 @@ static int nbd_failed(const struct nbd_client *c, struct error *err,
     return error_set(err, 0, "%s: %s: %s", c->who, what, nbd_get_error());
 }
 
-/* Waits until a socket is ready for what libnbd wants, and lets it do that.
- * A connection that was lost wants nothing.
+/* Waits until a socket is ready for what libnbd wants, and lets it do that; or
+ * timeout_ms (-1 for none).  A connection that was lost wants nothing.
  */
-static int wait_for_sockets(struct nbd_client *c, struct error *err)
+static int wait_for_sockets(struct nbd_client *c, int timeout_ms,
+                            struct error *err)
 {
-    struct pollfd fds[CONNECTIONS + 1] = {{0}};
+    struct pollfd fds[CONNECTIONS + 2] = {{0}};
+    struct pollfd *cancel = &fds[c->n_connections];
+    struct pollfd *reader = cancel + 1;
 
     for (size_t i = 0; i < c->n_connections; i++) {
         unsigned direction = nbd_aio_get_direction(c->connections[i]);
@@ -76,12 +91,17 @@ static int wait_for_sockets(struct nbd_client *c, struct error *err)
         if (direction & LIBNBD_AIO_DIRECTION_WRITE)
             fds[i].events |= POLLOUT;
     }
-    fds[c->n_connections] =
-        (struct pollfd){.fd = c->cancel_fd, .events = POLLIN};
-    if (io_poll(fds, c->n_connections + 1, -1) == -1)
+    *cancel = (struct pollfd){.fd = c->cancel_fd, .events = POLLIN};
+    *reader = (struct pollfd){.fd = c->reader_fd};
+    if (io_poll(fds, c->n_connections + 2, timeout_ms) == -1)
         return error_set(err, errno, "%s: NBD", c->who);
-    if (fds[c->n_connections].revents != 0)
+    if (cancel->revents != 0)
         return error_set(err, ECANCELED, "%s: NBD", c->who);
+    if (reader->revents != 0)
+        return error_set(err, EPIPE,
+                         "destination: the reader left while %s was waited "
+                         "for",
+                         c->who);
     for (size_t i = 0; i < c->n_connections; i++) {
         /* An error or a hang-up is found by doing what was wanted; what it
          * means is up to those whose request or connection it was.
@@ -94,6 +114,80 @@ static int wait_for_sockets(struct nbd_client *c, struct error *err)
             nbd_aio_notify_write(c->connections[i]);
     }
     return 0;
+}
+
+/* Undoes what RFC 3986 calls percent-encoding, in place. */
+static void decode(char *text)
+{
+    char *to = text;
+
+    for (const char *c = text; *c != '\0'; c++) {
+        const char digits[3] = {c[1], c[1] == '\0' ? '\0' : c[2]};
+
+        if (*c == '%' && isxdigit((unsigned char)digits[0]) &&
+            isxdigit((unsigned char)digits[1])) {
+            *to++ = strtoul(digits, NULL, 16);
+            c += 2;
+        } else {
+            *to++ = *c;
+        }
+    }
+    *to = '\0';
+}
+
+/* The value of a parameter of a URI, the last one of that name; memory to
+ * free.  NULL: it has no such parameter.
+ */
+static char *find_parameter(const char *uri, const char *name)
+{
+    size_t length = strlen(name);
+    const char *found = NULL;
+    char *value;
+
+    for (const char *at = strchr(uri, '?'); at != NULL;
+         at = strpbrk(at + 1, "&;"))
+        if (strncmp(at + 1, name, length) == 0 && at[1 + length] == '=')
+            found = at + length + 2;
+    if (found == NULL)
+        return NULL;
+    value = strndup(found, strcspn(found, "&;#"));
+    if (value != NULL)
+        decode(value);
+    return value;
+}
+
+static bool has_authority(const char *directory, const char *below)
+{
+    char *CLEANUP(free_ptr) path = NULL;
+
+    return directory != NULL &&
+           asprintf(&path, "%s%s/ca-cert.pem", directory, below) != -1 &&
+           access(path, R_OK) == 0;
+}
+
+/* Without an authority's certificate libnbd encrypts, but takes any server's
+ * word for who it is (nbd_set_tls_certificates(3)).
+ */
+static int check_certificates(const struct nbd_address *address,
+                              struct error *err)
+{
+    const char *uri = address->uri;
+    char *CLEANUP(free_ptr) keys = NULL, *CLEANUP(free_ptr) directory = NULL;
+
+    if (uri == NULL || strncmp(uri, "nbds", 4) != 0)
+        return 0;
+    keys = find_parameter(uri, "tls-psk-file");
+    directory = find_parameter(uri, "tls-certificates");
+    if (keys != NULL || has_authority(directory, ""))
+        return 0;
+    if (directory == NULL && (has_authority("/etc/pki/libnbd", "") ||
+                              has_authority(getenv("HOME"), "/.pki/libnbd")))
+        return 0;
+    return error_set(err, 0, "%s: cannot verify who %s is: there is no %s%s",
+                     address->who, uri,
+                     directory == NULL ? "tls-certificates=DIRECTORY in it"
+                                       : directory,
+                     directory == NULL ? "" : "/ca-cert.pem");
 }
 
 static int connecting_failed(const struct nbd_client *c,
@@ -122,9 +216,10 @@ static int start_connecting(struct nbd_handle *nbd,
     return nbd_aio_connect_unix(nbd, address->socket_path);
 }
 
-/* Adds a connection. */
-static int connect_one(struct nbd_client *c, const struct nbd_address *address,
-                       bool is_structured, struct error *err)
+/* Adds a connection, and begins to connect it. */
+static int add_connection(struct nbd_client *c,
+                          const struct nbd_address *address,
+                          bool is_structured, struct error *err)
 {
     struct nbd_handle *nbd = nbd_create();
 
@@ -137,30 +232,56 @@ static int connect_one(struct nbd_client *c, const struct nbd_address *address,
         return nbd_failed(c, err, "NBD");
     if (start_connecting(nbd, address) == -1)
         return connecting_failed(c, address, err);
-    while (nbd_aio_is_connecting(nbd))
-        if (wait_for_sockets(c, err) == -1)
+    return 0;
+}
+
+static int connect_first(struct nbd_client *c,
+                         const struct nbd_address *address, bool is_structured,
+                         struct error *err)
+{
+    if (add_connection(c, address, is_structured, err) == -1)
+        return -1;
+    while (nbd_aio_is_connecting(c->connections[0]))
+        if (wait_for_sockets(c, -1, err) == -1)
             return -1;
-    if (!nbd_aio_is_ready(nbd))
+    if (!nbd_aio_is_ready(c->connections[0]))
         return connecting_failed(c, address, err);
     return 0;
 }
 
-/* More of them, if the server likes that.  It can do without. */
+static bool is_any_connecting(const struct nbd_client *c)
+{
+    for (size_t i = 0; i < c->n_connections; i++)
+        if (nbd_aio_is_connecting(c->connections[i]))
+            return true;
+    return false;
+}
+
+/* More of them, if the server likes that.  It can do without, and may have
+ * room for some only, and let the others wait.
+ */
 static void connect_more(struct nbd_client *c,
                          const struct nbd_address *address)
 {
+    size_t n_ready = 1;
+    struct error ignored;
+
     if (nbd_can_multi_conn(c->connections[0]) != 1)
         return;
-    for (size_t n = 1; n < CONNECTIONS; n++) {
-        struct error ignored;
-
-        if (connect_one(c, address, false, &ignored) == 0)
-            continue;
-        if (c->n_connections > n)
-            nbd_close(c->connections[--c->n_connections]);
-        break;
+    while (c->n_connections < CONNECTIONS)
+        if (add_connection(c, address, false, &ignored) == -1)
+            break;
+    for (int left = MORE_TRIES; left > 0 && is_any_connecting(c); left--)
+        if (wait_for_sockets(c, MORE_MS, &ignored) == -1)
+            break;
+    for (size_t i = 1; i < c->n_connections; i++) {
+        if (nbd_aio_is_ready(c->connections[i]))
+            c->connections[n_ready++] = c->connections[i];
+        else
+            nbd_close(c->connections[i]);
     }
-    c->first_for_data = c->n_connections > 1 ? 1 : 0;
+    c->n_connections = n_ready;
+    c->first_for_data = n_ready > 1 ? 1 : 0;
 }
 
 static int open_client(struct nbd_client *c, const struct nbd_address *address,
@@ -169,12 +290,14 @@ static int open_client(struct nbd_client *c, const struct nbd_address *address,
     bool is_ours = address->socket_fd != -1;
     int64_t size, block, most;
 
+    if (check_certificates(address, err) == -1)
+        return -1;
     for (size_t i = 0; i < SLOTS; i++) {
         c->slots[i].buf = io_alloc_aligned(PIECE + 2 * LARGEST_MINIMUM);
         if (c->slots[i].buf == NULL)
             return error_set(err, errno, "no memory for NBD requests");
     }
-    if (connect_one(c, address, !is_ours, err) == -1)
+    if (connect_first(c, address, !is_ours, err) == -1)
         return -1;
     size = nbd_get_size(c->connections[0]);
     block = nbd_get_block_size(c->connections[0], LIBNBD_SIZE_MINIMUM);
@@ -184,9 +307,11 @@ static int open_client(struct nbd_client *c, const struct nbd_address *address,
     c->size = size;
     c->block = io_max(block, 1);
     c->piece = most == 0 ? PIECE : io_max(io_min(most, PIECE), c->block);
-    if (c->block > LARGEST_MINIMUM)
-        return error_set(err, 0, "%s: NBD: blocks of %" PRIu64 " bytes",
-                         c->who, c->block);
+    if (c->block > LARGEST_MINIMUM || c->size % c->block != 0)
+        return error_set(err, 0,
+                         "%s: NBD: the export has %" PRIu64
+                         " bytes, in blocks of %" PRIu64,
+                         c->who, c->size, c->block);
     if (!is_ours)
         connect_more(c, address);
     return 0;
@@ -203,6 +328,7 @@ int nbd_client_open(const struct nbd_address *address, int cancel_fd,
     }
     c->who = address->who;
     c->cancel_fd = cancel_fd;
+    c->reader_fd = address->reader_fd == 0 ? -1 : address->reader_fd;
     if (open_client(c, address, err) == -1) {
         nbd_client_free(c);
         return -1;
@@ -270,7 +396,7 @@ static int ask_status(struct nbd_client *c, struct answer *a)
     int r = cookie == -1 ? -1 : 0;
 
     while (cookie != -1 && (r = nbd_aio_command_completed(nbd, cookie)) == 0)
-        if (wait_for_sockets(c, a->err) == -1)
+        if (wait_for_sockets(c, -1, a->err) == -1)
             return -1;
     if (a->has_failed)
         return -1;
@@ -289,6 +415,7 @@ int nbd_client_status(struct nbd_client *c, struct extents *data,
                       bool *is_known, struct error *err)
 {
     struct answer answer = {.data = data, .size = c->size, .err = err};
+    bool has_zeroes;
 
     *is_known = nbd_can_meta_context(c->connections[0],
                                      LIBNBD_CONTEXT_BASE_ALLOCATION) == 1;
@@ -297,29 +424,32 @@ int nbd_client_status(struct nbd_client *c, struct extents *data,
     while (answer.disk_offset < c->size)
         if (ask_status(c, &answer) == -1)
             return -1;
+    /* To say that all is data is what servers do that do not know. */
+    has_zeroes = extents_total(data) < c->size;
+    *is_known = has_zeroes || c->size == 0;
     return 0;
 }
 
 /* Waits for the oldest request and gives it away. */
-static int take_oldest(struct nbd_client *c, nbd_client_take *take,
-                       void *opaque, struct error *err)
+static int take_oldest(struct nbd_client *c, struct error *err)
 {
     struct slot *s = &c->slots[c->taken % SLOTS];
     int r;
 
     while ((r = nbd_aio_command_completed(s->nbd, s->cookie)) == 0)
-        if (wait_for_sockets(c, err) == -1)
+        if (wait_for_sockets(c, -1, err) == -1)
             return -1;
     if (r == -1)
         return error_set(err, 0,
                          "%s: cannot read at disk offset %" PRIu64 ": %s",
                          c->who, s->disk_offset, nbd_get_error());
     c->taken++;
-    return take(opaque, s->buf + s->before, s->length, s->disk_offset, err);
+    return s->take(s->opaque, s->buf + s->before, s->length, s->disk_offset,
+                   err);
 }
 
 static int ask(struct nbd_client *c, uint64_t disk_offset, size_t length,
-               struct error *err)
+               nbd_client_take *take, void *opaque, struct error *err)
 {
     struct slot *s = &c->slots[c->asked % SLOTS];
     size_t n_for_data = c->n_connections - c->first_for_data;
@@ -331,6 +461,8 @@ static int ask(struct nbd_client *c, uint64_t disk_offset, size_t length,
     s->disk_offset = disk_offset;
     s->length = length;
     s->before = disk_offset - from;
+    s->take = take;
+    s->opaque = opaque;
     s->cookie = nbd_aio_pread(s->nbd, s->buf, end - from, from,
                               NBD_NULL_COMPLETION, 0);
     if (s->cookie == -1)
@@ -348,14 +480,13 @@ int nbd_client_read(struct nbd_client *c, uint64_t disk_offset,
     while (length > 0) {
         uint64_t n = io_min(length, c->piece - disk_offset % c->piece);
 
-        if (c->asked - c->taken == SLOTS &&
-            take_oldest(c, take, opaque, err) == -1)
+        if (c->asked - c->taken == SLOTS && take_oldest(c, err) == -1)
             return -1;
-        if (ask(c, disk_offset, n, err) == -1) {
+        if (ask(c, disk_offset, n, take, opaque, err) == -1) {
             struct error last = *err;
 
             /* One that is in flight may have been the first to fail. */
-            if (nbd_client_finish(c, take, opaque, err) == 0)
+            if (nbd_client_finish(c, err) == 0)
                 *err = last;
             return -1;
         }
@@ -365,11 +496,10 @@ int nbd_client_read(struct nbd_client *c, uint64_t disk_offset,
     return 0;
 }
 
-int nbd_client_finish(struct nbd_client *c, nbd_client_take *take,
-                      void *opaque, struct error *err)
+int nbd_client_finish(struct nbd_client *c, struct error *err)
 {
     while (c->taken < c->asked)
-        if (take_oldest(c, take, opaque, err) == -1)
+        if (take_oldest(c, err) == -1)
             return -1;
     return 0;
 }

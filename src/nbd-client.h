@@ -14,14 +14,19 @@
 struct nbd_client;
 
 /* Who the server is, and how it is reached: by socket_fd, which becomes the
- * client's whatever happens; else by uri, as nbd_connect_uri(3) has it, TLS
- * and its certificates included; else by export_name at socket_path.
+ * client's once it begins to connect; else by uri, as nbd_connect_uri(3) has
+ * it, with TLS and its certificates; else by export_name at socket_path.
  */
 struct nbd_address {
     const char *who; /* begins messages: "QEMU", "source" */
     int socket_fd;   /* connected; or -1 */
     const char *uri;
     const char *socket_path, *export_name;
+
+    /* Where goes what is read; 0 for nowhere in particular.  While the server
+     * is waited for, an error or a hang-up there ends the wait.
+     */
+    int reader_fd;
 };
 
 /* Connects and negotiates.  A server that says that it may be asked over
@@ -39,8 +44,8 @@ uint64_t nbd_client_size(const struct nbd_client *client);
 
 /* Appends to data what does not read as zeroes, by what the server says of
  * base:allocation (block status, in the NBD protocol).  If it says nothing of
- * that, *is_known is false, and data is all of the export.  Not for servers
- * given by socket_fd.
+ * that, or that all is data, *is_known is false, and data is all of the
+ * export.  Not for servers given by socket_fd.
  */
 int nbd_client_status(struct nbd_client *client, struct extents *data,
                       bool *is_known, struct error *err);
@@ -50,15 +55,14 @@ typedef int nbd_client_take(void *opaque, const void *buf, size_t length,
                             uint64_t disk_offset, struct error *err);
 
 /* Asks for [disk_offset, disk_offset + length), in pieces, as soon as there is
- * room for more requests.  What has been answered meanwhile is given to take,
- * in the order in which it was asked for.
+ * room for more requests.  Each goes to take when it has been answered and all
+ * asked for before have been taken: now, or in a later call.
  */
 int nbd_client_read(struct nbd_client *client, uint64_t disk_offset,
                     uint64_t length, nbd_client_take *take, void *opaque,
                     struct error *err);
 
 /* Waits for all that has been asked for. */
-int nbd_client_finish(struct nbd_client *client, nbd_client_take *take,
-                      void *opaque, struct error *err);
+int nbd_client_finish(struct nbd_client *client, struct error *err);
 
 #endif

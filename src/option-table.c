@@ -60,7 +60,8 @@ const struct option_spec option_specs[] = {
     {"destination-size", "BYTES", OPT_DESTINATION_SIZE, SERVE,
      "may be the length of the stream, or anything;\n"
      "what the disk itself measures counts"},
-    {"destination-protocol", "NAME", OPT_PROTOCOL, ALL, "none (default)"},
+    {"destination-protocol", "NAME", OPT_PROTOCOL, STREAM | SERVE,
+     "none (default)"},
     {"prezeroed", NULL, OPT_PREZEROED, SERVE,
      "leave alone what the image does not allocate"},
 

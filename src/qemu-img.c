@@ -48,22 +48,36 @@ static int run_for_text(const char *const *argv, struct text **text,
     return child_run(&spec, err);
 }
 
-int qemu_img_check_version(const struct qemu *qemu, struct error *err)
+/* program says that it is name, of which version? */
+static int check_version(const char *program, const char *name,
+                         struct error *err)
 {
-    const char *const argv[] = {qemu->img, "--version", NULL};
+    const char *const argv[] = {program, "--version", NULL};
     struct text *CLEANUP(free_ptr) text = NULL;
     unsigned major, minor;
 
     if (run_for_text(argv, &text, err) == -1)
         return -1;
-    if (sscanf(text->buf, "qemu-img version %u.%u", &major, &minor) != 2)
+    if (strncmp(text->buf, name, strlen(name)) != 0 ||
+        sscanf(text->buf + strcspn(text->buf, "0123456789"), "%u.%u", &major,
+               &minor) != 2)
         return error_set(err, 0, "QEMU: %s does not tell its version",
-                         qemu->img);
+                         program);
     if (major < 6 || (major == 6 && minor < 1))
         return error_set(err, 0,
                          "QEMU: %s is version %u.%u; 6.1 or newer is needed",
-                         qemu->img, major, minor);
+                         program, major, minor);
     return 0;
+}
+
+int qemu_img_check_version(const struct qemu *qemu, struct error *err)
+{
+    return check_version(qemu->img, "qemu-img", err);
+}
+
+int qemu_img_check_nbd_version(const struct qemu *qemu, struct error *err)
+{
+    return check_version(qemu->nbd, "qemu-nbd", err);
 }
 
 int qemu_img_create(const struct qemu *qemu, int store_fd,
@@ -110,8 +124,8 @@ int qemu_img_map(const struct qemu *qemu, const struct qemu_img_map *map,
     struct mapjson *m = mapjson_new(map->sink, map->opaque);
     struct child_spec spec = {
         .argv = argv,
-        .inherit = &map->bridge_fd,
-        .n_inherit = map->bridge_fd == -1 ? 0 : 1,
+        .inherit = map->inherit,
+        .n_inherit = map->n_inherit,
         .cancel_fd = map->cancel_fd,
         .consume = parse,
         .opaque = m,

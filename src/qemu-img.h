@@ -13,6 +13,9 @@
  */
 int qemu_img_check_version(const struct qemu *qemu, struct error *err);
 
+/* The same of qemu-nbd, which should not be older. */
+int qemu_img_check_nbd_version(const struct qemu *qemu, struct error *err);
+
 /* Makes an empty qcow2 image of disk_size bytes in the open file store_fd,
  * which may have no name: it is inherited and named through /proc.
  */
@@ -22,9 +25,10 @@ int qemu_img_create(const struct qemu *qemu, int store_fd,
 
 /* What to map; the map goes to sink as it is printed. */
 struct qemu_img_map {
-    const char *node;     /* a file name or a node (qemu.h) */
-    const char *format;   /* NULL: node says it.  Never probed */
-    int bridge_fd;        /* to inherit, or -1 */
+    const char *node;   /* a file name or a node (qemu.h) */
+    const char *format; /* NULL: node says it.  Never probed */
+    const int *inherit; /* fds, as in child.h */
+    size_t n_inherit;
     bool is_shared;       /* another process may hold the image */
     uint64_t disk_offset; /* the part to map, in bytes ... */
     uint64_t length;      /* ... 0: to the end */

@@ -11,10 +11,10 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-/* A listening socket, and a connection to it that is the first in its queue.
- * The kernel makes up a name for it (unix(7), autobind), in no file system.
- * Others who find that may queue up behind us: qemu-nbd takes one client, and
- * ends when it leaves.
+/* A listening socket, and a connection to it that is all its queue takes.  The
+ * kernel makes up a name for it (unix(7), autobind), in no file system.  If
+ * somebody finds that, and is faster, we notice, as there is no room for us.
+ * Later ones wait in vain: qemu-nbd takes one client, and ends when it leaves.
  */
 static int make_connection(int *listen_fd, int *client_fd, struct error *err)
 {
@@ -22,10 +22,11 @@ static int make_connection(int *listen_fd, int *client_fd, struct error *err)
     socklen_t length = sizeof address.sun_family;
 
     *listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    *client_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    *client_fd =
+        socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (*listen_fd == -1 || *client_fd == -1 ||
         bind(*listen_fd, (struct sockaddr *)&address, length) == -1 ||
-        listen(*listen_fd, 1) == -1)
+        listen(*listen_fd, 0) == -1)
         return error_set(err, errno, "cannot make a socket for qemu-nbd");
     length = sizeof address;
     if (getsockname(*listen_fd, (struct sockaddr *)&address, &length) == -1 ||
@@ -56,19 +57,17 @@ int qemu_nbd_start(const struct qemu *qemu, const struct qemu_nbd_image *image,
 {
     int CLEANUP(close_fd) listening = -1, CLEANUP(close_fd) connection = -1;
     char *CLEANUP(free_ptr) options = NULL;
-    char node[QEMU_NODE_SPACE];
     const char *argv[6] = {qemu->nbd, "--read-only"};
     size_t n = 2;
     struct child_spec spec = {
         .argv = argv,
-        .inherit = &image->bridge_fd,
-        .n_inherit = image->bridge_fd == -1 ? 0 : 1,
+        .inherit = image->inherit,
+        .n_inherit = image->n_inherit,
         .cancel_fd = -1,
     };
 
-    if (image->bridge_fd != -1) {
-        qemu_bridge_node(node, image->bridge_fd);
-        argv[n++] = node;
+    if (image->node != NULL) {
+        argv[n++] = image->node;
     } else {
         if (describe(image, &options, err) == -1)
             return -1;

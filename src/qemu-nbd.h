@@ -8,13 +8,16 @@
 #include "qemu.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 
-/* What it is to open, read-only. */
+/* What it is to open, read-only: node, with the fds to inherit for it; else an
+ * image by its path, which may be held by another process.
+ */
 struct qemu_nbd_image {
-    int bridge_fd;    /* the qcow2 image behind it; or -1 */
-    const char *path; /* else an image by its path, which may be held by
-                         another process, and its backing files */
-    const char *format;
+    const char *node;
+    const int *inherit; /* as in child.h */
+    size_t n_inherit;
+    const char *path, *format;
     bool is_direct; /* without the page cache */
 };
 

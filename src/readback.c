@@ -35,15 +35,22 @@ int readback_open(const struct qemu *qemu, struct inbox *inbox, int cancel_fd,
                   struct readback **readback, struct error *err)
 {
     struct readback *rb = calloc(1, sizeof *rb);
-    struct qemu_nbd_image image = {.bridge_fd = -1};
+    char node[QEMU_NODE_SPACE];
+    int bridge_fd, r;
+    const struct qemu_nbd_image image = {
+        .node = node,
+        .inherit = &bridge_fd,
+        .n_inherit = 1,
+    };
     struct nbd_address address = {.who = "QEMU"};
-    int r;
 
     if (rb == NULL)
         return error_set(err, errno, "no memory for reading back");
     rb->inbox = inbox;
     inbox_show_waiting(inbox, &rb->export);
-    r = nbd_server_start(&rb->export, &rb->bridge, &image.bridge_fd, err);
+    r = nbd_server_start(&rb->export, &rb->bridge, &bridge_fd, err);
+    if (r == 0)
+        qemu_bridge_node(node, bridge_fd);
     if (r == 0)
         r = qemu_nbd_start(qemu, &image, &rb->qemu_nbd, &address.socket_fd,
                            err);
@@ -69,12 +76,9 @@ int readback_read(struct readback *rb, uint64_t disk_offset, uint64_t length,
     return failed(rb, err);
 }
 
-int readback_finish(struct readback *rb, nbd_client_take *take, void *opaque,
-                    struct error *err)
+int readback_finish(struct readback *rb, struct error *err)
 {
-    if (nbd_client_finish(rb->client, take, opaque, err) == 0)
-        return 0;
-    return failed(rb, err);
+    return nbd_client_finish(rb->client, err) == 0 ? 0 : failed(rb, err);
 }
 
 void readback_close(struct readback *rb)

@@ -23,8 +23,7 @@ int readback_open(const struct qemu *qemu, struct inbox *inbox, int cancel_fd,
 int readback_read(struct readback *readback, uint64_t disk_offset,
                   uint64_t length, nbd_client_take *take, void *opaque,
                   struct error *err);
-int readback_finish(struct readback *readback, nbd_client_take *take,
-                    void *opaque, struct error *err);
+int readback_finish(struct readback *readback, struct error *err);
 
 /* NULL is fine. */
 void readback_close(struct readback *readback);

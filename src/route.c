@@ -171,7 +171,7 @@ static int read_back(void *opaque, struct worker *worker,
         if (readback_read(r->readback, jobs[i].disk_offset, jobs[i].length,
                           take_read_back, r, err) == -1)
             return -1;
-    return readback_finish(r->readback, take_read_back, r, err);
+    return readback_finish(r->readback, err);
 }
 
 int route_open(const struct route_options *options, struct route **route,

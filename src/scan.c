@@ -13,18 +13,32 @@
 #include <string.h>
 
 #define SCAN_PIECE (2 * IO_PIECE) /* as large as the largest granule */
+#define BUF_LENGTH (2 * SCAN_PIECE + 2 * IO_ALIGN)
+
+enum { MOST_PIECES = 64 };
+
+/* Several are asked for before the first is looked at: over NBD they come
+ * faster that way.
+ */
+struct piece {
+    uint64_t disk_offset, length;
+    size_t place; /* in the buffers */
+};
 
 struct scan {
     struct source *source, *base; /* base: NULL if it is for zeroes only */
     uint64_t granule;
     struct progress *progress;
     struct extents *data, *zeroes;
-    char *buf, *base_buf;
+    char *buf, *base_buf; /* of BUF_LENGTH bytes */
+    size_t used;
+    struct piece pieces[MOST_PIECES];
+    size_t n_pieces;
 };
 
 static char *new_buf(struct error *err)
 {
-    char *buf = io_alloc_aligned(SCAN_PIECE + 2 * IO_ALIGN);
+    char *buf = io_alloc_aligned(BUF_LENGTH);
 
     if (buf == NULL)
         error_set(err, errno, "no memory to look at the disk");
@@ -56,42 +70,63 @@ static int sort_piece(struct scan *s, const char *buf, const char *base_buf,
     return 0;
 }
 
-static int scan_range(struct scan *s, uint64_t from, uint64_t to,
-                      struct error *err)
+/* Sorts all that was asked for, and forgets it. */
+static int sort_batch(struct scan *s, struct error *err)
 {
-    for (uint64_t at = from; at < to;) {
-        /* Aligned pieces: for O_DIRECT, and no granule is cut in two. */
-        uint64_t skip = at % IO_ALIGN;
-        uint64_t end = io_min(to, IO_ROUND_DOWN(at + SCAN_PIECE, s->granule));
-        uint64_t length = IO_ROUND_UP(end - at + skip, IO_ALIGN);
-        const char *base_buf = NULL;
+    if (source_wait(s->source, err) == -1 ||
+        (s->base != NULL && source_wait(s->base, err) == -1))
+        return -1;
+    for (size_t i = 0; i < s->n_pieces; i++) {
+        const struct piece *p = &s->pieces[i];
 
-        if (signals_caught() != 0)
-            return error_set(err, EINTR, "%s", s->source->who);
-        if (source_read(s->source, s->buf, at - skip, length, err) == -1)
+        if (sort_piece(s, s->buf + p->place,
+                       s->base == NULL ? NULL : s->base_buf + p->place,
+                       p->disk_offset, p->length, err) == -1)
             return -1;
-        if (s->base != NULL) {
-            if (source_read(s->base, s->base_buf, at - skip, length, err) ==
-                -1)
-                return -1;
-            base_buf = s->base_buf + skip;
-        }
-        if (sort_piece(s, s->buf + skip, base_buf, at, end - at, err) == -1)
-            return -1;
-        at = end;
-        progress_set(s->progress, at);
+        progress_set(s->progress, p->disk_offset + p->length);
     }
+    s->n_pieces = s->used = 0;
+    return 0;
+}
+
+/* Asks for a piece, from both disks. */
+static int ask_for_piece(struct scan *s, uint64_t disk_offset, uint64_t length,
+                         struct error *err)
+{
+    uint64_t skip = disk_offset % IO_ALIGN;
+    uint64_t aligned = IO_ROUND_UP(length + skip, IO_ALIGN);
+
+    if ((s->n_pieces == MOST_PIECES || s->used + aligned > BUF_LENGTH) &&
+        sort_batch(s, err) == -1)
+        return -1;
+    if (source_read(s->source, s->buf + s->used, disk_offset - skip, aligned,
+                    err) == -1 ||
+        (s->base != NULL &&
+         source_read(s->base, s->base_buf + s->used, disk_offset - skip,
+                     aligned, err) == -1))
+        return -1;
+    s->pieces[s->n_pieces++] =
+        (struct piece){disk_offset, length, s->used + skip};
+    s->used += aligned;
     return 0;
 }
 
 static int scan_all(struct scan *s, const struct extents *where,
                     struct error *err)
 {
-    for (size_t i = 0; i < where->count; i++)
-        if (scan_range(s, where->list[i].disk_offset,
-                       extent_end(&where->list[i]), err) == -1)
-            return -1;
-    return 0;
+    for (size_t i = 0; i < where->count; i++) {
+        uint64_t to = extent_end(&where->list[i]), end;
+
+        for (uint64_t at = where->list[i].disk_offset; at < to; at = end) {
+            /* No granule is cut in two. */
+            end = io_min(to, IO_ROUND_DOWN(at + SCAN_PIECE, s->granule));
+            if (signals_caught() != 0)
+                return error_set(err, EINTR, "%s", s->source->who);
+            if (ask_for_piece(s, at, end - at, err) == -1)
+                return -1;
+        }
+    }
+    return sort_batch(s, err);
 }
 
 int scan_data(struct source *source, const struct extents *where,

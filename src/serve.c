@@ -21,8 +21,8 @@
  * like to wait.
  *
  * Such a size may be wrong.  So it ends a stream that is not all there only
- * after a second of silence: a client that has sent all it has may well wait
- * for us.
+ * after some seconds of silence: a client that has sent all it has may well
+ * wait for us.
  */
 
 #include "config.h"
@@ -46,7 +46,12 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { SILENCE_MS = 1000, REDRAW_MS = 500, PATIENCE_MS = 1000 };
+enum {
+    SILENCE_MS = 1000,
+    HINT_SILENCE_MS = 5000,
+    REDRAW_MS = 500,
+    PATIENCE_MS = 1000
+};
 
 /* What is open while a disk is imported. */
 struct import {
@@ -59,8 +64,10 @@ struct import {
     int wake_fd; /* an eventfd: mapper or route have something to tell */
     uint64_t received;
     uint64_t received_ms; /* when: now_ms */
-    bool is_ended;        /* the stream is */
-    bool is_broken;       /* so it ended, and this is how */
+    uint64_t silent_ms; /* since when nothing comes at the hint; 0: it does */
+    bool is_hinted;     /* it has ended because of that */
+    bool is_ended;      /* the stream is */
+    bool is_broken;     /* so it ended, and this is how */
     struct error breakage;
     struct progress progress;
     char *buf; /* of a piece, aligned, and room to lie in it as on the disk */
@@ -110,19 +117,22 @@ static bool is_at_hint(const struct import *m)
  */
 static int wait_for_stream(struct import *m, int timeout_ms, struct error *err)
 {
-    uint64_t silence;
+    bool is_at_end = is_at_hint(m);
     int ready;
 
-    if (is_at_hint(m))
-        timeout_ms = SILENCE_MS;
+    if (is_at_end)
+        timeout_ms = REDRAW_MS;
     ready = io_wait(m->options->source_fd, POLLIN, m->wake_fd, timeout_ms);
     if (ready == -1)
         return error_set(err, errno, "source");
     if (check_others(m, err) == -1)
         return -1;
-    silence = now_ms() - m->received_ms;
-    if (ready == 0 && is_at_hint(m) && silence >= SILENCE_MS)
-        m->is_ended = true;
+    if (ready == 1 || !is_at_end)
+        m->silent_ms = 0;
+    else if (m->silent_ms == 0)
+        m->silent_ms = now_ms();
+    else if (now_ms() - m->silent_ms >= HINT_SILENCE_MS)
+        m->is_ended = m->is_hinted = true;
     return ready;
 }
 
@@ -399,6 +409,11 @@ int serve(const struct serve_options *o, struct error *err)
     if (receive_all(&m, err) == -1) {
         if (m.is_broken)
             *err = m.breakage;
+        else if (m.is_hinted)
+            error_wrap(err,
+                       "source: nothing came behind the %" PRIu64
+                       " bytes of --destination-size",
+                       o->size_hint);
         return -1;
     }
     if (drain(&m, err) == -1 || target_finish(&m.target, err) == -1)

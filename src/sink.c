@@ -5,6 +5,7 @@
 
 #include "cleanup.h"
 #include "io.h"
+#include "signals.h"
 #include "sink.h"
 
 #include <errno.h>
@@ -16,6 +17,8 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+enum { PATIENCE_MS = 5000 }; /* with a reader that does not close */
 
 static int open_path(struct sink *s, const char *path)
 {
@@ -58,6 +61,11 @@ int sink_split_tcp(const char *tcp, char **host, const char **port)
     } else if (memchr(tcp, ':', colon - tcp) != NULL) {
         return -1; /* an IPv6 address would be ambiguous */
     }
+    /* getaddrinfo(3) would take 70000 for 4464. */
+    if (strlen(colon + 1) > 5 ||
+        colon[1 + strspn(colon + 1, "0123456789")] != '\0' ||
+        atoi(colon + 1) == 0 || atoi(colon + 1) > UINT16_MAX)
+        return -1;
     *port = colon + 1;
     *host = from < end ? strndup(from, end - from) : NULL;
     return *host == NULL ? -1 : 0;
@@ -66,7 +74,10 @@ int sink_split_tcp(const char *tcp, char **host, const char **port)
 /* Tries each of the host's addresses. */
 static int connect_tcp(struct sink *s, const char *tcp, struct error *err)
 {
-    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
+    const struct addrinfo hints = {
+        .ai_flags = AI_NUMERICSERV,
+        .ai_socktype = SOCK_STREAM,
+    };
     char *CLEANUP(free_ptr) host = NULL;
     const char *port;
     struct addrinfo *found;
@@ -87,6 +98,8 @@ static int connect_tcp(struct sink *s, const char *tcp, struct error *err)
         errnum = errno;
         cleanup_close_fd(&s->fd);
         s->fd = -1;
+        if (signals_caught() != 0)
+            break;
     }
     freeaddrinfo(found);
     if (s->fd == -1)
@@ -134,6 +147,27 @@ int sink_open(const struct sink_address *address, struct sink *s,
     return 0;
 }
 
+/* A file that ends where the stream is to go on is the part that came before.
+ */
+static int begin_file(struct sink *s, const struct stat *st, struct error *err)
+{
+    if (s->file_offset == 0 || st->st_size == 0) {
+        if (ftruncate(s->fd, 0) == -1)
+            return error_set(err, errno, "destination: cannot empty %s",
+                             s->path);
+        return 0;
+    }
+    if ((uint64_t)st->st_size != s->file_offset)
+        return error_set(err, 0,
+                         "destination: %s has %" PRIu64 " bytes, and cannot "
+                         "go on at file offset %" PRIu64,
+                         s->path, (uint64_t)st->st_size, s->file_offset);
+    if (lseek(s->fd, s->file_offset, SEEK_SET) == -1)
+        return error_set(err, errno, "destination: cannot go on in %s",
+                         s->path);
+    return 0;
+}
+
 int sink_begin(struct sink *s, uint64_t file_offset, uint64_t length,
                struct error *err)
 {
@@ -141,9 +175,8 @@ int sink_begin(struct sink *s, uint64_t file_offset, uint64_t length,
 
     s->file_offset = file_offset;
     s->length = length;
-    if (s->is_opened && fstat(s->fd, &st) == 0 && S_ISREG(st.st_mode) &&
-        ftruncate(s->fd, 0) == -1)
-        return error_set(err, errno, "destination: cannot empty %s", s->path);
+    if (s->path != NULL && fstat(s->fd, &st) == 0 && S_ISREG(st.st_mode))
+        return begin_file(s, &st, err);
     return 0;
 }
 
@@ -212,6 +245,22 @@ int sink_send_zeroes(struct sink *s, uint64_t length, struct error *err)
     return 0;
 }
 
+/* A socket that we close while there is something to read for us would be
+ * reset, and what the reader has not got yet be lost.  So it has a moment to
+ * close it first.
+ */
+static int finish_socket(struct sink *s, struct error *err)
+{
+    char buf[4096];
+    ssize_t n = 1;
+
+    if (shutdown(s->fd, SHUT_WR) == -1 && errno != ENOTCONN)
+        return writing_failed(s, err);
+    while (n > 0 && io_wait(s->fd, POLLIN, -1, PATIENCE_MS) == 1)
+        n = io_read(s->fd, buf, sizeof buf);
+    return n == -1 ? writing_failed(s, err) : 0;
+}
+
 int sink_finish(struct sink *s, struct error *err)
 {
     struct stat st;
@@ -223,6 +272,8 @@ int sink_finish(struct sink *s, struct error *err)
         return error_set(err, errno, "destination: cannot flush it");
     if (!s->is_opened)
         return 0;
+    if (s->path == NULL && finish_socket(s, err) == -1)
+        return -1;
     s->fd = -1;
     if (close(fd) == -1)
         return error_set(err, errno, "destination: cannot close it");

@@ -41,7 +41,8 @@ int sink_open(const struct sink_address *address, struct sink *sink,
               struct error *err);
 
 /* The stream is going to have length bytes in all; what comes next is from
- * file_offset on.
+ * file_offset on.  A file, unless it ends there, must be empty then; it is
+ * emptied if that is 0.
  */
 int sink_begin(struct sink *sink, uint64_t file_offset, uint64_t length,
                struct error *err);

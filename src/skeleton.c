@@ -177,18 +177,20 @@ static int map_image(const struct qemu *qemu, const struct nbd_export *export,
                      struct mapped *mapped, struct error *err)
 {
     char node[QEMU_NODE_SPACE];
+    int bridge_fd, r;
     struct qemu_img_map map = {
         .node = node,
+        .inherit = &bridge_fd,
+        .n_inherit = 1,
         .cancel_fd = -1,
         .sink = take_entry,
         .opaque = mapped,
     };
     struct nbd_server *server;
-    int r;
 
-    if (nbd_server_start(export, &server, &map.bridge_fd, err) == -1)
+    if (nbd_server_start(export, &server, &bridge_fd, err) == -1)
         return -1;
-    qemu_bridge_node(node, map.bridge_fd);
+    qemu_bridge_node(node, bridge_fd);
     r = qemu_img_map(qemu, &map, err);
     nbd_server_stop(server);
     return r;

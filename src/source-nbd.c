@@ -5,18 +5,24 @@
 
 #include "child.h"
 #include "io.h"
+#include "qemu-img.h"
 #include "qemu-nbd.h"
 #include "source-file.h"
 #include "source-nbd.h"
 
 #include <errno.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 struct source_nbd {
     struct source source;   /* first */
     struct child *qemu_nbd; /* of ours; or NULL */
+    struct chain chain;     /* that it is shown; or empty */
+    struct chain_view *view;
     struct nbd_client *client;
+    struct sink *sink; /* that it was told to send to */
+    bool has_sink_failed;
 };
 
 static struct source_nbd *nbd_of(struct source *s)
@@ -24,73 +30,76 @@ static struct source_nbd *nbd_of(struct source *s)
     return (struct source_nbd *)s;
 }
 
-/* The reason may be in what qemu-nbd said. */
+/* The reason may be that the image is cut short, or in what qemu-nbd said. */
 static int failed(struct source_nbd *n, struct error *err)
 {
+    if (n->view != NULL && chain_check(n->view, err) == -1)
+        return -1;
     return n->qemu_nbd == NULL ? -1 : child_blame(n->qemu_nbd, err);
 }
 
-struct destination_buffer {
-    char *buf;
-    uint64_t disk_offset; /* of its first byte */
-};
-
+/* opaque is where the disk's first byte would be, were all of it in memory. */
 static int copy(void *opaque, const void *buf, size_t length,
                 uint64_t disk_offset, struct error *err)
 {
-    struct destination_buffer *to = opaque;
-
     (void)err;
-    memcpy(to->buf + (disk_offset - to->disk_offset), buf, length);
+    memcpy((void *)((uintptr_t)opaque + disk_offset), buf, length);
     return 0;
 }
 
 static int nbd_read(struct source *s, char *buf, uint64_t disk_offset,
                     uint64_t length, struct error *err)
 {
-    struct nbd_client *client = nbd_of(s)->client;
-    struct destination_buffer to = {buf, disk_offset};
+    void *opaque = (void *)((uintptr_t)buf - disk_offset);
 
-    if (nbd_client_read(client, disk_offset, length, copy, &to, err) == -1 ||
-        nbd_client_finish(client, copy, &to, err) == -1)
-        return failed(nbd_of(s), err);
-    return 0;
+    if (nbd_client_read(nbd_of(s)->client, disk_offset, length, copy, opaque,
+                        err) == 0)
+        return 0;
+    return failed(nbd_of(s), err);
+}
+
+static int nbd_wait(struct source *s, struct error *err)
+{
+    if (nbd_client_finish(nbd_of(s)->client, err) == 0)
+        return 0;
+    return failed(nbd_of(s), err);
 }
 
 /* The destination's errors are not the server's. */
-struct delivery {
-    struct sink *sink;
-    bool has_failed;
-};
-
 static int deliver(void *opaque, const void *buf, size_t length,
                    uint64_t disk_offset, struct error *err)
 {
-    struct delivery *d = opaque;
+    struct source_nbd *n = opaque;
 
     (void)disk_offset;
-    d->has_failed = sink_write(d->sink, buf, length, err) == -1;
-    return d->has_failed ? -1 : 0;
+    n->has_sink_failed = sink_write(n->sink, buf, length, err) == -1;
+    return n->has_sink_failed ? -1 : 0;
+}
+
+static int sending_failed(struct source_nbd *n, struct error *err)
+{
+    return n->has_sink_failed ? -1 : failed(n, err);
 }
 
 static int nbd_send(struct source *s, uint64_t disk_offset, uint64_t length,
                     struct sink *sink, struct error *err)
 {
-    struct delivery d = {.sink = sink};
+    struct source_nbd *n = nbd_of(s);
 
-    if (nbd_client_read(nbd_of(s)->client, disk_offset, length, deliver, &d,
-                        err) == 0)
+    n->sink = sink;
+    if (nbd_client_read(n->client, disk_offset, length, deliver, n, err) == 0)
         return 0;
-    return d.has_failed ? -1 : failed(nbd_of(s), err);
+    return sending_failed(n, err);
 }
 
 static int nbd_flush(struct source *s, struct sink *sink, struct error *err)
 {
-    struct delivery d = {.sink = sink};
+    struct source_nbd *n = nbd_of(s);
 
-    if (nbd_client_finish(nbd_of(s)->client, deliver, &d, err) == 0)
+    (void)sink;
+    if (nbd_client_finish(n->client, err) == 0)
         return 0;
-    return d.has_failed ? -1 : failed(nbd_of(s), err);
+    return sending_failed(n, err);
 }
 
 static int nbd_find_data(struct source *s, struct extents *data, bool *is_map,
@@ -103,6 +112,8 @@ static void nbd_free(struct source *s)
 {
     nbd_client_free(nbd_of(s)->client);
     child_stop(nbd_of(s)->qemu_nbd);
+    chain_hide(nbd_of(s)->view);
+    chain_close(&nbd_of(s)->chain);
     free(s);
 }
 
@@ -110,6 +121,7 @@ static struct source_nbd *new_source(const char *who, struct error *err)
 {
     static const struct source_ops ops = {
         .read = nbd_read,
+        .wait = nbd_wait,
         .send = nbd_send,
         .flush = nbd_flush,
         .find_data = nbd_find_data,
@@ -135,6 +147,8 @@ static int connect_source(struct source_nbd *n,
 {
     if (nbd_client_open(address, -1, &n->client, err) == -1) {
         failed(n, err);
+        if (n->qemu_nbd != NULL)
+            error_wrap(err, "QEMU: qemu-nbd of %s", n->chain.links[0].path);
         nbd_free(&n->source);
         return -1;
     }
@@ -152,23 +166,49 @@ int source_nbd_open(const struct nbd_address *address, struct source **source,
     return n == NULL ? -1 : connect_source(n, address, source, err);
 }
 
-int source_nbd_open_image(const struct qemu *qemu, const char *who,
-                          const char *path, const char *format, bool is_direct,
+/* Starts the qemu-nbd of an image. */
+static int start_qemu_nbd(const struct qemu *qemu, struct source_nbd *n,
+                          const struct chain *chain, bool is_direct,
+                          int *socket_fd, struct error *err)
+{
+    const struct chain_link *link = &chain->links[0];
+    struct qemu_nbd_image image = {
+        .path = link->path,
+        .format = link->format,
+        .is_direct = is_direct && source_file_can_direct(link->path),
+    };
+
+    if (n->view != NULL) {
+        image.node = chain_node(n->view);
+        image.inherit = chain_fds(n->view, &image.n_inherit);
+        image.is_direct = false;
+    }
+    return qemu_nbd_start(qemu, &image, &n->qemu_nbd, socket_fd, err);
+}
+
+int source_nbd_open_image(const struct qemu *qemu, struct chain *chain,
+                          const struct source_nbd_how *how,
                           struct source **source, struct error *err)
 {
-    struct source_nbd *n = new_source(who, err);
-    const struct qemu_nbd_image image = {
-        .bridge_fd = -1,
-        .path = path,
-        .format = format,
-        .is_direct = is_direct && source_file_can_direct(path),
+    struct source_nbd *n = new_source(chain->who, err);
+    struct nbd_address address = {
+        .who = chain->who,
+        .socket_fd = -1,
+        .reader_fd = how->reader_fd,
     };
-    struct nbd_address address = {.who = who};
 
     if (n == NULL)
         return -1;
-    if (qemu_nbd_start(qemu, &image, &n->qemu_nbd, &address.socket_fd, err) ==
-        -1) {
+    if (qemu_img_check_nbd_version(qemu, err) == -1) {
+        nbd_free(&n->source);
+        return -1;
+    }
+    n->chain = *chain;
+    *chain = (struct chain){.who = chain->who};
+    if ((how->has_coded && !n->chain.is_by_name &&
+         chain_show(&n->chain, 0, &n->view, err) == -1) ||
+        start_qemu_nbd(qemu, n, &n->chain, how->is_direct, &address.socket_fd,
+                       err) == -1) {
         nbd_free(&n->source);
         return -1;
     }

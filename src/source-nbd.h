@@ -4,6 +4,7 @@
 #ifndef QT_SOURCE_NBD_H
 #define QT_SOURCE_NBD_H
 
+#include "chain.h"
 #include "error.h"
 #include "nbd-client.h"
 #include "qemu.h"
@@ -17,11 +18,22 @@
 int source_nbd_open(const struct nbd_address *address, struct source **source,
                     struct error *err);
 
-/* The image at path, which another process may hold, with its backing files.
- * Its format is taken as told.  For the map see image.h: this one only reads.
+struct source_nbd_how {
+    bool is_direct; /* without the page cache, where that can be */
+
+    /* Some of the data has no place in a file where that it is there could be
+     * seen (image_map): it is read by way of the bridge.
+     */
+    bool has_coded;
+
+    int reader_fd; /* as in struct nbd_address */
+};
+
+/* An image with its backing files, as chain_open has found them.  For the map
+ * see image.h: this one only reads.  What was in chain becomes the source's.
  */
-int source_nbd_open_image(const struct qemu *qemu, const char *who,
-                          const char *path, const char *format, bool is_direct,
+int source_nbd_open_image(const struct qemu *qemu, struct chain *chain,
+                          const struct source_nbd_how *how,
                           struct source **source, struct error *err);
 
 #endif

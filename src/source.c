@@ -22,8 +22,15 @@ int source_read(struct source *s, char *buf, uint64_t disk_offset,
 {
     uint64_t there = count_present(s, disk_offset, length);
 
+    if (there > 0 && s->ops->read(s, buf, disk_offset, there, err) == -1)
+        return -1;
     memset(buf + there, 0, length - there);
-    return there == 0 ? 0 : s->ops->read(s, buf, disk_offset, there, err);
+    return 0;
+}
+
+int source_wait(struct source *s, struct error *err)
+{
+    return s->ops->wait == NULL ? 0 : s->ops->wait(s, err);
 }
 
 int source_send(struct source *s, uint64_t disk_offset, uint64_t length,

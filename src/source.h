@@ -17,9 +17,10 @@ struct source;
  * that what it is asked for lies within size.
  */
 struct source_ops {
-    /* Fills buf with length bytes. */
+    /* Fills buf with length bytes, by the time wait returns. */
     int (*read)(struct source *s, char *buf, uint64_t disk_offset,
                 uint64_t length, struct error *err);
+    int (*wait)(struct source *s, struct error *err); /* NULL: at once */
 
     /* Sends length bytes, or at least begins to: what it was asked for goes
      * out in that order, and has gone once flush returns.
@@ -44,11 +45,14 @@ struct source {
     uint64_t disk_size; /* size, rounded up to whole sectors as QEMU does */
 };
 
-/* Fills buf, behind the end of the source with zeroes.  All three are to be
- * multiples of IO_ALIGN, for O_DIRECT.
+/* Fills buf, behind the end of the source with zeroes; it need not be filled
+ * before source_wait returns.  All three are to be multiples of IO_ALIGN, for
+ * O_DIRECT.
  */
 int source_read(struct source *s, char *buf, uint64_t disk_offset,
                 uint64_t length, struct error *err);
+
+int source_wait(struct source *s, struct error *err);
 
 /* Sends length bytes from disk_offset on, later perhaps, but in order.
  * Behind the end of the source there are zeroes.

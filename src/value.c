@@ -158,7 +158,7 @@ int value_parse_destination(const char *name, const char *value,
     if (strncmp(value, "unix://", 7) == 0) {
         address->socket_path = value + 7;
         if (value[7] == '\0')
-            return error_set(err, 0, "--%s: the path is empty", name);
+            return error_set(err, 0, "--%s: '%s' has no path", name, value);
         return 0;
     }
     return parse_any_path(name, value,

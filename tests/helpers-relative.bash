@@ -4,7 +4,8 @@
 #
 #   good_difference DISK BASE STREAM-ARG...     both layouts, all promises
 #   difference_is DISK BASE STREAM-ARG...       one stream, difference.qcow2
-#   applies DISK BASE STREAM        by serve and by the drop-in
+#   sound_difference DISK BASE FILE             a stream that is there
+#   served, dropped DISK BASE FILE  BASE becomes DISK by serve, the drop-in
 #   by_depth TOP BASE STREAM-ARG... qcow2 images: hybrid, and qcow2 itself
 #   guest IMAGE COMMAND...          qemu-io
 #   lay DISK IMAGE                  data of a raw disk into an image
@@ -29,24 +30,31 @@ difference_is() {
 
 # The same of a file that is there.
 sound_difference() {
+    stands_alone "$1" "$3"
+    served "$1" "$2" "$3"
+    dropped "$1" "$2" "$3"
+}
+
+stands_alone() {
     local size
-    sound_image "$3"
+    sound_image "$2"
     size=$((($(stat -L -c %s "$1") + 511) / 512 * 512))
-    qemu-img info --output=json -f qcow2 "$3" |
+    qemu-img info --output=json -f qcow2 "$2" |
         jq -e ".\"virtual-size\" == $size and
             (has(\"backing-filename\") | not)" >alone
-    [ -n "${flags:-}" ] || [ -z "$(flagged "$3")" ]
-    applies "$1" "$2" "$3"
+    [ -n "${flags:-}" ] || [ -z "$(flagged "$2")" ]
 }
 
 # The other layout is convert.qcow2.
 good_difference() {
     local disk=$1 base=$2
     shift 2
-    difference_is "$disk" "$base" "$@" --layout convert
-    mv difference.qcow2 convert.qcow2
     difference_is "$disk" "$base" "$@"
     good_order difference.qcow2
+    quickly qcow-tool stream "$@" --layout convert >convert.qcow2
+    measured convert.qcow2 "$@" --layout convert
+    stands_alone "$disk" convert.qcow2
+    served "$disk" "$base" convert.qcow2
 }
 
 # What these leave running is for other tests to see: that costs time.
@@ -66,13 +74,20 @@ measured() {
     }
 }
 
-# applies DISK BASE STREAM
-applies() {
-    cp --sparse=always "$2" served.raw
-    truncate -s "$(stat -L -c %s "$1")" served.raw
-    cp --sparse=always served.raw dropped.raw
+# Onto a copy of BASE, cut to the size of DISK or with zeroes at its end.
+copy_of() {
+    cp --sparse=always "$2" "$3"
+    truncate -s "$(stat -L -c %s "$1")" "$3"
+}
+
+served() {
+    copy_of "$1" "$2" served.raw
     quickly qcow-tool serve --prezeroed --destination served.raw <"$3"
     same_bytes "$1" served.raw
+}
+
+dropped() {
+    copy_of "$1" "$2" dropped.raw
     link_drop_in qcow-stream-tool
     quickly bin/qcow-stream-tool stream_decode dropped.raw <"$3"
     same_bytes "$1" dropped.raw

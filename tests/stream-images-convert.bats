@@ -124,6 +124,20 @@ load helpers-sources
         --cluster-size 4K
 }
 
+@test "an image that grew under a guest, its clusters in no order" {
+    # Each place where the file's order breaks is one where qemu-img cuts.
+    image image.qcow2 64M -o cluster_size=4k
+    local i
+    for i in 7 3 11 2 13 5 0; do
+        allocate image.qcow2 "$((i * 4))M+3M" "$((i * 4096 + 3500))K+52K"
+    done
+    same_as_qemu_img qcow2 image.qcow2
+    create=cluster_size=16k,refcount_bits=64 same_as_qemu_img qcow2 \
+        image.qcow2 --cluster-size 16K --refcount-bits 64
+    create=cluster_size=4k same_as_qemu_img qcow2 image.qcow2 \
+        --cluster-size 4K
+}
+
 @test "over 2 GiB of data" {
     requires space:8
     make_disk disk 2400M runs:6M/256K

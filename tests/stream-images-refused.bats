@@ -104,22 +104,38 @@ END
     source_fails "image.qcow2.*offset [0-9]+" qcow2 image.qcow2
 }
 
-@test "a qcow2 image cut within its tables is an error" {
+@test "a qcow2 image cut within its header is an error" {
     disk_image qcow2 disk image.qcow2
-    truncate -s 200000 image.qcow2
-    source_fails "image.qcow2" qcow2 image.qcow2
-    truncate -s 300 image.qcow2
+    truncate -s 60 image.qcow2
     source_fails "image.qcow2" qcow2 image.qcow2
     nothing_sent
 }
 
-@test "images of the other formats that are cut are an error" {
-    local format size
+@test "a qcow2 image cut within its tables is an error" {
+    # Without its L1 or L2 table the disk would be empty.
+    disk_image qcow2 disk image.qcow2
+    entry image.qcow2 $((5 << 20))
+    local size
+    for size in $((table - 4096)) 300; do
+        truncate -s "$size" image.qcow2
+        source_fails "image.qcow2" qcow2 image.qcow2
+        nothing_sent
+    done
+}
+
+@test "images of the other formats that are cut within their data are an error" {
+    local format
     for format in vpc vhdx vmdk vdi; do
         disk_image $format disk image.$format
-        size=$(stat -c %s image.$format)
-        truncate -s $((size / 2)) image.$format
+        truncate -s $(($(stat -c %s image.$format) - 700000)) image.$format
         source_fails "image.$format" $format image.$format
+    done
+}
+
+@test "images of the other formats that are cut within their header are an error" {
+    local format
+    for format in vpc vhdx vmdk vdi; do
+        disk_image $format disk image.$format
         truncate -s 400 image.$format
         source_fails "image.$format" $format image.$format
         nothing_sent

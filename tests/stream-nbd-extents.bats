@@ -134,9 +134,9 @@ END
     with_extents_of 9G '1G 7G'
     qcow_tool measure --source-format nbd --source "$uri"
     [ "$(jq .data stdout)" = $((7 << 30)) ]
-    with_extents_of 9G '0 9G'
+    with_extents_of 9G '0 8G'
     qcow_tool measure --source-format nbd --source "$uri"
-    [ "$(jq .data stdout)" = $((9 << 30)) ]
+    [ "$(jq .data stdout)" = $((8 << 30)) ]
 }
 
 # with_extents_of SIZE LINE...

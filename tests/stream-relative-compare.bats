@@ -15,6 +15,14 @@ compared() {
         --relative-to "$base" "$@"
 }
 
+# The same, of the default layout only.
+compared_once() {
+    local disk=$1 base=$2
+    shift 2
+    difference_is "$disk" "$base" --source-format raw --source "$disk" \
+        --relative-to "$base" "$@"
+}
+
 # over KIND
 # Each kind of disk over a base of that kind.
 over() {
@@ -74,7 +82,7 @@ over() {
 9437184+65536
 20971520+65536
 25100288+65536" ]
-    compared disk base --cluster-size 4K
+    compared_once disk base --cluster-size 4K
     [ "$(sent difference.qcow2)" = "0+4096
 1110016+8192
 9437184+4096
@@ -87,7 +95,7 @@ over() {
     make_disk disk 12M data@1M+1M data@9M+1M zeroes@4M+1M zeroes@11M+1M
     compared disk base
     is_empty difference.qcow2
-    compared base disk
+    compared_once base disk
     is_empty difference.qcow2
 }
 
@@ -117,7 +125,7 @@ over() {
     compared disk base
     is_empty difference.qcow2
     make_disk disk 9M seed:2 data@1M+64K tail+512
-    compared disk base
+    compared_once disk base
     holds difference.qcow2 131072 131072
 }
 
@@ -127,7 +135,7 @@ over() {
     compared disk base
     is_empty difference.qcow2
     make_disk disk 16M data@0+7M tail+512
-    compared disk base
+    compared_once disk base
     [ "$(sent difference.qcow2)" = "5242880+2097152
 16711680+65536" ]
 }
@@ -138,11 +146,11 @@ over() {
     compared disk base
     is_empty difference.qcow2
     make_disk disk 3000320 data@0+1000004
-    compared disk base
+    compared_once disk base
     holds difference.qcow2 65536 65536
     make_disk disk 3000320 full
-    compared disk base
-    compared base disk
+    compared_once disk base
+    compared_once base disk
     # The last sector's other end is zero now.
     holds difference.qcow2 512 17408
 }
@@ -156,10 +164,10 @@ over() {
         compared disk base
         is_empty difference.qcow2
         make_disk disk $size seed:2 tail+3
-        compared disk base
+        compared_once disk base
         [ "$(sent difference.qcow2 | cut -d+ -f1)" = 2949120 ]
         make_disk disk $size zeroes@2949120+64K
-        compared disk base
+        compared_once disk base
         [ "$(sent difference.qcow2 | cut -d+ -f1)" = 2949120 ]
     done
 }
@@ -170,10 +178,10 @@ over() {
     compared disk nothing
     make_disk sector 512 full
     make_disk other 512 seed:2 full
-    compared sector other
-    compared sector disk
-    compared disk sector
+    compared_once sector other
+    compared_once sector disk
+    compared_once disk sector
     make_disk zero 512
-    compared zero sector
-    compared sector nothing
+    compared_once zero sector
+    compared_once sector nothing
 }

@@ -19,7 +19,7 @@ setup() {
 
 @test "all cluster sizes" {
     local size
-    for size in 4K 16K 2M; do
+    for size in 4K 2M; do
         good_difference disk base "${raw[@]}" --cluster-size $size
     done
     make_disk small 600K runs:16K/16K
@@ -31,7 +31,7 @@ setup() {
 
 @test "extended L2: subclusters are sent, not clusters" {
     good_difference disk base "${raw[@]}" --extended-l2
-    good_difference disk base "${raw[@]}" --extended-l2 --cluster-size 2M
+    difference_is disk base "${raw[@]}" --extended-l2 --cluster-size 2M
     make_disk base 10M full
     make_disk disk 10M full
     make_disk disk 10M seed:2 data@1M+512 data@5000K+3K
@@ -43,8 +43,8 @@ setup() {
 
 @test "compat 0.10 and refcounts of 1 and of 64 bits" {
     good_difference disk base "${raw[@]}" --compat 0.10
-    good_difference disk base "${raw[@]}" --refcount-bits 1
-    good_difference disk base "${raw[@]}" --refcount-bits 64
+    difference_is disk base "${raw[@]}" --refcount-bits 1
+    difference_is disk base "${raw[@]}" --refcount-bits 64
 }
 
 @test "--detect-zeroes still sends the zeroes that are data in BASE" {
@@ -62,9 +62,9 @@ setup() {
     base=$(make_loop base --read-only)
     good_difference disk base --source-format raw --source "$disk" \
         --relative-to "$base"
-    good_difference disk base --source-format raw --source "$disk" \
+    difference_is disk base --source-format raw --source "$disk" \
         --relative-to "$base" --direct
-    good_difference disk base "${raw[@]}" --direct
+    difference_is disk base "${raw[@]}" --direct
 }
 
 @test "without the fast mover" {
@@ -88,7 +88,7 @@ setup() {
 @test "progress for machines ends with 100" {
     qcow_tool stream "${raw[@]}" --destination out.qcow2 --progress --machine
     [[ $stdout =~ ^([0-9]{3})*100$ ]]
-    applies disk base out.qcow2
+    served disk base out.qcow2
 }
 
 @test "from disk to disk through a socket" {

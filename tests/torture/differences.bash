@@ -80,7 +80,8 @@ sound() {
     qemu-img check -q -f qcow2 out.qcow2 || fail "unsound"
     if [ -z "$flags" ]; then
         qemu-img map --output=json -f qcow2 out.qcow2 |
-            jq -e 'all(.present and .zero | not)' >none.flagged || fail "zero flags"
+            jq -e 'all(.present and .zero | not)' >none.flagged ||
+            fail "zero flags"
     fi
     cp --sparse=always "$2" copy.raw
     truncate -s "$size" copy.raw

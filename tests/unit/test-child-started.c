@@ -134,8 +134,10 @@ static void test_blame(void)
          "it left; the cause"},
         {"of all it said, the last two lines are",
          "printf 'one\\ntwo\\nthree\\n' >&2", "it left; two three"},
-        {"if it said nothing, nothing is", "exit 1", "it left"},
-        {"what it printed is not", "echo a lot", "it left"},
+        {"if it said nothing, that is", "exit 1",
+         "it left; sh ended without a word"},
+        {"what it printed is not", "echo a lot",
+         "it left; sh ended without a word"},
     };
 
     for (size_t i = 0; i < N_ELEMENTS(cases); i++) {

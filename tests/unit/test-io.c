@@ -13,6 +13,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 enum { STREAM = 3 << 20 };
 
@@ -193,6 +194,85 @@ static void test_wait(void)
     close(wake[1]);
 }
 
+static int interrupted_fd;
+
+static void write_a_byte(int sig)
+{
+    (void)sig;
+    if (write(interrupted_fd, "", 1) == -1)
+        _exit(EXIT_FAILURE);
+}
+
+static void *interrupt(void *opaque)
+{
+    const pthread_t *thread = opaque;
+
+    poll(NULL, 0, 20); /* most probably it waits by then */
+    pthread_kill(*thread, SIGUSR1);
+    return NULL;
+}
+
+static void test_poll(void)
+{
+    struct sigaction act = {.sa_handler = write_a_byte};
+    struct pollfd fds[IO_POLLED];
+    int pipes[IO_POLLED][2];
+    pthread_t self = pthread_self(), thread;
+    char byte;
+
+    for (int i = 0; i < IO_POLLED; i++) {
+        make_pair(i % 2 == 0, false, pipes[i]);
+        fds[i] = (struct pollfd){pipes[i][0], POLLIN, 0x7f};
+    }
+
+    TEST("nothing is ready before anything is written");
+    CHECK_INT(io_poll(fds, IO_POLLED, 0), 0);
+    for (int i = 0; i < IO_POLLED; i++)
+        CHECK_INT(fds[i].revents, 0);
+    CHECK_INT(io_poll(fds, IO_POLLED, 1), 0);
+    CHECK_INT(io_poll(fds, 0, 0), 0);
+
+    TEST("all that are ready are told, and no other");
+    CHECK_INT(io_write_full(pipes[0][1], "a", 1), 0);
+    CHECK_INT(io_write_full(pipes[IO_POLLED - 1][1], "b", 1), 0);
+    CHECK_INT(io_poll(fds, IO_POLLED, -1), 2);
+    for (int i = 0; i < IO_POLLED; i++) {
+        CHECK_INT(fds[i].fd, pipes[i][0]);
+        CHECK_INT(fds[i].revents, i == 0 || i == IO_POLLED - 1 ? POLLIN : 0);
+    }
+
+    TEST("what is not asked about is not told");
+    CHECK_INT(io_poll(fds + 1, IO_POLLED - 2, 0), 0);
+    fds[0].fd = -1;
+    CHECK_INT(io_poll(fds, IO_POLLED - 1, 0), 0);
+    CHECK_INT(fds[0].revents, 0);
+
+    TEST("one that can be written is ready, too");
+    fds[0] = (struct pollfd){pipes[0][1], POLLOUT, 0};
+    CHECK_INT(io_poll(fds, 1, -1), 1);
+    CHECK_INT(fds[0].revents, POLLOUT);
+
+    TEST("one whose other end is gone is ready");
+    close(pipes[1][1]);
+    CHECK_INT(io_poll(fds + 1, 1, -1), 1);
+    CHECK_INT(fds[1].revents, POLLHUP);
+
+    TEST("a signal that nobody noted does not end the wait");
+    sigaction(SIGUSR1, &act, NULL);
+    interrupted_fd = pipes[2][1];
+    pthread_create(&thread, NULL, interrupt, &self);
+    CHECK_INT(io_poll(fds + 2, 1, -1), 1);
+    CHECK_INT(fds[2].revents, POLLIN);
+    pthread_join(thread, NULL);
+    CHECK_INT(io_read(pipes[2][0], &byte, 1), 1);
+    signal(SIGUSR1, SIG_DFL);
+
+    for (int i = 0; i < IO_POLLED; i++)
+        for (int j = 0; j < 2; j++)
+            if (i != 1 || j != 1)
+                close(pipes[i][j]);
+}
+
 /* length bytes wanted at offset in a file of size; got is how many come. */
 static const struct {
     const char *name;
@@ -352,6 +432,72 @@ static void test_is_same(void)
     }
 }
 
+static void make_file(const char *name)
+{
+    int fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+    test_require(fd != -1, "open");
+    close(fd);
+}
+
+/* In a directory of its own. */
+static void test_is_same_file(void)
+{
+    const char *const made[] = {"a", "b", "link", "symlink", "device", "node"};
+    char by_fd[40];
+    int fd;
+
+    test_require(chdir(test_dir()) == 0, "chdir");
+    make_file("a");
+    make_file("b");
+    test_require(link("a", "link") == 0 && symlink("a", "symlink") == 0,
+                 "link");
+
+    TEST("a file is the same by each of its names, and no other");
+    CHECK(io_is_same_file("a", "a"));
+    CHECK(io_is_same_file("a", "./a"));
+    CHECK(io_is_same_file("a", "link"));
+    CHECK(io_is_same_file("symlink", "link"));
+    CHECK(!io_is_same_file("a", "b"));
+    CHECK(!io_is_same_file("b", "symlink"));
+
+    TEST("an open file is the same as by its name");
+    fd = open("a", O_RDONLY | O_CLOEXEC);
+    snprintf(by_fd, sizeof by_fd, "/proc/self/fd/%d", fd);
+    CHECK(io_is_same_file(by_fd, "link"));
+    CHECK(!io_is_same_file(by_fd, "b"));
+    unlink("a");
+    CHECK(io_is_same_file(by_fd, "link"));
+    close(fd);
+
+    TEST("what is not there is the same as nothing");
+    CHECK(!io_is_same_file("a", "a"));
+    CHECK(!io_is_same_file("a", "b"));
+    CHECK(!io_is_same_file("b", "a"));
+    CHECK(!io_is_same_file("symlink", "symlink"));
+    CHECK(!io_is_same_file("/proc/self/fd/-1", "b"));
+    CHECK(!io_is_same_file("", ""));
+
+    /* Who is not root may be unable to make them.  No device needs to be
+     * there.
+     */
+    TEST("a device is the same by each of its nodes");
+    if (mknod("device", S_IFBLK | 0600, makedev(7, 250)) == 0 &&
+        mknod("node", S_IFBLK | 0600, makedev(7, 250)) == 0) {
+        CHECK(io_is_same_file("device", "node"));
+        unlink("node");
+        test_require(mknod("node", S_IFBLK | 0600, makedev(7, 251)) == 0,
+                     "mknod");
+        CHECK(!io_is_same_file("device", "node"));
+        unlink("node");
+        test_require(mknod("node", S_IFCHR | 0600, makedev(7, 250)) == 0,
+                     "mknod");
+        CHECK(!io_is_same_file("device", "node"));
+    }
+    for (size_t i = 0; i < N_ELEMENTS(made); i++)
+        unlink(made[i]);
+}
+
 static void tidy_fds(void)
 {
     int fd = open("/dev/zero", O_RDONLY), high = dup2(fd, 200);
@@ -371,6 +517,7 @@ static void tidy_fds(void)
 /* Once a signal is noted nothing waits any more. */
 static void be_signalled(void)
 {
+    struct pollfd polled = {.events = POLLIN};
     struct error err;
     char buf[1];
     int fds[2];
@@ -384,6 +531,11 @@ static void be_signalled(void)
     CHECK_INT(errno, EINTR);
     CHECK_INT(io_write_full(fds[1], sent, sizeof sent), -1);
     CHECK_INT(errno, EINTR);
+    polled.fd = fds[0];
+    CHECK_INT(io_poll(&polled, 1, -1), -1);
+    CHECK_INT(errno, EINTR);
+    CHECK_INT(io_poll(&polled, 0, -1), -1);
+    CHECK_INT(errno, EINTR);
 }
 
 int main(void)
@@ -393,6 +545,7 @@ int main(void)
     test_streams();
     test_ends();
     test_wait();
+    test_poll();
     test_pread();
     test_pwrite();
     TEST("a file that cannot grow any more is written as far as it can");
@@ -400,6 +553,7 @@ int main(void)
     test_is_zero();
     test_alloc_aligned();
     test_is_same();
+    test_is_same_file();
     TEST("closed standard streams are taken, and other fds close on exec");
     test_in_child(tidy_fds);
     TEST("a noted signal ends a wait");

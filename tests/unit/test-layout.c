@@ -3,29 +3,7 @@
 
 #include "config.h"
 
-#include "layout.h"
-#include "test.h"
-
-#include <inttypes.h>
-
-/* In the tables a list ends with an empty range, or NULL. */
-enum { MAX_LIST = 6, MAX_LINES = 20 };
-
-#define K(n) (UINT64_C(n) << 10)
-#define M(n) (UINT64_C(n) << 20)
-#define G(n) (UINT64_C(n) << 30)
-
-static struct extents build(const struct extent list[MAX_LIST])
-{
-    struct extents extents = {0};
-    struct error err;
-
-    for (size_t i = 0; i < MAX_LIST && list[i].length > 0; i++)
-        CHECK_OK(extents_append(&extents, list[i].disk_offset, list[i].length,
-                                &err),
-                 &err);
-    return extents;
-}
+#include "layout-script.h"
 
 /* ------------------------------------------------------------- geometry */
 
@@ -435,26 +413,11 @@ static void test_scripts(void)
             .data = &data,
             .status = &status,
         };
-        struct layout_geometry geometry;
-        struct layout_script script;
-        char line[QEMU_IO_LINE];
-        struct error err;
-        size_t n = 0;
 
         TEST(scripts[i].name);
         data = build(scripts[i].data);
         status = build(scripts[i].status);
-        layout_measure(&plan, &geometry);
-        CHECK_OK(layout_script_open(&plan, &geometry, &script, &err), &err);
-        for (; n < MAX_LINES && scripts[i].lines[n] != NULL; n++) {
-            if (!CHECK(layout_script_next(&script, line)))
-                break;
-            CHECK_STR(line, scripts[i].lines[n]);
-        }
-        for (int end = 0; end < 2; end++) /* once ended, it stays so */
-            if (!CHECK(!layout_script_next(&script, line)))
-                fprintf(stderr, "    %s\n", line);
-        layout_script_close(&script);
+        check_script(&plan, scripts[i].lines);
         extents_clear(&data);
         extents_clear(&status);
     }

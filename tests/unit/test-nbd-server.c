@@ -3,7 +3,7 @@
 
 #include "config.h"
 
-#include "nbd-client.h"
+#include "bridge-client.h"
 
 #include <libnbd.h>
 #include <pthread.h>

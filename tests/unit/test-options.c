@@ -341,8 +341,9 @@ static const struct {
       "--direct",
       "--spool-dir",
       "/d"},
-     "measure source=/dev/a:/b format=hybrid image-format=vhdx base=/c marking "
-     "detecting convert cluster=16384 refcount=8 extended direct spool=/d"},
+     "measure source=/dev/a:/b format=hybrid image-format=vhdx base=/c "
+     "marking detecting convert cluster=16384 refcount=8 extended direct "
+     "spool=/d"},
     {"measure may be told where QEMU is",
      {MEASURE, "--qemu-img", "/a/img", "--qemu-io", "/a/io", "--qemu-nbd",
       "/a/nbd"},

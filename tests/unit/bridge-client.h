@@ -1,55 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* A client that speaks NBD byte by byte, and the disk that it is shown. */
 
-#ifndef QT_NBD_CLIENT_H
-#define QT_NBD_CLIENT_H
+#ifndef QT_BRIDGE_CLIENT_H
+#define QT_BRIDGE_CLIENT_H
 
 #include "io.h"
 #include "nbd-server.h"
+#include "nbd-wire.h"
 #include "test.h"
 
-#include <endian.h>
-
-/* The protocol's numbers once more (its doc/proto.md), so that the server is
- * not tested against itself.
- */
-enum {
-    OPT_EXPORT_NAME = 1,
-    OPT_ABORT = 2,
-    OPT_LIST = 3,
-    OPT_STARTTLS = 5,
-    OPT_INFO = 6,
-    OPT_GO = 7,
-    OPT_STRUCTURED_REPLY = 8,
-    OPT_SET_META_CONTEXT = 10,
-
-    REP_ACK = 1,
-    REP_INFO = 3,
-
-    CMD_READ = 0,
-    CMD_WRITE = 1,
-    CMD_DISC = 2,
-    CMD_FLUSH = 3,
-    CMD_TRIM = 4,
-    CMD_CACHE = 5,
-    CMD_WRITE_ZEROES = 6,
-    CMD_BLOCK_STATUS = 7,
-
-    /* In replies; not this system's numbers, though they are the same. */
-    NBD_EPERM = 1,
-    NBD_EIO = 5,
-    NBD_ENOMEM = 12,
-    NBD_EINVAL = 22,
-    NBD_ENOSPC = 28,
-    NBD_EOVERFLOW = 75,
-
-    MAX_PAYLOAD = 32 << 20,
-    DISK_SIZE = (40 << 20) + 1234,
-};
-
-#define REP_ERR_UNSUP UINT32_C(0x80000001)
-#define REP_ERR_INVALID UINT32_C(0x80000003)
-#define REP_ERR_TOO_BIG UINT32_C(0x80000009)
+enum { DISK_SIZE = (40 << 20) + 1234 };
 
 /* What the server shows. */
 struct disk {
@@ -144,33 +104,6 @@ static inline bool client_is_cut_off(struct client *c)
     return io_read(c->fd, &byte, 1) == 0;
 }
 
-static inline unsigned char *put16(unsigned char *p, uint16_t value)
-{
-    value = htobe16(value);
-    return (unsigned char *)memcpy(p, &value, sizeof value) + sizeof value;
-}
-
-static inline unsigned char *put32(unsigned char *p, uint32_t value)
-{
-    value = htobe32(value);
-    return (unsigned char *)memcpy(p, &value, sizeof value) + sizeof value;
-}
-
-static inline unsigned char *put64(unsigned char *p, uint64_t value)
-{
-    value = htobe64(value);
-    return (unsigned char *)memcpy(p, &value, sizeof value) + sizeof value;
-}
-
-static inline uint64_t get(const unsigned char *p, size_t length)
-{
-    uint64_t value = 0;
-
-    for (size_t i = 0; i < length; i++)
-        value = value << 8 | p[i];
-    return value;
-}
-
 /* Takes the greeting, and sends the client's flags. */
 static inline void client_greet(struct client *c)
 {
@@ -187,7 +120,7 @@ static inline bool client_send_option(struct client *c, uint32_t option,
 {
     unsigned char header[16];
 
-    memcpy(header, "IHAVEOPT", 8);
+    memcpy(header, OPTION_MAGIC, 8);
     put32(put32(header + 8, option), length);
     return client_send(c, header, sizeof header) &&
            client_send(c, data, length);
@@ -201,7 +134,7 @@ static inline bool client_check_reply(struct client *c, uint32_t option,
     unsigned char header[20];
 
     return CHECK(client_receive(c, header, sizeof header)) &&
-           CHECK_UINT(get(header, 8), UINT64_C(0x3e889045565a9)) &&
+           CHECK_UINT(get(header, 8), OPTION_REPLY_MAGIC) &&
            CHECK_UINT(get(header + 8, 4), option) &&
            CHECK_UINT(get(header + 12, 4), type) &&
            CHECK_UINT(get(header + 16, 4), length) &&
@@ -245,7 +178,7 @@ static inline uint64_t client_cookie(uint16_t type, uint64_t offset)
 static inline bool client_send_request(struct client *c, uint16_t type,
                                        uint64_t offset, uint32_t length)
 {
-    unsigned char request[28], *p = put32(request, UINT32_C(0x25609513));
+    unsigned char request[28], *p = put32(request, REQUEST_MAGIC);
 
     p = put64(put16(put16(p, 0), type), client_cookie(type, offset));
     put32(put64(p, offset), length);
@@ -259,7 +192,7 @@ static inline bool client_check_error(struct client *c, uint16_t type,
     unsigned char reply[16];
 
     return CHECK(client_receive(c, reply, sizeof reply)) &&
-           CHECK_UINT(get(reply, 4), UINT32_C(0x67446698)) &&
+           CHECK_UINT(get(reply, 4), SIMPLE_REPLY_MAGIC) &&
            CHECK_UINT(get(reply + 8, 8), client_cookie(type, offset)) &&
            CHECK_UINT(get(reply + 4, 4), error);
 }

@@ -1,0 +1,593 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Tests reading from NBD servers, ours and others. */
+
+#include "config.h"
+
+#include "nbd-client.h"
+#include "nbd-peer.h"
+#include "nbd-server.h"
+#include "signals.h"
+#include "test.h"
+
+#define K(n) ((uint64_t)(n) << 10)
+#define M(n) ((uint64_t)(n) << 20)
+
+/* Does the message begin like that?  How it goes on is libnbd's to say. */
+static void check_begins(int r, struct error *err, const char *beginning)
+{
+    if (CHECK_INT(r, -1)) {
+        err->msg[strlen(beginning)] = '\0';
+        CHECK_STR(err->msg, beginning);
+    }
+    *err = (struct error){0};
+}
+
+/* Takes what is read, which must be in order. */
+struct taken {
+    uint64_t disk_offset; /* of what is to come next */
+    uint64_t refused_at;  /* 0: nowhere */
+};
+
+static int take(void *opaque, const void *buf, size_t length,
+                uint64_t disk_offset, struct error *err)
+{
+    struct taken *t = opaque;
+    unsigned char *expected = malloc(length);
+
+    test_require(expected != NULL, "malloc");
+    if (t->refused_at != 0 && disk_offset + length > t->refused_at) {
+        free(expected);
+        return error_set(err, ENOSPC, "taker");
+    }
+    CHECK_UINT(disk_offset, t->disk_offset);
+    peer_fill(expected, disk_offset, length);
+    CHECK_MEM(buf, expected, length);
+    t->disk_offset = disk_offset + length;
+    free(expected);
+    return 0;
+}
+
+static int read_range(struct nbd_client *client, uint64_t disk_offset,
+                      uint64_t length, struct taken *t, struct error *err)
+{
+    t->disk_offset = disk_offset;
+    if (nbd_client_read(client, disk_offset, length, take, t, err) == -1 ||
+        nbd_client_finish(client, err) == -1)
+        return -1;
+    CHECK_UINT(t->disk_offset, disk_offset + length);
+    return 0;
+}
+
+static void check_range(struct nbd_client *client, uint64_t disk_offset,
+                        uint64_t length)
+{
+    struct taken t = {0};
+    struct error err;
+
+    CHECK_OK(read_range(client, disk_offset, length, &t, &err), &err);
+}
+
+/* ---------------------------------------------------------------- ours */
+
+enum { OURS = (9 << 20) + 77 };
+
+static uint64_t ours_bad_from = UINT64_MAX;
+
+static int ours_read(void *opaque, void *buf, uint32_t length,
+                     uint64_t file_offset)
+{
+    (void)opaque;
+    if (file_offset + length > ours_bad_from)
+        return EIO;
+    peer_fill(buf, file_offset, length);
+    return 0;
+}
+
+static const struct nbd_export ours = {.size = OURS, .read = ours_read};
+
+static struct nbd_client *connect_ours(struct nbd_server **server)
+{
+    struct nbd_address address = {.who = "x"};
+    struct nbd_client *client = NULL;
+    struct error err;
+    int fd;
+
+    if (!CHECK_OK(nbd_server_start(&ours, server, &fd, &err), &err))
+        exit(test_end());
+    address.socket_fd = dup(fd);
+    if (!CHECK_OK(nbd_client_open(&address, -1, &client, &err), &err))
+        exit(test_end());
+    return client;
+}
+
+static const struct {
+    const char *name;
+    uint64_t disk_offset, length;
+} ranges[] = {
+    {"nothing", 0, 0},
+    {"nothing at the end", OURS, 0},
+    {"a byte", 0, 1},
+    {"the last byte", OURS - 1, 1},
+    {"a piece", 0, K(256)},
+    {"a piece from an odd offset", 12345, K(256)},
+    {"some pieces", K(256), M(1)},
+    {"as many pieces as are in flight", 0, M(4)},
+    {"more pieces than are in flight", 1, M(4) + 1},
+    {"the whole disk", 0, OURS},
+};
+
+static void test_ours(void)
+{
+    struct nbd_server *server;
+    struct nbd_client *client = connect_ours(&server);
+    struct taken t = {0};
+    struct error err = {0};
+
+    TEST("the size is known");
+    CHECK_UINT(nbd_client_size(client), OURS);
+    for (size_t i = 0; i < N_ELEMENTS(ranges); i++) {
+        TEST(ranges[i].name);
+        check_range(client, ranges[i].disk_offset, ranges[i].length);
+    }
+
+    TEST("many ranges can be asked for before any is waited for");
+    for (uint64_t at = 0; at < OURS; at += 200001) {
+        uint64_t length = io_min(200001, OURS - at);
+
+        CHECK_OK(nbd_client_read(client, at, length, take, &t, &err), &err);
+    }
+    CHECK(t.disk_offset < OURS);
+    CHECK_OK(nbd_client_finish(client, &err), &err);
+    CHECK_UINT(t.disk_offset, OURS);
+    CHECK_OK(nbd_client_finish(client, &err), &err);
+    CHECK_UINT(t.disk_offset, OURS);
+    nbd_client_free(client);
+    nbd_server_stop(server);
+}
+
+static void test_ours_fails(void)
+{
+    struct nbd_server *server;
+    struct nbd_client *client = connect_ours(&server);
+    struct taken t = {0};
+    struct error err = {0};
+
+    TEST("of what cannot be read the first piece is named");
+    ours_bad_from = M(2) + 1;
+    check_begins(read_range(client, M(1) + 5, M(5), &t, &err), &err,
+                 "x: cannot read at disk offset 2097152: ");
+    CHECK_UINT(t.disk_offset, M(2));
+    nbd_client_free(client);
+    nbd_server_stop(server);
+    ours_bad_from = UINT64_MAX;
+
+    TEST("what cannot be taken is the taker's error");
+    client = connect_ours(&server);
+    t.refused_at = M(1);
+    CHECK_FAILS(read_range(client, 5, M(6), &t, &err), &err,
+                "taker: No space left on device");
+    CHECK_UINT(t.disk_offset, M(1));
+    nbd_client_free(client);
+    nbd_server_stop(server);
+
+    TEST("a server that is gone is an error");
+    client = connect_ours(&server);
+    t = (struct taken){0};
+    check_range(client, 0, K(1));
+    nbd_server_stop(server);
+    check_begins(read_range(client, K(4), M(8), &t, &err), &err,
+                 "x: cannot read at disk offset 4096: ");
+    nbd_client_free(client);
+}
+
+/* Is fd's other end closed?  It may not have read all. */
+static bool is_at_end(int fd)
+{
+    char byte;
+    ssize_t n = io_read(fd, &byte, 1);
+
+    return n == 0 || (n == -1 && errno == ECONNRESET);
+}
+
+static void test_socket(void)
+{
+    struct nbd_address address = {.who = "x"};
+    struct nbd_client *client = NULL;
+    struct error err = {0};
+    int fds[2], cancel[2];
+
+    TEST("one that hangs up cannot be connected to");
+    test_require(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) == 0,
+                 "socketpair");
+    close(fds[1]);
+    address.socket_fd = fds[0];
+    check_begins(nbd_client_open(&address, -1, &client, &err), &err,
+                 "x: cannot connect: ");
+
+    TEST("one that speaks something else cannot be connected to");
+    test_require(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) == 0,
+                 "socketpair");
+    CHECK_INT(io_write_full(fds[1], "HTTP/1.1 400 Bad Request\r\n\r\n", 28),
+              0);
+    address.socket_fd = fds[0];
+    check_begins(nbd_client_open(&address, -1, &client, &err), &err,
+                 "x: cannot connect: ");
+    CHECK(is_at_end(fds[1]));
+    close(fds[1]);
+
+    TEST("a wait for one that says nothing can be cancelled");
+    test_require(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) == 0,
+                 "socketpair");
+    test_require(pipe2(cancel, O_CLOEXEC) == 0, "pipe2");
+    CHECK_INT(io_write_full(cancel[1], "", 1), 0);
+    address.socket_fd = fds[0];
+    CHECK_FAILS(nbd_client_open(&address, cancel[0], &client, &err), &err,
+                "x: NBD: Operation canceled");
+    CHECK(is_at_end(fds[1]));
+    close(fds[1]);
+    close(cancel[0]);
+    close(cancel[1]);
+    CHECK(client == NULL);
+    nbd_client_free(client); /* NULL is fine */
+}
+
+/* ------------------------------------------------------------- others */
+
+static struct nbd_client *connect_peer(struct peer *p)
+{
+    const struct nbd_address address = {
+        .who = "x",
+        .socket_fd = -1,
+        .socket_path = p->path,
+        .export_name = "",
+    };
+    struct nbd_client *client = NULL;
+    struct error err;
+
+    peer_open(p);
+    if (!CHECK_OK(nbd_client_open(&address, -1, &client, &err), &err))
+        exit(test_end());
+    CHECK_UINT(nbd_client_size(client), p->size);
+    return client;
+}
+
+static void disconnect(struct nbd_client *client, struct peer *p)
+{
+    nbd_client_free(client);
+    peer_close(p);
+}
+
+static const struct {
+    const char *name;
+    struct peer peer;
+    unsigned connections; /* that are used */
+} peers[] = {
+    {"one that has nothing but reads", {.size = M(5)}, 1},
+    {"one that has structured replies",
+     {.size = M(5), .is_structured = true},
+     1},
+    {"one that has block status, too",
+     {.size = M(5), .is_structured = true, .has_status = true},
+     1},
+    {"one that answers in another order",
+     {.size = M(9), .is_reversing = true},
+     1},
+    {"one that answers in another order, with structured replies",
+     {.size = M(9), .is_structured = true, .is_reversing = true},
+     1},
+    {"one for several connections", {.size = M(9), .is_multi = true}, 4},
+    {"one for several connections, with structured replies",
+     {.size = M(9), .is_multi = true, .is_structured = true},
+     4},
+    {"several connections, each in another order",
+     {.size = M(17), .is_multi = true, .is_reversing = true},
+     4},
+    {"one that says several connections, but means one",
+     {.size = M(5), .is_multi = true, .most_accepted = 1},
+     1},
+    {"one that says several connections, but means two",
+     {.size = M(5), .is_multi = true, .most_accepted = 2},
+     2},
+    {"blocks of a byte",
+     {.size = M(5) + 1, .block_minimum = 1, .block_maximum = 32 << 20},
+     1},
+    {"blocks of 512 bytes",
+     {.size = M(5), .block_minimum = 512, .block_maximum = 32 << 20},
+     1},
+    {"blocks of 4 KiB",
+     {.size = M(5), .block_minimum = 4096, .block_maximum = 32 << 20},
+     1},
+    {"blocks of 64 KiB, and little at once",
+     {.size = M(5), .block_minimum = 65536, .block_maximum = 65536},
+     1},
+    {"blocks of 512 bytes, and an odd number of them at once",
+     {.size = M(5), .block_minimum = 512, .block_maximum = 1536},
+     1},
+    {"several connections with blocks",
+     {.size = M(5),
+      .is_multi = true,
+      .is_reversing = true,
+      .block_minimum = 4096,
+      .block_maximum = 1 << 20},
+     4},
+};
+
+static void test_peers(void)
+{
+    for (size_t i = 0; i < N_ELEMENTS(peers); i++) {
+        struct peer p = peers[i].peer;
+        struct nbd_client *client;
+
+        TEST(peers[i].name);
+        client = connect_peer(&p);
+        check_range(client, 0, p.size);
+        check_range(client, 12345, M(1));
+        check_range(client, p.size - 513, 513);
+        check_range(client, 511, 2);
+        CHECK_UINT(p.bad_reads, 0);
+        /* The first is for block status, if there are others. */
+        if (p.is_structured && peers[i].connections == 1)
+            CHECK_UINT(p.simple_reads, 0);
+        else
+            CHECK_UINT(p.structured_reads, 0);
+        disconnect(client, &p);
+        CHECK_UINT(p.n_connections, peers[i].connections);
+    }
+}
+
+static void test_peer_fails(void)
+{
+    struct peer template = {.size = M(8)};
+    struct error err = {0};
+
+    for (int i = 0; i < 8; i++) {
+        struct peer p = template;
+        struct nbd_client *client;
+        struct taken t = {0};
+
+        p.is_structured = i & 1;
+        p.is_multi = i & 2;
+        if (i & 4) {
+            TEST("where it hangs up is named");
+            p.hang_up_from = M(3) + 1;
+        } else {
+            TEST("where it cannot read is named");
+            p.bad_from = M(3) + 1;
+        }
+        client = connect_peer(&p);
+        check_range(client, 0, M(3));
+        check_begins(read_range(client, M(3), M(5), &t, &err), &err,
+                     "x: cannot read at disk offset 3145728: ");
+        CHECK_UINT(t.disk_offset, M(3));
+        disconnect(client, &p);
+    }
+
+    TEST("before that all is read");
+    for (int i = 0; i < 2; i++) {
+        struct peer p = template;
+        struct nbd_client *client;
+        struct taken t = {0};
+
+        p.is_structured = i;
+        p.bad_from = M(3) + 1;
+        client = connect_peer(&p);
+        check_begins(read_range(client, M(1), M(7), &t, &err), &err,
+                     "x: cannot read at disk offset 3145728: ");
+        CHECK_UINT(t.disk_offset, M(3));
+        disconnect(client, &p);
+    }
+}
+
+static int open_peer(const struct peer *p, int cancel_fd, struct error *err)
+{
+    const struct nbd_address address = {
+        .who = "x",
+        .socket_fd = -1,
+        .socket_path = p->path,
+        .export_name = "name",
+    };
+    struct nbd_client *client = NULL;
+    int r = nbd_client_open(&address, cancel_fd, &client, err);
+
+    nbd_client_free(client);
+    return r;
+}
+
+/* libnbd would not ask for it. */
+static void test_last_block(void)
+{
+    struct peer p = {.size = M(1) + 512,
+                     .block_minimum = 4096,
+                     .block_maximum = 32 << 20};
+    struct error err = {0};
+
+    TEST("an export whose last block is not whole is refused");
+    peer_open(&p);
+    CHECK_FAILS(open_peer(&p, -1, &err), &err,
+                "x: NBD: the export has 1049088 bytes, in blocks of 4096");
+    peer_close(&p);
+}
+
+static void test_connecting(void)
+{
+    struct peer p = {.size = M(1)};
+    struct nbd_address address = {.who = "x", .socket_fd = -1};
+    struct nbd_client *client = NULL;
+    struct error err = {0};
+    char uri[400], message[500];
+
+    TEST("a URI says where a server is");
+    peer_open(&p);
+    snprintf(uri, sizeof uri, "nbd+unix:///name?socket=%s", p.path);
+    address.uri = uri;
+    if (CHECK_OK(nbd_client_open(&address, -1, &client, &err), &err)) {
+        check_range(client, 0, M(1));
+        nbd_client_free(client);
+    }
+    peer_close(&p);
+
+    TEST("where nobody listens there is no server");
+    snprintf(message, sizeof message, "x: cannot connect to %s: ", p.path);
+    check_begins(open_peer(&p, -1, &err), &err, message);
+    snprintf(message, sizeof message, "x: cannot connect to %s: ", uri);
+    check_begins(nbd_client_open(&address, -1, &client, &err), &err, message);
+
+    TEST("what is no URI of NBD names no server");
+    address.uri = "https://host/";
+    check_begins(nbd_client_open(&address, -1, &client, &err), &err,
+                 "x: cannot connect to https://host/: ");
+
+    TEST("one that hangs up at once is no server");
+    p = (struct peer){.greeting = "SSH-2.0-OpenSSH_9.2 "};
+    peer_open(&p);
+    snprintf(message, sizeof message, "x: cannot connect to %s: ", p.path);
+    check_begins(open_peer(&p, -1, &err), &err, message);
+    peer_close(&p);
+}
+
+/* @ stands for a directory with an authority's certificate.  message says what
+ * is missing; NULL: nothing is, and it is tried.
+ */
+static const struct {
+    const char *name, *uri, *message;
+} verified[] = {
+    {"a directory with an authority is good",
+     "nbds://localhost:1/?tls-certificates=@", NULL},
+    {"so is one behind other parameters",
+     "nbds://localhost:1/name?tls-username=a&tls-certificates=@", NULL},
+    {"so is one before other parameters",
+     "nbds://localhost:1/name?tls-certificates=@;tls-username=a", NULL},
+    {"so is one whose name is in code",
+     "nbds://localhost:1/?tls-certificates=%2F@", NULL},
+    {"shared keys need no authority",
+     "nbds://localhost:1/?tls-psk-file=/nonexistent", NULL},
+    {"a directory without an authority is not good",
+     "nbds://localhost:1/?tls-certificates=/", "//ca-cert.pem"},
+    {"neither is one that is not there",
+     "nbds://localhost:1/?tls-certificates=/non%65xistent",
+     "/nonexistent/ca-cert.pem"},
+    {"a name in code is no directory twice",
+     "nbds://localhost:1/?tls-certificates=/%2565", "/%65/ca-cert.pem"},
+    {"half a code is a name", "nbds://localhost:1/?tls-certificates=/a%4",
+     "/a%4/ca-cert.pem"},
+    {"no code is a name", "nbds://localhost:1/?tls-certificates=/a%",
+     "/a%/ca-cert.pem"},
+    {"what is no number is a name",
+     "nbds://localhost:1/?tls-certificates=/a%4gb", "/a%4gb/ca-cert.pem"},
+    {"a parameter that ends alike is another",
+     "nbds://localhost:1/?no-tls-psk-file=/a&tls-certificates=/b",
+     "/b/ca-cert.pem"},
+    {"a parameter that begins alike is another",
+     "nbds://localhost:1/?tls-psk-files=/a&tls-certificates=/b",
+     "/b/ca-cert.pem"},
+    {"a socket is no better",
+     "nbds+unix:///?socket=/nonexistent&tls-certificates=/b",
+     "/b/ca-cert.pem"},
+};
+
+/* Copies text, with value instead of @. */
+static void fill_in(char *copy, size_t space, const char *text,
+                    const char *value)
+{
+    int at = (int)strcspn(text, "@");
+
+    snprintf(copy, space, "%.*s%s%s", at, text, text[at] == '@' ? value : "",
+             text + at + (text[at] == '@' ? 1 : 0));
+}
+
+static void test_certificates(void)
+{
+    char authority[300];
+    int fd;
+
+    snprintf(authority, sizeof authority, "%s/ca-cert.pem", test_dir());
+    fd = open(authority, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    test_require(fd != -1, "open");
+    close(fd);
+    for (size_t i = 0; i < N_ELEMENTS(verified); i++) {
+        struct nbd_address address = {.who = "x", .socket_fd = -1};
+        struct nbd_client *client = NULL;
+        struct error err = {0};
+        char uri[400], message[600];
+
+        TEST(verified[i].name);
+        fill_in(uri, sizeof uri, verified[i].uri, test_dir());
+        address.uri = uri;
+        if (verified[i].message == NULL) {
+            snprintf(message, sizeof message,
+                     "x: cannot connect to %s: ", uri);
+            check_begins(nbd_client_open(&address, -1, &client, &err), &err,
+                         message);
+        } else {
+            snprintf(message, sizeof message,
+                     "x: cannot verify who %s is: there is no %s", uri,
+                     verified[i].message);
+            CHECK_FAILS(nbd_client_open(&address, -1, &client, &err), &err,
+                        message);
+        }
+    }
+    unlink(authority);
+}
+
+static void test_cancelled(void)
+{
+    struct peer p = {.size = M(8), .is_silent = true};
+    const struct nbd_address address = {
+        .who = "x",
+        .socket_fd = -1,
+        .socket_path = p.path,
+        .export_name = "",
+    };
+    struct nbd_client *client = NULL;
+    struct taken t = {0};
+    struct error err = {0};
+    int cancel[2];
+
+    TEST("a wait for what is read can be cancelled");
+    test_require(pipe2(cancel, O_CLOEXEC) == 0, "pipe2");
+    peer_open(&p);
+    CHECK_OK(nbd_client_open(&address, cancel[0], &client, &err), &err);
+    CHECK_OK(nbd_client_read(client, 0, K(1), take, &t, &err), &err);
+    CHECK_INT(io_write_full(cancel[1], "", 1), 0);
+    CHECK_FAILS(nbd_client_finish(client, &err), &err,
+                "x: NBD: Operation canceled");
+    CHECK_UINT(t.disk_offset, 0);
+    disconnect(client, &p);
+    close(cancel[0]);
+    close(cancel[1]);
+}
+
+static void be_signalled(void)
+{
+    struct peer p = {.size = M(8), .is_silent = true};
+    struct nbd_client *client;
+    struct taken t = {0};
+    struct error err = {0};
+
+    client = connect_peer(&p);
+    CHECK_OK(signals_open(&err), &err);
+    raise(SIGTERM);
+    CHECK_FAILS(read_range(client, 0, M(8), &t, &err), &err,
+                "x: NBD: Interrupted system call");
+    CHECK_UINT(t.disk_offset, 0);
+    nbd_client_free(client);
+    unlink(p.path);
+}
+
+int main(void)
+{
+    test_begin();
+    signal(SIGPIPE, SIG_IGN);
+    test_ours();
+    test_ours_fails();
+    test_socket();
+    test_peers();
+    test_peer_fails();
+    test_last_block();
+    test_connecting();
+    test_certificates();
+    test_cancelled();
+    TEST("a signal ends the wait for a server");
+    test_in_child(be_signalled);
+    return test_end();
+}
