@@ -34,6 +34,7 @@ tail_from() {
 resumes() {
     local n
     for n; do
+        rm -f part
         stream_into part "${args[@]}" --offset "$n"
         tail_from "$n" part
     done
@@ -198,4 +199,20 @@ random_offsets() {
     stdout_to=part qcow_tool stream --source-format nbd --source "$uri" \
         --offset $(($(jq .length stdout) - 1048576))
     cmp part <(tail -c 1M disk) >&2
+}
+
+@test "a file that has the beginning is made whole" {
+    whole "${disk[@]}"
+    head -c 300001 whole.qcow2 >part
+    qcow_tool stream "${disk[@]}" --offset 300001 --destination part
+    same_bytes whole.qcow2 part
+}
+
+@test "a file that has something else stays as it is" {
+    whole "${disk[@]}"
+    head -c 300002 whole.qcow2 >part
+    cp part before
+    qcow_tool 1 stream "${disk[@]}" --offset 300001 --destination part
+    error_says '^qcow-tool: stream: destination: part has 300002 .* 300001'
+    same_bytes before part
 }
