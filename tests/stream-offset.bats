@@ -139,9 +139,11 @@ random_offsets() {
     whole "${disk[@]}"
     qcow_tool stream "${disk[@]}" --offset 777777 --destination part
     tail_from 777777 part
+    rm part
     QCOW_TOOL_MOVER=copy qcow_tool stream "${disk[@]}" --offset 777777 \
         --destination part
     tail_from 777777 part
+    rm part
     qcow_tool stream "${disk[@]}" --offset 777777 --direct --destination part
     tail_from 777777 part
 }
@@ -179,6 +181,7 @@ random_offsets() {
     whole "${disk[@]}"
     local n
     for n in 1000000 "$length"; do
+        rm -f part
         qcow_tool stream "${disk[@]}" --offset "$n" --destination part \
             --progress --machine
         [[ $stdout =~ ^([0-9]{3})*100$ ]]
