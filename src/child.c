@@ -435,7 +435,7 @@ int child_blame(struct child *c, struct error *err)
     while (c->err != -1) {
         if (drain(c, &spec, &c->err, NULL) == 1)
             continue;
-        if (c->err == -1 || last_words(c)[0] != '\0' ||
+        if (c->err == -1 || c->tail_length > 0 ||
             io_wait(c->err, POLLIN, -1, LAST_WORDS_MS) != 1)
             break;
     }

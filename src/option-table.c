@@ -79,7 +79,7 @@ const struct option_spec option_specs[] = {
 
     {"offset", "BYTES", OPT_OFFSET, STREAM,
      "begin there in the image, to go on with one\n"
-     "that broke off: equal disks give equal images"},
+     "that broke off"},
 
     {"direct", NULL, OPT_DIRECT, ALL,
      "do not use the page cache for the disk"},

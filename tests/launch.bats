@@ -65,12 +65,14 @@ read_fds='cat <&3; cat <&4'
 }
 
 @test "SIGPIPE is ignored and no other signal, whatever it was before" {
-    local before
+    local before ignored
     for before in --default-signal "--ignore-signal=HUP,TERM,CHLD" \
         "--block-signal=TERM,USR1,PIPE"; do
         run -0 env "$before" "$launcher" --stdout 1 /bin/cat \
             /proc/self/status
-        grep -x $'SigIgn:\t0000000000001000' <<<"$output"
+        # Signals 32 and 33 are the C library's own, which cannot change them.
+        ignored=0x$(sed -n 's/^SigIgn:\t//p' <<<"$output")
+        [ $((ignored & ~(3 << 31))) = $((0x1000)) ]
         grep -x $'SigBlk:\t0000000000000000' <<<"$output"
     done
 }

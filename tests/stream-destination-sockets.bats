@@ -69,11 +69,11 @@ fails_at() {
 @test "TCP to a host by its name: every address of it is tried" {
     receiver 127.0.0.1
     arrived_at "tcp://localhost:$port"
-    needs_ipv6
-    receiver ::1
-    # The name may have no such address here.
-    getent ahostsv6 localhost | grep -q '^::1 ' || skip "localhost is IPv4"
-    arrived_at "tcp://localhost:$port"
+    # The name may have no other address here.
+    if getent ahostsv6 localhost | grep -q '^::1 '; then
+        receiver ::1
+        arrived_at "tcp://localhost:$port"
+    fi
 }
 
 @test "a receiver that is slow" {
