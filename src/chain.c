@@ -193,10 +193,11 @@ static int look_at_link(const struct qemu *qemu, struct chain *chain,
                          "file %s, and formats are not probed",
                          chain->who, link->path, info->backing_file);
     link->disk_size = info->virtual_size;
+    link->is_whole = link->fd != -1 && !(strcmp(link->format, "vmdk") == 0 &&
+                                         is_vmdk_in_parts(link->fd));
     if (info->data_file != NULL && open_data_file(link, info, err) == -1)
         return -1;
-    if (info->data_file != NULL ||
-        (strcmp(link->format, "vmdk") == 0 && is_vmdk_in_parts(link->fd)))
+    if (info->data_file != NULL || !link->is_whole)
         chain->is_by_name = true;
     link->status_piece = piece_of_status(link->format, info);
     return 0;
@@ -251,12 +252,51 @@ size_t chain_find_path(const struct chain *chain, const char *path)
     return fd == -1 ? chain->count : chain_find_fd(chain, fd);
 }
 
+/* Does the file have what the map knows of?  The last sector of a raw disk
+ * may be cut short.
+ */
+static int check_end(const struct chain *chain, const struct chain_link *link,
+                     uint64_t file_end, struct error *err)
+{
+    int fd = link->data_fd != -1 ? link->data_fd : link->fd;
+    off_t there = link->is_whole ? lseek(fd, 0, SEEK_END) : -1;
+    uint64_t unit = strcmp(link->format, "raw") == 0 ? IO_SECTOR : 1;
+
+    if (there == -1 || IO_ROUND_UP((uint64_t)there, unit) >= file_end)
+        return 0;
+    return error_set(err, 0,
+                     "%s: %s is truncated: it ends at file offset %" PRIu64
+                     ", and %" PRIu64 " is needed",
+                     chain->who, link->path, (uint64_t)there, file_end);
+}
+
+int chain_need(struct chain *chain, size_t link, uint64_t file_end,
+               struct error *err)
+{
+    struct chain_link *links = chain->links;
+
+    if (link >= chain->count || file_end <= links[link].needed_end)
+        return 0;
+    links[link].needed_end = file_end;
+    return check_end(chain, &links[link], file_end, err);
+}
+
+int chain_check_ends(const struct chain *chain, struct error *err)
+{
+    for (size_t i = 0; i < chain->count; i++)
+        if (check_end(chain, &chain->links[i], chain->links[i].needed_end,
+                      err) == -1)
+            return -1;
+    return 0;
+}
+
 /* A qcow2 file behind the bridge. */
 struct shown_file {
     const struct chain_link *link;
     struct nbd_export export;
     struct nbd_server *server;
     int bridge_fd;
+    bool is_for_data;
     atomic_ullong missed; /* the file offset behind what was not there */
 };
 
@@ -279,9 +319,8 @@ static int read_file(void *opaque, void *buf, uint32_t length,
     gate_hide_backing(file_offset, buf, got);
     if ((uint32_t)got == length)
         return 0;
-    /* QEMU reads compressed clusters in sectors, and may have written less. */
-    if (IO_ROUND_UP(file_offset + got, IO_SECTOR) >= file_offset + length &&
-        got > 0) {
+    if (f->is_for_data && got > 0 &&
+        IO_ROUND_UP(file_offset + got, IO_SECTOR) >= file_offset + length) {
         memset((char *)buf + got, 0, length - got);
         return 0;
     }
@@ -336,12 +375,14 @@ static int make_node(const struct chain *chain, size_t first,
 
 /* Shows each link in its own way. */
 static int show_links(const struct chain *chain, size_t first,
-                      struct chain_view *view, struct error *err)
+                      bool is_for_data, struct chain_view *view,
+                      struct error *err)
 {
     for (size_t i = 0; i < view->count; i++) {
         struct shown_file *f = &view->files[i];
 
         f->link = &chain->links[first + i];
+        f->is_for_data = is_for_data;
         view->fds[i] = f->link->fd;
         if (strcmp(f->link->format, "qcow2") != 0)
             continue;
@@ -357,7 +398,7 @@ static int show_links(const struct chain *chain, size_t first,
     return 0;
 }
 
-int chain_show(const struct chain *chain, size_t first,
+int chain_show(const struct chain *chain, size_t first, bool is_for_data,
                struct chain_view **view, struct error *err)
 {
     struct chain_view *v = calloc(1, sizeof *v);
@@ -372,7 +413,7 @@ int chain_show(const struct chain *chain, size_t first,
         chain_hide(v);
         return error_set(err, ENOMEM, "%s: backing files", chain->who);
     }
-    if (show_links(chain, first, v, err) == -1) {
+    if (show_links(chain, first, is_for_data, v, err) == -1) {
         chain_hide(v);
         return -1;
     }

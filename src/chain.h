@@ -16,6 +16,8 @@ struct chain_link {
     int fd;      /* -1: no file, but something that QEMU knows by name */
     int data_fd; /* of the file that the data is in, if it is another */
     uint64_t disk_size;
+    bool is_whole;       /* all of its data is in fd, or all in data_fd */
+    uint64_t needed_end; /* where the data that is known of ends there */
 
     /* The pieces in which QEMU tells what is allocated, multiples of so many
      * bytes of disk; 0: no bound.
@@ -44,14 +46,22 @@ int chain_open(const struct qemu *qemu, const char *who, const char *path,
 size_t chain_find_path(const struct chain *chain, const char *path);
 size_t chain_find_fd(const struct chain *chain, int fd);
 
+/* Data of a link goes on to file_end: fails if the file does not, and notes it
+ * for chain_check_ends, which looks again at all of them.
+ */
+int chain_need(struct chain *chain, size_t link, uint64_t file_end,
+               struct error *err);
+int chain_check_ends(const struct chain *chain, struct error *err);
+
 /* What QEMU can open, as long as it is shown. */
 struct chain_view;
 
 /* Shows the chain from the link first on.  QEMU takes what is behind the end
  * of a file for zeroes; but here a qcow2 file that has been cut short cannot
- * be read there.
+ * be read there.  With is_for_data its last sector may be, as QEMU reads
+ * compressed clusters in sectors, but need not write them so.
  */
-int chain_show(const struct chain *chain, size_t first,
+int chain_show(const struct chain *chain, size_t first, bool is_for_data,
                struct chain_view **view, struct error *err);
 
 /* The node, a file name for QEMU's programs, and the fds for it to inherit. */

@@ -9,6 +9,7 @@
 #include "log.h"
 #include "signals.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -424,6 +425,26 @@ void child_stop(struct child *c)
         return;
     cleanup_child(c);
     free(c);
+}
+
+bool child_has_open(const struct child *c, int fd)
+{
+    char name[300], ours[40];
+    struct dirent *entry;
+    bool has_it = false;
+    DIR *dir;
+
+    snprintf(name, sizeof name, "/proc/%d/fd", (int)c->pid);
+    snprintf(ours, sizeof ours, "/proc/self/fd/%d", fd);
+    dir = opendir(name);
+    while (dir != NULL && !has_it && (entry = readdir(dir)) != NULL) {
+        snprintf(name, sizeof name, "/proc/%d/fd/%s", (int)c->pid,
+                 entry->d_name);
+        has_it = entry->d_name[0] != '.' && io_is_same_file(name, ours);
+    }
+    if (dir != NULL)
+        closedir(dir);
+    return has_it;
 }
 
 int child_blame(struct child *c, struct error *err)

@@ -6,6 +6,7 @@
 
 #include "error.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -61,6 +62,9 @@ int child_start(const struct child_spec *spec, struct child **child,
  * fine.
  */
 void child_stop(struct child *child);
+
+/* Does it have the file that is open as fd here open, too? */
+bool child_has_open(const struct child *child, int fd);
 
 /* It has let us down: puts what it said about that, or that it ended without a
  * word, behind what err says.  Returns -1.

@@ -55,7 +55,7 @@ struct export_disk {
 
 /* Takes the first part of progress.  destination_fd (-1 for none) must not be
  * a file that the image is made from: writing would lose the disk.  (Not found
- * are the parts of a VMDK, and what is below a loop device.)
+ * is what is below a loop device.)
  */
 int export_open(const struct export_options *options, int destination_fd,
                 struct progress *progress, struct export_disk *disk,

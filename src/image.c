@@ -19,11 +19,12 @@ void image_map_clear(struct image_map *map)
 }
 
 struct collected {
-    const struct chain *chain;
+    struct chain *chain;
     const struct image_query *query;
     struct image_map *map;
-    uint64_t disk_size; /* entries are cut there */
-    uint64_t disk_end;  /* of the last entry */
+    uint64_t disk_size;   /* entries are cut there */
+    uint64_t disk_end;    /* of the last entry */
+    struct error missing; /* some data is: the cause of what came after */
 };
 
 /* Appends data of a link, in the pieces that it and those above it are looked
@@ -49,30 +50,6 @@ static int append_pieces(struct collected *c, uint64_t disk_offset,
     return 0;
 }
 
-/* Is what the map knows of in the file? */
-static int check_place(const struct chain *chain, size_t number,
-                       const struct mapjson_entry *e, struct error *err)
-{
-    const struct chain_link *link = &chain->links[number];
-    off_t end;
-
-    if (chain->is_by_name || number >= chain->count || !e->has_file_offset)
-        return 0;
-    end = lseek(link->fd, 0, SEEK_END);
-    if (e->file_offset + e->length <= (uint64_t)end)
-        return 0;
-    /* The last sector of a raw file may be cut short. */
-    if (IO_ROUND_UP((uint64_t)end, IO_SECTOR) >= e->file_offset + e->length)
-        return 0;
-    return error_set(err, 0,
-                     "%s%struncated: it ends at file offset %" PRIu64
-                     ", and the data of disk offset %" PRIu64
-                     " goes on to %" PRIu64,
-                     number == 0 ? "" : link->path, number == 0 ? "" : ": ",
-                     (uint64_t)end, e->disk_offset,
-                     e->file_offset + e->length);
-}
-
 static int take_entry(void *opaque, const struct mapjson_entry *e,
                       struct error *err)
 {
@@ -89,10 +66,11 @@ static int take_entry(void *opaque, const struct mapjson_entry *e,
     if (mapjson_entry_has_data(e)) {
         int r;
 
-        if (check_place(c->chain, link, e, err) == -1)
-            return -1;
         if (!e->has_file_offset)
             c->map->has_coded = true;
+        else if (chain_need(c->chain, link, e->file_offset + e->length,
+                            &c->missing) == -1)
+            return error_set(err, 0, "it is cut short");
         if (c->query->is_in_pieces)
             r = append_pieces(c, e->disk_offset, length, link, err);
         else
@@ -121,7 +99,7 @@ static int explain(const struct collected *c, struct error *err)
 static int run_map(const struct qemu *qemu, struct collected *c,
                    struct error *err)
 {
-    const struct chain *chain = c->chain;
+    struct chain *chain = c->chain;
     const struct chain_link *first = &chain->links[c->query->first];
     struct qemu_img_map request = {
         .node = first->path,
@@ -136,7 +114,7 @@ static int run_map(const struct qemu *qemu, struct collected *c,
 
     if (chain->is_by_name)
         return qemu_img_map(qemu, &request, err) == 0 ? 0 : explain(c, err);
-    if (chain_show(chain, c->query->first, &view, err) == -1)
+    if (chain_show(chain, c->query->first, false, &view, err) == -1)
         return -1;
     request.node = chain_node(view);
     request.format = NULL;
@@ -171,7 +149,7 @@ static int add_ends(struct collected *c, struct error *err)
     return 0;
 }
 
-int image_map(const struct qemu *qemu, const struct chain *chain,
+int image_map(const struct qemu *qemu, struct chain *chain,
               const struct image_query *query, struct image_map *map,
               struct error *err)
 {
@@ -183,8 +161,11 @@ int image_map(const struct qemu *qemu, const struct chain *chain,
         .disk_size = query->disk_size == 0 ? INT64_MAX : query->disk_size,
     };
 
-    if (run_map(qemu, &collected, err) == -1)
+    if (run_map(qemu, &collected, err) == -1) {
+        if (collected.missing.msg[0] != '\0')
+            *err = collected.missing;
         return -1;
+    }
     if (query->disk_size != 0 &&
         IO_ROUND_UP(collected.disk_end, IO_SECTOR) != query->disk_size)
         return error_set(err, 0,

@@ -33,7 +33,7 @@ struct image_map {
 /* Asks for the allocation map.  An image that has been cut short is an error,
  * whether it is a table that is missing or data that the map knows of.
  */
-int image_map(const struct qemu *qemu, const struct chain *chain,
+int image_map(const struct qemu *qemu, struct chain *chain,
               const struct image_query *query, struct image_map *map,
               struct error *err);
 

@@ -144,8 +144,8 @@ static char *find_parameter(const char *uri, const char *name)
     const char *found = NULL;
     char *value;
 
-    for (const char *at = strchr(uri, '?'); at != NULL;
-         at = strpbrk(at + 1, "&;"))
+    for (const char *at = strpbrk(uri, "?#"); at != NULL && *at != '#';
+         at = strpbrk(at + 1, "&;#"))
         if (strncmp(at + 1, name, length) == 0 && at[1 + length] == '=')
             found = at + length + 2;
     if (found == NULL)
@@ -180,8 +180,12 @@ static int check_certificates(const struct nbd_address *address,
     directory = find_parameter(uri, "tls-certificates");
     if (keys != NULL || has_authority(directory, ""))
         return 0;
-    if (directory == NULL && (has_authority("/etc/pki/libnbd", "") ||
-                              has_authority(getenv("HOME"), "/.pki/libnbd")))
+    /* Where libnbd looks by itself. */
+    if (directory == NULL &&
+        (geteuid() == 0
+             ? has_authority("/etc/pki/libnbd", "")
+             : has_authority(getenv("HOME"), "/.pki/libnbd") ||
+                   has_authority(getenv("HOME"), "/.config/pki/libnbd")))
         return 0;
     return error_set(err, 0, "%s: cannot verify who %s is: there is no %s%s",
                      address->who, uri,

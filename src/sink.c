@@ -18,7 +18,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { PATIENCE_MS = 5000 }; /* with a reader that does not close */
+/* With a reader that does not close. */
+enum { PATIENCE_MS = 2000, STEP_MS = 20 };
 
 static int open_path(struct sink *s, const char *path)
 {
@@ -252,13 +253,19 @@ int sink_send_zeroes(struct sink *s, uint64_t length, struct error *err)
 static int finish_socket(struct sink *s, struct error *err)
 {
     char buf[4096];
-    ssize_t n = 1;
 
     if (shutdown(s->fd, SHUT_WR) == -1 && errno != ENOTCONN)
         return writing_failed(s, err);
-    while (n > 0 && io_wait(s->fd, POLLIN, -1, PATIENCE_MS) == 1)
-        n = io_read(s->fd, buf, sizeof buf);
-    return n == -1 ? writing_failed(s, err) : 0;
+    for (int left = PATIENCE_MS; left > 0; left -= STEP_MS) {
+        int ready = io_wait(s->fd, POLLIN, -1, STEP_MS);
+        ssize_t n = ready == 1 ? io_read(s->fd, buf, sizeof buf) : ready;
+
+        if (n == -1)
+            return writing_failed(s, err);
+        if (ready == 1 && n == 0)
+            break;
+    }
+    return 0;
 }
 
 int sink_finish(struct sink *s, struct error *err)

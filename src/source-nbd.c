@@ -97,9 +97,10 @@ static int nbd_flush(struct source *s, struct sink *sink, struct error *err)
     struct source_nbd *n = nbd_of(s);
 
     (void)sink;
-    if (nbd_client_finish(n->client, err) == 0)
-        return 0;
-    return sending_failed(n, err);
+    if (nbd_client_finish(n->client, err) == -1)
+        return sending_failed(n, err);
+    /* An image that has shrunk meanwhile was read as zeroes. */
+    return chain_check_ends(&n->chain, err);
 }
 
 static int nbd_find_data(struct source *s, struct extents *data, bool *is_map,
@@ -151,6 +152,11 @@ static int connect_source(struct source_nbd *n,
             error_wrap(err, "QEMU: qemu-nbd of %s", n->chain.links[0].path);
         nbd_free(&n->source);
         return -1;
+    }
+    if (n->qemu_nbd != NULL && address->reader_fd > 0 &&
+        child_has_open(n->qemu_nbd, address->reader_fd)) {
+        nbd_free(&n->source);
+        return error_set(err, 0, "destination: it is the %s", address->who);
     }
     n->source.size = nbd_client_size(n->client);
     n->source.disk_size = IO_ROUND_UP(n->source.size, IO_SECTOR);
@@ -206,7 +212,7 @@ int source_nbd_open_image(const struct qemu *qemu, struct chain *chain,
     n->chain = *chain;
     *chain = (struct chain){.who = chain->who};
     if ((how->has_coded && !n->chain.is_by_name &&
-         chain_show(&n->chain, 0, &n->view, err) == -1) ||
+         chain_show(&n->chain, 0, true, &n->view, err) == -1) ||
         start_qemu_nbd(qemu, n, &n->chain, how->is_direct, &address.socket_fd,
                        err) == -1) {
         nbd_free(&n->source);
