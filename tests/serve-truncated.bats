@@ -135,3 +135,18 @@ fails_at() {
     [ ! -e new.raw ]
     nothing_left
 }
+
+@test "a client that has sent too little, and waits, is told so" {
+    # As HTTP clients do, of which xapi passes on the Content-Length.
+    expect="0 1" keep_open=1 send_image disk.qcow2 --length 1000000 -- \
+        --destination copy.raw --destination-size 1000000
+    error_says 'source: nothing came behind the 1000000 .*truncated' \
+        receiver.stderr
+    nothing_left
+}
+
+@test "a size that is no length of the stream, but the disk's, decides nothing" {
+    expect="0 0" send_image disk.qcow2 --pause-at 1000000 -- \
+        --destination new.raw --destination-size 1000000
+    same_bytes disk.raw new.raw
+}

@@ -122,3 +122,20 @@ on_terminal() {
     error_says "nosuch"
     nothing_left
 }
+
+@test "a file that the source keeps its data in is no destination" {
+    qemu-img create -q -f vmdk -o subformat=monolithicFlat parts.vmdk 4M
+    qemu-io -f vmdk -c 'write -q -P 5 0 4M' parts.vmdk
+    qemu-img create -q -f qcow2 -o data_file=data parts.qcow2 4M
+    qemu-io -f qcow2 -c 'write -q -P 5 0 4M' parts.qcow2
+    cp parts-flat.vmdk vmdk.before
+    cp data data.before
+    qcow_tool 1 stream --source-format vmdk --source parts.vmdk \
+        --destination parts-flat.vmdk
+    error_says 'destination: it is the source'
+    qcow_tool 1 stream --source-format qcow2 --source parts.qcow2 \
+        --destination data
+    error_says 'destination: it is the source'
+    same_bytes vmdk.before parts-flat.vmdk
+    same_bytes data.before data
+}

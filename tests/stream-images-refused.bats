@@ -195,3 +195,46 @@ END
     [ ! -s out.qcow2 ] || same_content disk raw out.qcow2
     nothing_left
 }
+
+@test "images that lack a few bytes are an error" {
+    local cut
+    # A table behind the data: QEMU would take its end for empty.
+    qemu-img create -q -f qcow2 -o cluster_size=512 below.qcow2 64K
+    qemu-io -f qcow2 -c 'write -q -P 7 0 64K' below.qcow2
+    qemu-img create -q -f qcow2 -o cluster_size=512 -F qcow2 -b below.qcow2 \
+        image.qcow2
+    qemu-io -f qcow2 -c 'write -q -z 0 32K' image.qcow2
+    for cut in 1 100 511; do
+        cp image.qcow2 cut.qcow2
+        truncate -s -$cut cut.qcow2
+        source_fails "cut.qcow2 is truncated" qcow2 cut.qcow2
+        nothing_sent
+    done
+    for cut in 1 100 511; do
+        cp below.qcow2 cut.qcow2
+        truncate -s -$cut cut.qcow2
+        source_fails "cut.qcow2 is truncated" qcow2 cut.qcow2
+        nothing_sent
+    done
+}
+
+@test "an image that shrinks while it is read is an error" {
+    make_disk disk 24M data@0+24M
+    qemu-img convert -f raw -O qcow2 disk image.qcow2
+    # The reader has seen the beginning, and waits until the image is shorter.
+    mkfifo gate
+    (
+        exec 5<gate
+        head -c 1 <&5 >begun
+        wait_until 30 test -e shrunk
+        cat <&5 >/dev/null
+    ) 3>&- &
+    start_tool stream stream --source-format qcow2 --source image.qcow2 \
+        --destination-fd 6 6>gate
+    wait_until 10 test -s begun
+    truncate -s 12M image.qcow2
+    touch shrunk
+    finish_tool stream 1
+    error_says 'source: .*image.qcow2 is truncated' stream.stderr
+    nothing_left
+}
