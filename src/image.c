@@ -90,8 +90,10 @@ static int explain(const struct collected *c, struct error *err)
     char *node = strstr(err->msg, "'json:{");
     char *end = node == NULL ? NULL : strstr(node, "}'");
 
-    if (end != NULL)
-        memmove(node, end + 2, strlen(end + 2) + 1);
+    if (end != NULL) {
+        memcpy(node, "it", 2);
+        memmove(node + 2, end + 2, strlen(end + 2) + 1);
+    }
     return error_wrap(err, "%s: %s", c->chain->who, path);
 }
 

@@ -179,9 +179,9 @@ END
 }
 
 @test "an encrypted image is refused" {
+    # Of its two ways the one that does not have to take its time.
     qemu-img create -q -f qcow2 --object secret,id=key,data=word \
-        -o encrypt.format=luks,encrypt.key-secret=key,encrypt.iter-time=10 \
-        image.qcow2 8M 2>/dev/null || skip "this QEMU has no encryption"
+        -o encrypt.format=aes,encrypt.key-secret=key image.qcow2 8M
     source_fails "image.qcow2" qcow2 image.qcow2
     nothing_sent
 }
