@@ -348,14 +348,18 @@ wait_until() {
 
 # requires WHAT...
 # Skips the test, and says why, where one of these is missing: root, loop
-# (block devices from files), space:GIB (of disk for temporary files), or else
-# the program of that name.
+# (block devices from files), name:HOST (an address of it), space:GIB (of disk
+# for temporary files), or else the program of that name.
 requires() {
     local what
     for what; do
         case $what in
         root) [ "$(id -u)" = 0 ] || skip "needs root" ;;
         loop) loop_works || skip "needs loop devices" ;;
+        name:*)
+            getent hosts "${what#*:}" >/dev/null ||
+                skip "needs a host named ${what#*:}"
+            ;;
         space:*)
             [ "$(df --output=avail "$BATS_TEST_TMPDIR" | tail -n 1)" -ge \
                 $((${what#*:} << 20)) ] ||

@@ -67,6 +67,7 @@ fails_at() {
 }
 
 @test "TCP to a host by its name: every address of it is tried" {
+    requires name:localhost
     receiver 127.0.0.1
     arrived_at "tcp://localhost:$port"
     # The name may have no other address here.
@@ -137,11 +138,12 @@ fails_at() {
     listens 127.0.0.1 --deaf -- sleep 60
     fails_at "tcp://127.0.0.1:$port" \
         "destination: .*127.0.0.1.*$port.*Connection refused"
-    fails_at "tcp://localhost:$port" \
-        "destination: .*localhost.*$port.*Connection refused"
     needs_ipv6
     listens ::1 --deaf -- sleep 60
     fails_at "tcp://[::1]:$port" "destination: .*$port.*Connection refused"
+    requires name:localhost
+    fails_at "tcp://localhost:$port" \
+        "destination: .*localhost.*$port.*Connection refused"
 }
 
 @test "ports that are none are usage errors" {

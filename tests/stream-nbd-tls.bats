@@ -91,6 +91,7 @@ with_certificates() {
 }
 
 @test "nbds over TCP, the host by its name" {
+    requires name:localhost
     tls_server 127.0.0.1
     arrives disk nbd "nbds://localhost:$port/?tls-certificates=$certs/right"
 }

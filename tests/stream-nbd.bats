@@ -18,6 +18,7 @@ setup() {
 }
 
 @test "qemu-nbd over TCP, by IPv4 and by a host's name" {
+    requires name:localhost
     nbd_server 127.0.0.1 qemu-nbd --persistent --shared 0 -r -f raw disk
     arrives disk nbd "$uri"
     sends disk nbd "nbd://localhost:$port/"
