@@ -15,6 +15,8 @@ same_as_convert() {
     stdout_to=stream.qcow2 qcow_tool stream --source-format raw \
         --source "$disk" --layout convert "$@"
     same_bytes expected.qcow2 stream.qcow2
+    measured stream.qcow2 --source-format raw --source "$disk" \
+        --layout convert "$@"
     nothing_left
 }
 

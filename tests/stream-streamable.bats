@@ -15,6 +15,7 @@ good_stream() {
     shift
     time_limit=120 stdout_to=stream.qcow2 qcow_tool stream \
         --source-format raw --source "$disk" "$@"
+    measured stream.qcow2 --source-format raw --source "$disk" "$@"
     sound_image stream.qcow2
     same_content "$disk" raw stream.qcow2
     good_order stream.qcow2
