@@ -295,7 +295,6 @@ struct shown_file {
     const struct chain_link *link;
     struct nbd_export export;
     struct nbd_server *server;
-    int bridge_fd;
     bool is_for_data;
     atomic_ullong missed; /* the file offset behind what was not there */
 };
@@ -303,9 +302,10 @@ struct shown_file {
 struct chain_view {
     const char *who;
     char *node;
+    size_t count; /* of each of these */
     int *fds;
-    size_t count; /* of fds, and of files: what has no server is a file */
-    struct shown_file *files;
+    struct qemu_link *links;
+    struct shown_file *files; /* a link without a server comes as it is */
 };
 
 static int read_file(void *opaque, void *buf, uint32_t length,
@@ -328,73 +328,45 @@ static int read_file(void *opaque, void *buf, uint32_t length,
     return EIO;
 }
 
-/* Writes the node of link i and those below it, from behind its brace. */
-static void write_node(const struct chain *chain, size_t i,
-                       const struct chain_view *view, size_t first, FILE *text)
+/* Shows a link in its own way. */
+static int show_link(struct shown_file *f, int *fd, struct qemu_link *as,
+                     struct error *err)
 {
-    const struct chain_link *link = &chain->links[i];
-    const struct shown_file *file = &view->files[i - first];
-    bool has_backing = i + 1 < chain->count;
-    struct stat st;
-
-    fprintf(text, "\"driver\":\"%s\",", link->format);
-    if (file->server != NULL)
-        fprintf(text,
-                "\"file\":{\"driver\":\"nbd\",\"server\":{\"type\":\"fd\","
-                "\"str\":\"%d\"}}",
-                file->bridge_fd);
-    else
-        fprintf(text,
-                "\"file\":{\"driver\":\"%s\",\"filename\":"
-                "\"/proc/self/fd/%d\"}",
-                fstat(link->fd, &st) == 0 && S_ISBLK(st.st_mode)
-                    ? "host_device"
-                    : "file",
-                link->fd);
-    if (has_backing)
-        fprintf(text, ",\"backing\":{");
-    else if (strcmp(link->format, "qcow2") == 0)
-        fprintf(text, ",\"backing\":null");
-    if (has_backing)
-        write_node(chain, i + 1, view, first, text);
-    fputc('}', text);
-}
-
-static int make_node(const struct chain *chain, size_t first,
-                     struct chain_view *view)
-{
-    size_t length;
-    FILE *text = open_memstream(&view->node, &length);
-
-    if (text == NULL)
-        return -1;
-    fputs("json:{\"force-share\":true,", text);
-    write_node(chain, first, view, first, text);
-    return fclose(text) == EOF ? -1 : 0;
-}
-
-/* Shows each link in its own way. */
-static int show_links(const struct chain *chain, size_t first,
-                      bool is_for_data, struct chain_view *view,
-                      struct error *err)
-{
-    for (size_t i = 0; i < view->count; i++) {
-        struct shown_file *f = &view->files[i];
-
-        f->link = &chain->links[first + i];
-        f->is_for_data = is_for_data;
-        view->fds[i] = f->link->fd;
-        if (strcmp(f->link->format, "qcow2") != 0)
-            continue;
+    *as = (struct qemu_link){.format = f->link->format, .fd = f->link->fd};
+    as->is_bridge = strcmp(as->format, "qcow2") == 0;
+    if (as->is_bridge) {
         f->export = (struct nbd_export){
             .size = CLAIMED_SIZE,
             .read = read_file,
             .opaque = f,
         };
-        if (nbd_server_start(&f->export, &f->server, &f->bridge_fd, err) == -1)
+        if (nbd_server_start(&f->export, &f->server, &as->fd, err) == -1)
             return -1;
-        view->fds[i] = f->bridge_fd;
     }
+    *fd = as->fd;
+    return 0;
+}
+
+static int show_links(const struct chain *chain, size_t first,
+                      bool is_for_data, struct chain_view *view,
+                      struct error *err)
+{
+    view->count = chain->count - first;
+    view->files = calloc(view->count, sizeof *view->files);
+    view->fds = calloc(view->count, sizeof *view->fds);
+    view->links = calloc(view->count, sizeof *view->links);
+    if (view->files == NULL || view->fds == NULL || view->links == NULL)
+        return error_set(err, ENOMEM, "%s: backing files", chain->who);
+    for (size_t i = 0; i < view->count; i++) {
+        view->files[i].link = &chain->links[first + i];
+        view->files[i].is_for_data = is_for_data;
+        if (show_link(&view->files[i], &view->fds[i], &view->links[i], err) ==
+            -1)
+            return -1;
+    }
+    view->node = qemu_chain_node(view->links, view->count);
+    if (view->node == NULL)
+        return error_set(err, ENOMEM, "%s: backing files", chain->who);
     return 0;
 }
 
@@ -406,20 +378,9 @@ int chain_show(const struct chain *chain, size_t first, bool is_for_data,
     if (v == NULL)
         return error_set(err, errno, "%s: no memory", chain->who);
     v->who = chain->who;
-    v->count = chain->count - first;
-    v->files = calloc(v->count, sizeof *v->files);
-    v->fds = calloc(v->count, sizeof *v->fds);
-    if (v->files == NULL || v->fds == NULL) {
-        chain_hide(v);
-        return error_set(err, ENOMEM, "%s: backing files", chain->who);
-    }
     if (show_links(chain, first, is_for_data, v, err) == -1) {
         chain_hide(v);
         return -1;
-    }
-    if (make_node(chain, first, v) == -1) {
-        chain_hide(v);
-        return error_set(err, ENOMEM, "%s: backing files", chain->who);
     }
     *view = v;
     return 0;
@@ -460,6 +421,7 @@ void chain_hide(struct chain_view *view)
     for (size_t i = 0; view->files != NULL && i < view->count; i++)
         nbd_server_stop(view->files[i].server);
     free(view->files);
+    free(view->links);
     free(view->fds);
     free(view->node);
     free(view);

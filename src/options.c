@@ -119,7 +119,7 @@ static int take_serve(struct serve_options *o, const struct option_spec *spec,
     }
 }
 
-/* What both commands have, until they are told apart. */
+/* What several commands have, until they are told apart. */
 struct common {
     struct qemu qemu;
     bool is_direct, is_progress, is_machine;

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static const char *find(const char *given, const char *variable,
                         const char *configured)
@@ -47,13 +48,57 @@ uint64_t qcow2_window(const struct qcow2_options *options)
     return options->cluster_size / entry_size * options->cluster_size;
 }
 
+/* The file of an image behind the bridge: the fd is to be filled in. */
+#define BRIDGE_FILE                                                           \
+    "\"file\":{\"driver\":\"nbd\",\"server\":"                                \
+    "{\"type\":\"fd\",\"str\":\"%d\"}}"
+
 void qemu_bridge_node(char *node, int bridge_fd)
 {
     snprintf(node, QEMU_NODE_SPACE,
-             "json:{\"driver\":\"qcow2\",\"backing\":null,\"file\":"
-             "{\"driver\":\"nbd\",\"server\":"
-             "{\"type\":\"fd\",\"str\":\"%d\"}}}",
+             "json:{\"driver\":\"qcow2\",\"backing\":null," BRIDGE_FILE "}",
              bridge_fd);
+}
+
+/* A link up to where its backing file would come. */
+static void write_link(FILE *text, const struct qemu_link *link)
+{
+    struct stat st;
+    bool is_device = fstat(link->fd, &st) == 0 && S_ISBLK(st.st_mode);
+
+    fprintf(text, "\"driver\":\"%s\",", link->format);
+    if (link->is_bridge)
+        fprintf(text, BRIDGE_FILE, link->fd);
+    else
+        fprintf(text,
+                "\"file\":{\"driver\":\"%s\",\"filename\":"
+                "\"/proc/self/fd/%d\"}",
+                is_device ? "host_device" : "file", link->fd);
+}
+
+char *qemu_chain_node(const struct qemu_link *links, size_t count)
+{
+    char *node = NULL;
+    size_t length;
+    FILE *text = open_memstream(&node, &length);
+
+    if (text == NULL)
+        return NULL;
+    fputs("json:{\"force-share\":true,", text);
+    for (size_t i = 0; i < count; i++) {
+        if (i > 0)
+            fputs(",\"backing\":{", text);
+        write_link(text, &links[i]);
+    }
+    /* Not every format can be told that there is no more. */
+    if (strcmp(links[count - 1].format, "qcow2") == 0)
+        fputs(",\"backing\":null", text);
+    for (size_t i = 0; i < count; i++)
+        fputc('}', text);
+    if (fclose(text) == 0)
+        return node;
+    free(node);
+    return NULL;
 }
 
 char *qemu_quote_option(const char *value)

@@ -42,6 +42,18 @@ enum { QEMU_NODE_SPACE = 128 };
  */
 void qemu_bridge_node(char *node, int bridge_fd);
 
+/* One image of a chain, behind an inherited fd. */
+struct qemu_link {
+    const char *format; /* letters, digits, - and _ */
+    int fd;
+    bool is_bridge; /* it is an end of the bridge; else a file or device */
+};
+
+/* The same for a whole chain of images, from the top down, whatever backing
+ * files they name; others may hold the files.  Memory to free, or NULL.
+ */
+char *qemu_chain_node(const struct qemu_link *links, size_t count);
+
 /* value as it has to stand in --image-opts: memory to free, or NULL. */
 char *qemu_quote_option(const char *value);
 

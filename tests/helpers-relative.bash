@@ -62,18 +62,6 @@ quickly() {
     TMPDIR=$spool timeout 60 "$@"
 }
 
-# measured FILE STREAM-ARG...
-measured() {
-    local length
-    length=$(stat -L -c %s "$1")
-    quickly qcow-tool measure "${@:2}" >measured.json
-    jq -e ".length == $length and .data + .metadata == $length" \
-        measured.json >measured.as || {
-        echo "measured: $(tr -d '\n' <measured.json), not $length" >&2
-        return 1
-    }
-}
-
 # Onto a copy of BASE, cut to the size of DISK or with zeroes at its end.
 copy_of() {
     cp --sparse=always "$2" "$3"
