@@ -22,7 +22,7 @@
 #include "array.h"
 #include "chain.h"
 #include "cleanup.h"
-#include "gate.h"
+#include "header.h"
 #include "io.h"
 #include "nbd-server.h"
 #include "qemu-img.h"
@@ -316,7 +316,7 @@ static int read_file(void *opaque, void *buf, uint32_t length,
 
     if (got == -1)
         return errno;
-    gate_hide_backing(file_offset, buf, got);
+    header_hide_backing(file_offset, buf, got);
     if ((uint32_t)got == length)
         return 0;
     if (f->is_for_data && got > 0 &&

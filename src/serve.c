@@ -194,7 +194,7 @@ static int pass_gate(struct import *m, unsigned char *header,
     ssize_t length = receive_full(m, (char *)header, 4, err), more = 0;
 
     /* Who sends something else need not send much of it. */
-    if (length > 0 && gate_is_qcow2(header, length))
+    if (length > 0 && header_is_qcow2(header, length))
         more = receive_full(m, (char *)header + length, GATE_HEADER - length,
                             err);
     if (length == -1 || more == -1)
