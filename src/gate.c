@@ -38,8 +38,30 @@ static int check_magic(const unsigned char *header, size_t length,
     return 0;
 }
 
+/* The type has a field only in longer headers.  The feature bit says that it
+ * is another than zlib, and QEMU wants both to agree.
+ */
+static int check_compression(const struct header *h, struct gate_image *image,
+                             struct error *err)
+{
+    bool is_other = (h->incompatible_features & HEADER_COMPRESSION) != 0;
+    unsigned type = 0;
+
+    if (h->length > HEADER_V3_LENGTH)
+        type = h->compression_type;
+    if (type > 1)
+        return refuse(err, "unknown compression type");
+    if ((type != 0) != is_other)
+        return error_set(err, 0,
+                         "source: refused by its header: compression type %u "
+                         "contradicts its feature bit",
+                         type);
+    image->is_zstd = type == 1;
+    return 0;
+}
+
 /* The members that version 3 added. */
-static int check_v3(const struct header *h, const struct gate_image *image,
+static int check_v3(const struct header *h, struct gate_image *image,
                     struct error *err)
 {
     uint64_t features = h->incompatible_features;
@@ -56,9 +78,8 @@ static int check_v3(const struct header *h, const struct gate_image *image,
                          "source: refused by its header: unknown "
                          "incompatible features 0x%" PRIx64,
                          features & ~(uint64_t)HEADER_KNOWN_FEATURES);
-    if ((features & HEADER_COMPRESSION) != 0 &&
-        (h->length == HEADER_V3_LENGTH || h->compression_type > 1))
-        return refuse(err, "unknown compression type");
+    if (check_compression(h, image, err) == -1)
+        return -1;
     if (h->refcount_order > 6)
         return refuse(err, "refcounts of more than 64 bits");
     return 0;
@@ -121,6 +142,9 @@ int gate_check(const unsigned char *header, size_t length,
     if (h.cluster_bits < 9 || h.cluster_bits > 21)
         return refuse(err, "the cluster size is not 512 bytes to 2 MiB");
     image->cluster_size = UINT64_C(1) << h.cluster_bits;
+    /* Without a length it names none, but QEMU looks at it all the same. */
+    if (h.backing_offset > image->cluster_size)
+        return refuse(err, "impossible offset of a backing file's name");
     if (h.crypt_method != 0)
         return refuse(err, "the image is encrypted");
     if (h.version == 3 && check_v3(&h, image, err) == -1)

@@ -19,6 +19,7 @@ struct gate_image {
     uint64_t cluster_size;
     uint64_t window; /* bytes of disk one L2 table describes */
     size_t header_length;
+    bool is_zstd; /* what is compressed is, by that: else zlib's deflate */
     uint64_t l1_offset, l1_length;             /* in the file, in bytes */
     uint64_t refcount_offset, refcount_length; /* the refcount table */
 };
@@ -26,8 +27,9 @@ struct gate_image {
 /* Looks at the first length bytes of a stream, GATE_HEADER of them unless
  * it is shorter.  Refused: what is not qcow2 of version 2 or 3; a backing
  * file, an external data file, encryption; an incompatible feature other
- * than the dirty bit, the compression type and extended L2 entries; tables
- * past the limits that QEMU has; a stream that ends in the header.
+ * than the dirty bit, the compression type and extended L2 entries; a
+ * compression type that contradicts its feature bit; tables past the limits
+ * that QEMU has; a stream that ends in the header.
  */
 int gate_check(const unsigned char *header, size_t length,
                struct gate_image *image, struct error *err);

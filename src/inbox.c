@@ -475,8 +475,8 @@ int inbox_truncated(struct inbox *in, uint64_t file_end, struct error *err)
 {
     return error_set(err, 0,
                      "source: truncated: it ends at file offset %" PRIu64
-                     ", and %" PRIu64 " is needed",
-                     inbox_arrived(in), file_end - 1);
+                     ", and the bytes up to %" PRIu64 " are needed",
+                     inbox_arrived(in), file_end);
 }
 
 int inbox_read(struct inbox *in, void *buf, size_t length,

@@ -97,8 +97,8 @@ enum inbox_wait inbox_wait(struct inbox *inbox, uint64_t file_end);
 /* Nobody shall wait any more. */
 void inbox_cancel(struct inbox *inbox);
 
-/* The error for a stream that has ended before file_end, which is needed.
- * Returns -1.
+/* The error for a stream that has ended before file_end, as the bytes before
+ * that are needed.  Returns -1.
  */
 int inbox_truncated(struct inbox *inbox, uint64_t file_end, struct error *err);
 

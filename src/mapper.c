@@ -45,6 +45,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 
@@ -61,13 +62,14 @@ struct mapper {
     mapper_take *take;
     void *opaque;
     int wake_fd;
-    struct worker *worker;  /* has one job: the disk */
-    uint64_t entries;       /* of the map so far */
-    unsigned runs, windows; /* the thread's, until it has ended */
+    struct worker *worker;     /* has one job: the disk */
+    uint64_t entries;          /* of the map so far */
+    atomic_uint runs, windows; /* windows: those that take was given */
 };
 
 /* One run's findings, which count only when it succeeds. */
 struct findings {
+    const struct mapper *mapper;
     struct filemap_batch data; /* becomes the window's */
     struct mapper_window window;
     uint64_t entries, most_entries;
@@ -82,6 +84,16 @@ static void cleanup_findings(struct findings *f)
     extents_clear(&f->window.holes);
 }
 
+/* How many ranges a run may find.  An entry of a table has 8 bytes and
+ * describes a range; an extended L2 entry has 16, and 32 ranges.  Who sends
+ * more has tables that share tables, and means to keep us busy.  Tables may
+ * arrive while QEMU runs, so who reaches the bound asks again.
+ */
+static uint64_t most_entries(const struct mapper *m)
+{
+    return inbox_arrived(m->inbox) / 8 * 16 + 16 - m->entries;
+}
+
 static int take_entry(void *opaque, const struct mapjson_entry *e,
                       struct error *err)
 {
@@ -90,6 +102,8 @@ static int take_entry(void *opaque, const struct mapjson_entry *e,
     struct extents *extents = &w->holes;
 
     w->disk_end = e->disk_offset + e->length;
+    if (f->entries == f->most_entries)
+        f->most_entries = most_entries(f->mapper);
     if (f->entries == f->most_entries)
         return error_set(err, 0,
                          "more ranges than its tables have entries: they are "
@@ -142,22 +156,13 @@ static enum outcome keep(struct mapper *m, struct findings *f,
     log_window(w);
     if (w->coded.count > 0) /* who reads them back needs the tables, too */
         inbox_keep_tables(m->inbox);
+    m->windows++; /* who sees that take has the last one may ask */
     if (inbox_settle_reads(m->inbox, true, err) == -1 ||
         inbox_claim(m->inbox, &w->data, err) == -1 ||
         m->take(m->opaque, w, err) == -1)
         return FAILED;
     m->entries += f->entries;
-    m->windows++;
     return MAPPED;
-}
-
-/* An entry of a table has 8 bytes and describes a range; an extended L2 entry
- * has 16, and 32 ranges.  Who sends more has tables that share tables, and
- * means to keep us busy.
- */
-static uint64_t most_entries(const struct mapper *m)
-{
-    return inbox_arrived(m->inbox) / 8 * 16 + 16;
 }
 
 /* Runs QEMU once, on length bytes of disk from disk_offset on. */
@@ -166,8 +171,8 @@ static enum outcome run(struct mapper *m, uint64_t disk_offset,
                         struct error *err)
 {
     struct findings CLEANUP(findings) f = {
+        .mapper = m,
         .window.disk_offset = disk_offset,
-        .most_entries = most_entries(m) - m->entries,
     };
     struct nbd_export export;
     struct nbd_server *server;

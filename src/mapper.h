@@ -43,7 +43,7 @@ int mapper_check(struct mapper *mapper, struct error *err);
 /* Has it mapped the whole disk? */
 bool mapper_is_done(struct mapper *mapper);
 
-/* How often QEMU was run, for how many windows.  Once it has ended. */
+/* How often QEMU was run, for how many windows. */
 unsigned mapper_runs(const struct mapper *mapper);
 unsigned mapper_windows(const struct mapper *mapper);
 

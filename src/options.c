@@ -108,6 +108,7 @@ static int take_serve(struct serve_options *o, const struct option_spec *spec,
     case OPT_DESTINATION_FORMAT:
         return value_parse_word(spec->name, value, "raw", &word, err);
     case OPT_DESTINATION_SIZE:
+        o->has_size_hint = true;
         return value_parse_size(spec->name, value, &o->size_hint, err);
     case OPT_SPOOL_LIMIT:
         return value_parse_size(spec->name, value, &o->spool_limit, err);

@@ -22,7 +22,9 @@
  *
  * Such a size may be wrong.  So it ends a stream that is not all there only
  * after some seconds of silence: a client that has sent all it has may well
- * wait for us.
+ * wait for us.  0 is what an empty request has, or a client that does not
+ * know; so it goes by the same rule.  --source-size is never wrong: fewer
+ * bytes are an error, even if nobody needs the rest.
  */
 
 #include "config.h"
@@ -108,7 +110,7 @@ static uint64_t now_ms(void)
 /* As much has come as the hint said.  It may be wrong. */
 static bool is_at_hint(const struct import *m)
 {
-    return m->options->source_size == 0 && m->options->size_hint != 0 &&
+    return m->options->source_size == 0 && m->options->has_size_hint &&
            m->received == m->options->size_hint;
 }
 
@@ -199,6 +201,11 @@ static int pass_gate(struct import *m, unsigned char *header,
                             err);
     if (length == -1 || more == -1)
         return -1;
+    if (m->is_hinted && m->received == 0)
+        return error_set(err, 0,
+                         "source: empty: not a byte has come in %d s, and "
+                         "--destination-size is 0",
+                         HINT_SILENCE_MS / 1000);
     length += more;
     if (gate_check(header, length, &m->image, err) == -1)
         return -1;
@@ -341,6 +348,19 @@ static int receive_all(struct import *m, struct error *err)
     return 0;
 }
 
+/* What came is all that the disk needs, but not all that was announced. */
+static int fail_size(const struct import *m, struct error *err)
+{
+    if (m->is_broken) {
+        *err = m->breakage;
+        return -1;
+    }
+    return error_set(err, 0,
+                     "source: truncated: it ends at file offset %" PRIu64
+                     ", and --source-size is %" PRIu64,
+                     m->received, m->options->source_size);
+}
+
 /* Takes what nobody needs, until it ends and all is on the disk. */
 static int drain(struct import *m, struct error *err)
 {
@@ -351,6 +371,8 @@ static int drain(struct import *m, struct error *err)
                        (!is_sized && silence >= SILENCE_MS);
         int ready;
 
+        if (m->is_ended && m->received < m->options->source_size)
+            return fail_size(m, err);
         if (is_over && route_is_idle(m->route))
             return 0;
         if (m->is_ended) {

@@ -15,7 +15,8 @@ struct serve_options {
     struct qemu qemu;
     int source_fd;
     uint64_t source_size; /* the stream's exact length; 0: not known */
-    uint64_t size_hint;   /* may be that, or anything: for progress only */
+    uint64_t size_hint;   /* if has_size_hint: may be that, or anything */
+    bool has_size_hint;
     const char *destination;
     bool is_prezeroed;
     bool is_direct;

@@ -32,8 +32,14 @@ refused() {
     refused "backing file"
 }
 
-@test "an image that names no more than the place of a backing file is refused" {
+@test "the place of a backing file without a name is no backing file" {
     poke bad.qcow2 8 0000000000000200
+    send_image bad.qcow2 -- --destination copy.raw
+    same_content bad.qcow2 copy.raw
+    # Past the first cluster QEMU refuses it, too.
+    poke bad.qcow2 8 0000000000010001
+    run ! qemu-io -f qcow2 -c quit bad.qcow2
+    other_data copy.raw 4M
     refused "backing file"
 }
 
@@ -71,6 +77,17 @@ refused() {
     poke bad.qcow2 79 08
     poke bad.qcow2 104 07
     refused "compression"
+}
+
+@test "a compression type that contradicts its feature bit is refused" {
+    # The type is at 104, the bit for one that is not zlib is the fourth.
+    poke bad.qcow2 104 01
+    run ! qemu-io -f qcow2 -c quit bad.qcow2
+    refused "compression type 1 contradicts"
+    poke bad.qcow2 104 00
+    poke bad.qcow2 79 08
+    run ! qemu-io -f qcow2 -c quit bad.qcow2
+    refused "compression type 0 contradicts"
 }
 
 @test "an image of version 1 is refused" {

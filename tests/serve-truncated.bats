@@ -136,13 +136,48 @@ fails_at() {
     nothing_left
 }
 
-@test "a client that has sent too little, and waits, is told so" {
-    # As HTTP clients do, of which xapi passes on the Content-Length.
+@test "a client that has sent too little, or nothing, and waits is told so" {
+    # As HTTP clients do, of which xapi passes on the Content-Length.  Either
+    # takes some seconds.
+    mkfifo silence
+    exec 5<>silence
+    start_tool empty serve --source-fd 5 --destination new.raw \
+        --destination-size 0
     expect="0 1" keep_open=1 send_image disk.qcow2 --length 1000000 -- \
         --destination copy.raw --destination-size 1000000
     error_says 'source: nothing came behind the 1000000 .*truncated' \
         receiver.stderr
+    finish_tool empty 1
+    error_says 'source: empty: .*--destination-size is 0' empty.stderr
+    one_line empty.stderr
+    exec 5>&-
+    [ ! -e new.raw ]
     nothing_left
+}
+
+@test "fewer bytes than --source-size says fail, though nobody needs the rest" {
+    local args announced=$((size + 1000))
+    for args in "--length $size" "--trailing 999"; do
+        # shellcheck disable=SC2086 # words
+        expect="0 1" send_image disk.qcow2 $args -- \
+            --destination new.raw --source-size "$announced"
+        error_says "source: truncated: .*--source-size is $announced" \
+            receiver.stderr
+        [ ! -e new.raw ]
+    done
+    send_image disk.qcow2 --trailing 1000 -- --destination new.raw \
+        --source-size "$announced"
+    same_bytes disk.raw new.raw
+    nothing_left
+}
+
+@test "more bytes than --source-size says are left to who reads next" {
+    cat disk.qcow2 - >both <<<"next"
+    exec 5<both
+    qcow_tool serve --source-fd 5 --destination new.raw --source-size "$size"
+    [ "$(cat <&5)" = next ]
+    exec 5<&-
+    same_bytes disk.raw new.raw
 }
 
 @test "a size that is no length of the stream, but the disk's, decides nothing" {

@@ -119,8 +119,8 @@ static void test_kept(void)
 
     TEST("a stream that ended too early is told");
     CHECK_FAILS(inbox_truncated(inbox, 140000, &err), &err,
-                "source: truncated: it ends at file offset 131072, and 139999 "
-                "is needed");
+                "source: truncated: it ends at file offset 131072, and the "
+                "bytes up to 140000 are needed");
 
     TEST("what nobody reads again gives back its room, and no more");
     inbox_punch(inbox, BLOCK, BLOCK - 10);
