@@ -346,6 +346,12 @@ wait_until() {
     done
 }
 
+# has_sent FIFO
+# Something to read is in the named pipe, and stays there.
+has_sent() {
+    read -r -t 0 <>"$1"
+}
+
 # requires WHAT...
 # Skips the test, and says why, where one of these is missing: root, loop
 # (block devices from files), name:HOST (an address of it), space:GIB (of disk

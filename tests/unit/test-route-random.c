@@ -86,7 +86,7 @@ static bool is_idle(struct route *route, int wake_fd)
     while (!route_is_idle(route)) {
         if (route_check(route, &err) == -1)
             return CHECK_OK(-1, &err);
-        if (io_wait(wake_fd, POLLIN, -1, 10000) != 1)
+        if (io_wait(wake_fd, POLLIN, -1, TEST_PATIENCE * 1000) != 1)
             return false;
         eventfd_read(wake_fd, &n);
     }

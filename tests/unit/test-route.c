@@ -97,7 +97,7 @@ static bool is_idle(void)
     while (!route_is_idle(s.route)) {
         if (route_check(s.route, &err) == -1)
             return CHECK_OK(-1, &err);
-        if (io_wait(s.wake_fd, POLLIN, -1, 10000) != 1)
+        if (io_wait(s.wake_fd, POLLIN, -1, TEST_PATIENCE * 1000) != 1)
             return false;
         eventfd_read(s.wake_fd, &n);
     }
@@ -119,7 +119,7 @@ static void check_failure(const char *message)
     eventfd_t n;
 
     while (route_check(s.route, &err) == 0 &&
-           io_wait(s.wake_fd, POLLIN, -1, 10000) == 1)
+           io_wait(s.wake_fd, POLLIN, -1, TEST_PATIENCE * 1000) == 1)
         eventfd_read(s.wake_fd, &n);
     CHECK_FAILS(route_check(s.route, &err), &err, message);
 }

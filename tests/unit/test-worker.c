@@ -11,7 +11,7 @@
 #include <stdatomic.h>
 #include <sys/eventfd.h>
 
-enum { JOBS = 5000, TIMEOUT_MS = 10000 };
+enum { JOBS = 5000, TIMEOUT_MS = TEST_PATIENCE * 1000 };
 
 /* What the work is told, and says. */
 struct work {
