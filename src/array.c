@@ -6,6 +6,7 @@
 #include "array.h"
 
 #include <errno.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,7 +19,9 @@ int array_make_room(void *list, size_t count, size_t *space, size_t item_size,
     if (count < *space)
         return 0;
     memcpy(&items, list, sizeof items);
-    items = reallocarray(items, more, item_size);
+    errno = ENOMEM;
+    items =
+        more > SIZE_MAX / item_size ? NULL : realloc(items, more * item_size);
     if (items == NULL)
         return error_set(err, errno, "no memory for %zu %s", more, what);
     memcpy(list, &items, sizeof items);

@@ -56,6 +56,8 @@ void dropin_print_help(enum dropin dropin)
     puts("\nExit status: 0 done, 1 failed, 2 wrong usage.");
 }
 
+enum { IS_NAME = 1 }; /* of getopt_long: no option */
+
 enum { DIFF = 0x100, MAP, INFO, DIFF_MAP, DIFF_INFO, HELP, VERSION };
 
 static const struct option to_stdout_table[] = {
@@ -149,16 +151,22 @@ static int complete_stream_tool(struct options *o, char **names, int n_names,
     return 0;
 }
 
+/* xapi has options behind the DEVICE, whatever POSIXLY_CORRECT says: so each
+ * word comes in its order (the "-", getopt_long(3)), and what is no option is
+ * moved to argv[1] and on.
+ */
 int dropin_parse(enum dropin dropin, int argc, char **argv, struct options *o,
                  struct error *err)
 {
     bool is_export = dropin == DROPIN_TO_STDOUT;
+    char **names = argv + 1;
+    int n_names = 0;
     int c;
 
     options_set_defaults(o);
     opterr = 0;
     optind = 0;
-    while ((c = getopt_long(argc, argv, is_export ? ":c:r:h" : ":h",
+    while ((c = getopt_long(argc, argv, is_export ? "-:c:r:h" : "-:h",
                             is_export ? to_stdout_table : stream_tool_table,
                             NULL)) != -1) {
         if (c == ':')
@@ -170,14 +178,17 @@ int dropin_parse(enum dropin dropin, int argc, char **argv, struct options *o,
             return error_set(err, 0, "unknown option '-%c'", optopt);
         if (c == '?')
             return error_set(err, 0, "unknown option '%s'", argv[optind - 1]);
-        if (take(o, c, err) == -1)
+        if (c == IS_NAME)
+            names[n_names++] = optarg;
+        else if (take(o, c, err) == -1)
             return -1;
     }
+    while (optind < argc) /* behind "--" */
+        names[n_names++] = argv[optind++];
     if (o->wants_help || o->wants_version)
         return 0;
     qemu_find(&o->stream.export.qemu);
     qemu_find(&o->serve.qemu);
-    return is_export
-               ? complete_to_stdout(o, argv + optind, argc - optind, err)
-               : complete_stream_tool(o, argv + optind, argc - optind, err);
+    return is_export ? complete_to_stdout(o, names, n_names, err)
+                     : complete_stream_tool(o, names, n_names, err);
 }

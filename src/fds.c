@@ -14,7 +14,7 @@
 #include <unistd.h>
 #include <uuid.h>
 
-enum { FIRST_LISTEN_FD = 3 };
+enum { FIRST_LISTEN_FD = 3, UUID_TEXT = 36 };
 
 static bool parse_number(const char *text, long *number)
 {
@@ -46,10 +46,12 @@ static int find_uuid(const uuid_t wanted, const char *text, int *fd,
 
     for (long i = 0; name != NULL && i < count; i++) {
         size_t length = strcspn(name, ":");
+        char one[UUID_TEXT + 1] = "";
         uuid_t uuid;
 
-        if (uuid_parse_range(name, name + length, uuid) == 0 &&
-            uuid_compare(uuid, wanted) == 0) {
+        if (length == UUID_TEXT)
+            memcpy(one, name, length);
+        if (uuid_parse(one, uuid) == 0 && uuid_compare(uuid, wanted) == 0) {
             *fd = FIRST_LISTEN_FD + i;
             return 0;
         }
