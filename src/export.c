@@ -422,7 +422,8 @@ int export_open(const struct export_options *options, int destination_fd,
     };
 
     *disk = (struct export_disk){0};
-    if (qemu_img_check_version(&options->qemu, err) == 0 &&
+    if (qemu_check_proc(err) == 0 &&
+        qemu_img_check_version(&options->qemu, err) == 0 &&
         find_data(&p, err) == 0 && choose(&p, err) == 0 &&
         lay_out(&p, err) == 0)
         return 0;

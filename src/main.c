@@ -8,6 +8,7 @@
 #include "io.h"
 #include "log.h"
 #include "options.h"
+#include "progress.h"
 #include "signals.h"
 
 #include <errno.h>
@@ -94,7 +95,8 @@ int main(int argc, char **argv)
 
     log_open(program_name(&call), LOG_ERRORS);
     if (io_tidy_fds() == -1) {
-        log_error("cannot look at the open files");
+        log_error("cannot tidy the open files: %s%s", strerror(errno),
+                  errno == ENOENT ? "; /proc is not mounted" : "");
         return EXIT_FAILURE;
     }
     if (call.dropin == DROPIN_NONE
@@ -106,7 +108,9 @@ int main(int argc, char **argv)
     if (o->wants_version)
         return show_version(&call);
     log_open(program_name(&call), o->log_level);
-    if (signals_open(&err) == 0 && run[o->command](o, &err) == 0)
+    if (signals_open(&err) == 0 &&
+        signals_answer_usr1(progress_tell, &err) == 0 &&
+        run[o->command](o, &err) == 0)
         return EXIT_SUCCESS;
     if (signals_caught() != 0)
         error_set(&err, 0, "ended by signal %d (%s)", signals_caught(),

@@ -357,7 +357,6 @@ static void *serve(void *opaque)
 {
     struct nbd_server *s = opaque;
 
-    signals_block();
     if (negotiate(s))
         while (handle_request(s))
             ;
@@ -394,7 +393,7 @@ int nbd_server_start(const struct nbd_export *export,
     }
     s->fd = fds[0];
     s->client_fd = fds[1];
-    r = pthread_create(&s->thread, NULL, serve, s);
+    r = signals_create_thread(&s->thread, serve, s);
     if (r != 0) {
         error_set(err, r, "cannot start the bridge to QEMU");
         server_free(s);

@@ -8,6 +8,8 @@
 #include "log.h"
 
 #include <inttypes.h>
+#include <pthread.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -17,6 +19,17 @@ enum {
     REDRAW_MS = 200,   /* on a terminal */
     REPEAT_MS = 10000, /* a line now and then, elsewhere */
 };
+
+/* What progress_tell tells; a program has one progress. */
+static struct {
+    pthread_mutex_t lock; /* of all of it */
+    bool is_open;
+    bool is_asked;  /* before it was open */
+    bool is_silent; /* standard error is for others */
+    int percent;
+    uint64_t bytes;
+    struct timespec began;
+} told = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static uint64_t milliseconds_since(const struct timespec *then)
 {
@@ -41,25 +54,36 @@ static const char *human(char *buf, size_t space, double bytes)
     return buf;
 }
 
-static void format_bar(const struct progress *p, int percent, char *line,
-                       size_t space)
+/* The numbers of a line: percent, bytes, rate and time left. */
+static void format_numbers(int percent, uint64_t bytes,
+                           const struct timespec *began, char *line,
+                           size_t space)
 {
-    char bar[BAR_WIDTH + 1], moved[32], rate[32], left[32] = "--:--:--";
-    double seconds = milliseconds_since(&p->began) / 1e3;
-    int filled = percent * BAR_WIDTH / 100;
+    char moved[32], rate[32], left[32] = "--:--:--";
+    double seconds = milliseconds_since(began) / 1e3;
 
-    memset(bar, '#', filled);
-    memset(bar + filled, '.', BAR_WIDTH - filled);
-    bar[BAR_WIDTH] = '\0';
     if (percent > 0) {
         unsigned s = seconds * (100 - percent) / percent;
 
         snprintf(left, sizeof left, "%02u:%02u:%02u", s / 3600, s / 60 % 60,
                  s % 60);
     }
-    snprintf(line, space, "[%s] %3d%%  %10s  %10s/s  %s left", bar, percent,
-             human(moved, sizeof moved, p->bytes),
-             human(rate, sizeof rate, p->bytes / (seconds + 1e-3)), left);
+    snprintf(line, space, "%3d%%  %10s  %10s/s  %s left", percent,
+             human(moved, sizeof moved, bytes),
+             human(rate, sizeof rate, bytes / (seconds + 1e-3)), left);
+}
+
+static void format_bar(const struct progress *p, int percent, char *line,
+                       size_t space)
+{
+    char bar[BAR_WIDTH + 1], numbers[120];
+    int filled = percent * BAR_WIDTH / 100;
+
+    memset(bar, '#', filled);
+    memset(bar + filled, '.', BAR_WIDTH - filled);
+    bar[BAR_WIDTH] = '\0';
+    format_numbers(percent, p->bytes, &p->began, numbers, sizeof numbers);
+    snprintf(line, space, "[%s] %s", bar, numbers);
 }
 
 static void draw_bar(struct progress *p, int percent)
@@ -95,8 +119,33 @@ static void write_digits(struct progress *p, int percent)
     p->shown = percent;
 }
 
+/* The lock is held. */
+static void tell(void)
+{
+    char line[120];
+
+    if (told.is_silent)
+        return;
+    format_numbers(told.percent, told.bytes, &told.began, line, sizeof line);
+    log_notice("%s", line);
+}
+
+void progress_tell(void)
+{
+    pthread_mutex_lock(&told.lock);
+    if (told.is_open)
+        tell();
+    else
+        told.is_asked = true;
+    pthread_mutex_unlock(&told.lock);
+}
+
 static void show(struct progress *p, int percent)
 {
+    pthread_mutex_lock(&told.lock);
+    told.percent = percent;
+    told.bytes = p->bytes;
+    pthread_mutex_unlock(&told.lock);
     if (p->mode == PROGRESS_MACHINE)
         write_digits(p, percent);
     else if (p->mode == PROGRESS_BAR)
@@ -117,6 +166,16 @@ void progress_open(struct progress *p, enum progress_mode mode, int data_fd)
         p->mode = PROGRESS_NONE;
     clock_gettime(CLOCK_MONOTONIC, &p->began);
     show(p, 0);
+
+    pthread_mutex_lock(&told.lock);
+    told.is_open = true;
+    told.is_silent = is_stderr_taken ||
+                     (mode == PROGRESS_MACHINE && p->fd == STDERR_FILENO);
+    told.began = p->began;
+    if (told.is_asked)
+        tell();
+    told.is_asked = false;
+    pthread_mutex_unlock(&told.lock);
 }
 
 void progress_stage(struct progress *p, unsigned to, uint64_t total)
@@ -132,8 +191,6 @@ void progress_set(struct progress *p, uint64_t done)
     double share = 0;
     int percent;
 
-    if (p->mode == PROGRESS_NONE)
-        return;
     if (p->total > 0)
         share = (double)io_min(done, p->total) / p->total;
     percent = p->from + (p->to - p->from) * share;

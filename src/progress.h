@@ -26,7 +26,7 @@ struct progress {
     int shown;                    /* last percent written, -1 before */
     unsigned from, to;            /* percent that this stage covers */
     uint64_t done, total;         /* of this stage, in bytes or steps */
-    uint64_t bytes;               /* moved so far, for the bar's rate */
+    uint64_t bytes;               /* moved so far, for the rate */
     struct timespec began, drawn; /* CLOCK_MONOTONIC */
 };
 
@@ -44,10 +44,16 @@ void progress_stage(struct progress *p, unsigned to, uint64_t total);
 /* Of this stage, done steps are done. */
 void progress_set(struct progress *p, uint64_t done);
 
-/* bytes more went where they are to go: for the bar's rate alone. */
+/* bytes more went where they are to go: for the rate alone. */
 void progress_moved(struct progress *p, uint64_t bytes);
 
 /* Success, once all is flushed: 100 percent. */
 void progress_succeed(struct progress *p);
+
+/* Writes a line to standard error that says how far the work is, in whatever
+ * mode; any thread may ask.  Nothing, where data or digits go there; and not
+ * before progress_open has found out where that is.
+ */
+void progress_tell(void);
 
 #endif

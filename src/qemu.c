@@ -5,10 +5,12 @@
 
 #include "qemu.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static const char *find(const char *given, const char *variable,
                         const char *configured)
@@ -33,6 +35,15 @@ void qemu_find(struct qemu *qemu)
     qemu->img = find(qemu->img, "QCOW_TOOL_QEMU_IMG", QEMU_IMG_PATH);
     qemu->io = find(qemu->io, "QCOW_TOOL_QEMU_IO", QEMU_IO_PATH);
     qemu->nbd = find(qemu->nbd, "QCOW_TOOL_QEMU_NBD", QEMU_NBD_PATH);
+}
+
+int qemu_check_proc(struct error *err)
+{
+    if (access("/proc/self/fd", F_OK) == 0)
+        return 0;
+    return error_set(err, errno,
+                     "/proc is not mounted, through which QEMU opens what we "
+                     "hand it: /proc/self/fd");
 }
 
 uint64_t qcow2_granule(const struct qcow2_options *options)

@@ -21,6 +21,11 @@ struct qemu {
  */
 void qemu_find(struct qemu *qemu);
 
+/* Files of ours are shown to QEMU as /proc/self/fd/N: fails where there are no
+ * such names.
+ */
+int qemu_check_proc(struct error *err);
+
 /* What `qemu-img create -o` is told about a qcow2 image. */
 struct qcow2_options {
     uint64_t cluster_size;  /* bytes, a power of two, 512 to 2 MiB */

@@ -67,6 +67,9 @@ int store_new(const char *dir, struct store **store, struct error *err)
         free(s);
         return -1;
     }
+    /* QEMU opens it by itself, which a caller's umask(2) may forbid. */
+    if (fchmod(s->fd, 0600) == -1)
+        errno = 0;
     pthread_mutex_init(&s->lock, NULL);
     *store = s;
     return 0;

@@ -56,7 +56,6 @@ static void *run(void *opaque)
     struct job_list jobs;
     int r = 0;
 
-    signals_block();
     while (r == 0 && take_jobs(w, &jobs)) {
         struct error err;
 
@@ -95,7 +94,7 @@ int worker_start(worker_do *work, void *opaque, int wake_fd,
     }
     pthread_mutex_init(&w->lock, NULL);
     pthread_cond_init(&w->changed, NULL);
-    r = pthread_create(&w->thread, NULL, run, w);
+    r = signals_create_thread(&w->thread, run, w);
     if (r != 0) {
         error_set(err, r, "cannot start a thread");
         close(w->stop_fd);

@@ -342,10 +342,67 @@ static void test_data(void)
     close(fds[1]);
 }
 
+static void tell_some(int fd)
+{
+    struct progress p;
+
+    progress_tell(); /* it is not known yet whether that may be said */
+    progress_open(&p, PROGRESS_NONE, fd);
+    progress_stage(&p, 100, 4);
+    progress_moved(&p, 3 << 20);
+    progress_set(&p, 3);
+    progress_tell();
+    progress_succeed(&p);
+    progress_tell();
+}
+
+static void tell_with_digits(int fd)
+{
+    struct progress p;
+
+    progress_open(&p, PROGRESS_MACHINE, fd);
+    progress_tell();
+}
+
+static void tell_among_data(int fd)
+{
+    dup2(STDOUT_FILENO, STDERR_FILENO);
+    tell_some(fd);
+}
+
+/* Standard output is a pipe. */
+static void test_told(void)
+{
+    const char *text;
+
+    TEST("who asks is told, in any mode");
+    log_open("test", LOG_ERRORS);
+    machine_begins();
+    text = standard_error(tell_some, STDOUT_FILENO);
+    CHECK(strstr(text, "test:   0%         0 B  ") == text);
+    CHECK(strstr(text, "\ntest:  75%     3.0 MiB  ") != NULL);
+    CHECK(strstr(text, "\ntest: 100%     3.0 MiB  ") != NULL);
+    CHECK(strstr(text, "/s  ") != NULL);
+
+    TEST("with digits on standard output all is told");
+    text = standard_error(tell_with_digits, -1);
+    CHECK(strstr(text, "test:   0% ") == text);
+    read_all(digits_fd);
+
+    TEST("among digits nothing is told");
+    CHECK_STR(standard_error(tell_with_digits, STDOUT_FILENO), "000");
+
+    TEST("among data nothing is told");
+    CHECK_STR(standard_error(tell_among_data, STDOUT_FILENO), "");
+    CHECK_STR(read_all(digits_fd), "");
+    machine_ends();
+}
+
 int main(void)
 {
     test_begin();
     signal(SIGPIPE, SIG_IGN);
+    test_told(); /* before anything was opened */
     test_digits();
     test_at_once();
     test_random_steps();
