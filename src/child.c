@@ -6,6 +6,8 @@
 #include "child.h"
 #include "cleanup.h"
 #include "io.h"
+#include "last-words.h"
+#include "listener.h"
 #include "log.h"
 #include "signals.h"
 
@@ -14,6 +16,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -24,20 +27,46 @@
 
 enum {
     CHUNK = 65536,
-    MOST_LEFT = 16, /* chunks that a pipe may hold */
-    LAST_WORDS_MS = 200,
-    TAIL = 1024,     /* of standard error, kept for the message */
-    GLANCE_MS = 200, /* how often we look whether it is still alive */
+    MOST_LEFT = 16,       /* chunks that a pipe may hold */
+    LAST_WORDS_MS = 2000, /* for one that is about to end */
+    GLANCE_MS = 200,      /* how often we look whether it is still alive */
 };
 
 struct child {
     const char *name;
     pid_t pid; /* -1 once reaped */
     int status;
-    int in, out, err; /* our ends of its standard streams; -1: closed */
-    char tail[TAIL + 1];
-    size_t tail_length;
+    bool is_lost;            /* the status is: somebody else reaped it */
+    int in, out, err;        /* our ends of its standard streams; -1: closed */
+    struct last_words words; /* on err, as far as it was drained */
+    struct listener *listener; /* drains err of one that goes on, or NULL */
 };
+
+/* Reaps it, if it has ended; options are those of waitpid(2). */
+static bool reap(struct child *c, int options)
+{
+    pid_t pid;
+
+    do
+        pid = waitpid(c->pid, &c->status, options);
+    while (pid == -1 && errno == EINTR);
+    if (pid == 0)
+        return false;
+    c->is_lost = pid == -1;
+    c->pid = -1;
+    return true;
+}
+
+static struct child new_child(const struct child_spec *spec)
+{
+    return (struct child){
+        .name = spec->argv[0],
+        .pid = -1,
+        .in = -1,
+        .out = -1,
+        .err = -1,
+    };
+}
 
 static void child_kill(struct child *c)
 {
@@ -45,14 +74,13 @@ static void child_kill(struct child *c)
         return;
     kill(-c->pid, SIGKILL); /* its whole group: it may be a script */
     kill(c->pid, SIGKILL);
-    while (waitpid(c->pid, &c->status, 0) == -1 && errno == EINTR)
-        ;
-    c->pid = -1;
+    reap(c, 0);
 }
 
 static void cleanup_child(struct child *c)
 {
     child_kill(c);
+    listener_stop(c->listener);
     cleanup_close_fd(&c->in);
     cleanup_close_fd(&c->out);
     cleanup_close_fd(&c->err);
@@ -110,7 +138,7 @@ static _Noreturn void become(const struct child_spec *spec,
                              pid_t parent, int in, int out, int err,
                              int status_fd)
 {
-    int failure;
+    int failure, moved;
 
     signals_reset_in_child();
     setpgid(0, 0); /* a terminal's ^C is for us to handle */
@@ -119,16 +147,22 @@ static _Noreturn void become(const struct child_spec *spec,
         _exit(126);
     if (in == -1)
         in = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    if (dup2(in, STDIN_FILENO) == -1 || dup2(out, STDOUT_FILENO) == -1 ||
-        dup2(err, STDERR_FILENO) == -1)
+    if (out == -1)
+        out = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    if (in == -1 || out == -1 || dup2(in, STDIN_FILENO) == -1 ||
+        dup2(out, STDOUT_FILENO) == -1 || dup2(err, STDERR_FILENO) == -1)
         goto fail;
     for (size_t i = 0; i < spec->n_inherit; i++)
         if (fcntl(spec->inherit[i], F_SETFD, 0) == -1)
             goto fail;
     if (spec->listen_fd != 0) {
         /* The status pipe may stand where that is to be. */
-        if (status_fd == LISTEN_FD)
-            status_fd = fcntl(status_fd, F_DUPFD_CLOEXEC, LISTEN_FD + 1);
+        if (status_fd == LISTEN_FD) {
+            moved = fcntl(status_fd, F_DUPFD_CLOEXEC, LISTEN_FD + 1);
+            if (moved == -1)
+                goto fail;
+            status_fd = moved;
+        }
         if (spec->listen_fd == LISTEN_FD
                 ? fcntl(LISTEN_FD, F_SETFD, 0) == -1
                 : dup2(spec->listen_fd, LISTEN_FD) == -1)
@@ -144,40 +178,51 @@ fail:
     _exit(failure == ENOENT ? 127 : 126);
 }
 
+/* Without has_output what it prints goes nowhere. */
 static int start(struct child *c, const struct child_spec *spec,
-                 struct error *err)
+                 bool has_output, struct error *err)
 {
     int CLEANUP(close_fd) in_r = -1, CLEANUP(close_fd) out_w = -1;
     int CLEANUP(close_fd) err_w = -1, CLEANUP(close_fd) status_r = -1;
     int CLEANUP(close_fd) status_w = -1;
-    int *const pairs[][2] = {{&c->out, &out_w},
-                             {&c->err, &err_w},
-                             {&status_r, &status_w},
-                             {&in_r, &c->in}};
-    size_t n_pairs = spec->feed != NULL ? 4 : 3;
+    const struct {
+        bool is_wanted;
+        int *read, *write;
+    } pipes[] = {
+        {true, &c->err, &err_w},
+        {true, &status_r, &status_w},
+        {has_output, &c->out, &out_w},
+        {spec->feed != NULL, &in_r, &c->in},
+    };
     struct listen_environment environment = {.variables = NULL};
     char **CLEANUP(free_ptr) variables = NULL;
     pid_t parent = getpid();
+    sigset_t mask;
     int failure;
 
     if (spec->listen_fd != 0 &&
         make_listen_environment(&environment, err) == -1)
         return -1;
     variables = environment.variables;
-    for (size_t i = 0; i < n_pairs; i++) {
+    for (size_t i = 0; i < sizeof pipes / sizeof pipes[0]; i++) {
         int fds[2];
 
+        if (!pipes[i].is_wanted)
+            continue;
         if (pipe2(fds, O_CLOEXEC) == -1)
             return error_set(err, errno, "cannot make a pipe for %s", c->name);
-        *pairs[i][0] = fds[0];
-        *pairs[i][1] = fds[1];
+        *pipes[i].read = fds[0];
+        *pipes[i].write = fds[1];
     }
     log_argv(spec->argv);
+    signals_hold(&mask);
     c->pid = fork();
-    if (c->pid == -1)
-        return error_set(err, errno, "cannot fork for %s", c->name);
+    failure = errno;
     if (c->pid == 0)
         become(spec, &environment, parent, in_r, out_w, err_w, status_w);
+    signals_release(&mask);
+    if (c->pid == -1)
+        return error_set(err, failure, "cannot fork for %s", c->name);
     setpgid(c->pid, c->pid); /* whoever of us two is first */
 
     close(steal_fd(&status_w));
@@ -185,7 +230,8 @@ static int start(struct child *c, const struct child_spec *spec,
         child_kill(c);
         return error_set(err, failure, "cannot run %s", c->name);
     }
-    fcntl(c->out, F_SETFL, O_NONBLOCK);
+    if (c->out != -1)
+        fcntl(c->out, F_SETFL, O_NONBLOCK);
     fcntl(c->err, F_SETFL, O_NONBLOCK);
     if (c->in != -1)
         fcntl(c->in, F_SETFL, O_NONBLOCK);
@@ -219,20 +265,6 @@ static void feed(struct child *c, const struct child_spec *spec,
         close(steal_fd(&c->in)); /* it stopped listening; its status tells */
 }
 
-static void keep_tail(struct child *c, const char *text, size_t length)
-{
-    size_t kept;
-
-    if (length > TAIL) {
-        text += length - TAIL;
-        length = TAIL;
-    }
-    kept = io_min(c->tail_length, TAIL - length);
-    memmove(c->tail, c->tail + c->tail_length - kept, kept);
-    memcpy(c->tail + kept, text, length);
-    c->tail_length = kept + length;
-}
-
 /* Reads what fd has; returns 1 if there may be more, 0 when there is none
  * now, -1 when consume failed.
  */
@@ -250,7 +282,7 @@ static int drain(struct child *c, const struct child_spec *spec, int *fd,
         return 0;
     }
     if (fd == &c->err)
-        keep_tail(c, buf, n);
+        last_words_add(&c->words, buf, n);
     else if (spec->consume != NULL &&
              spec->consume(spec->opaque, buf, n, err) == -1)
         return -1;
@@ -279,9 +311,7 @@ static int drain_rest(struct child *c, const struct child_spec *spec,
 /* Has it ended?  If so it is reaped. */
 static bool has_ended(struct child *c)
 {
-    if (c->pid != -1 && waitpid(c->pid, &c->status, WNOHANG) == c->pid)
-        c->pid = -1;
-    return c->pid == -1;
+    return c->pid == -1 || reap(c, WNOHANG);
 }
 
 /* Has GLANCE_MS passed since *looked?  Then that is now. */
@@ -343,39 +373,21 @@ static int pump(struct child *c, const struct child_spec *spec,
     }
 }
 
-/* The last two lines that it wrote, as one: the cause may be in the first,
- * and what came of it in the second.  "": it wrote none.
- */
-static const char *last_words(struct child *c)
-{
-    char *line = NULL, *before = NULL;
-
-    while (c->tail_length > 0 && c->tail[c->tail_length - 1] == '\n')
-        c->tail_length--;
-    c->tail[c->tail_length] = '\0';
-    line = strrchr(c->tail, '\n');
-    if (line == NULL)
-        return c->tail;
-    *line = '\0';
-    before = strrchr(c->tail, '\n');
-    before = before == NULL ? c->tail : before + 1;
-    if (before[0] == '\0')
-        return line + 1;
-    *line = ' ';
-    return before;
-}
-
 /* It is reaped: how did it end? */
 static int judge(struct child *c, struct error *err)
 {
-    const char *words;
+    const char *words = last_words_take(&c->words);
 
+    if (c->is_lost)
+        return error_set(err, 0, "%s has ended, but how is not known",
+                         c->name);
     if (WIFSIGNALED(c->status))
-        return error_set(err, 0, "%s was killed by signal %d (%s)", c->name,
-                         WTERMSIG(c->status), strsignal(WTERMSIG(c->status)));
+        return error_set(err, 0, "%s was killed by signal %d (%s)%s%s",
+                         c->name, WTERMSIG(c->status),
+                         strsignal(WTERMSIG(c->status)),
+                         words[0] != '\0' ? "; " : "", words);
     if (WEXITSTATUS(c->status) == 0)
         return 0;
-    words = last_words(c);
     if (words[0] != '\0')
         return error_set(err, 0, "%s", words);
     return error_set(err, 0, "%s ended with exit status %d", c->name,
@@ -384,10 +396,9 @@ static int judge(struct child *c, struct error *err)
 
 int child_run(const struct child_spec *spec, struct error *err)
 {
-    struct child CLEANUP(child)
-        c = {.name = spec->argv[0], .pid = -1, .in = -1, .out = -1, .err = -1};
+    struct child CLEANUP(child) c = new_child(spec);
 
-    if (start(&c, spec, err) == -1)
+    if (start(&c, spec, true, err) == -1)
         return error_wrap(err, "QEMU");
     if (pump(&c, spec, err) == -1)
         return -1;
@@ -399,22 +410,16 @@ int child_run(const struct child_spec *spec, struct error *err)
 int child_start(const struct child_spec *spec, struct child **child,
                 struct error *err)
 {
-    struct child *c = calloc(1, sizeof *c);
+    struct child *c = malloc(sizeof *c);
 
     if (c == NULL)
         return error_set(err, errno, "no memory for a child");
-    *c = (struct child){
-        .name = spec->argv[0],
-        .pid = -1,
-        .in = -1,
-        .out = -1,
-        .err = -1,
-    };
-    if (start(c, spec, err) == -1) {
+    *c = new_child(spec);
+    if (start(c, spec, false, err) == -1 ||
+        listener_start(c->err, &c->listener, err) == -1) {
         child_stop(c);
         return error_wrap(err, "QEMU");
     }
-    close(steal_fd(&c->out)); /* it has nothing to say there */
     *child = c;
     return 0;
 }
@@ -447,26 +452,43 @@ bool child_has_open(const struct child *c, int fd)
     return has_it;
 }
 
+/* It has closed its standard error: did a signal end it?  What is known is
+ * known at once, but not whether it is about to end.
+ */
+static bool is_killed(struct child *c)
+{
+    for (int left = LAST_WORDS_MS; left > 0 && !has_ended(c); left--)
+        if (io_wait(-1, 0, -1, 1) == -1)
+            return false;
+    return c->pid == -1 && !c->is_lost && WIFSIGNALED(c->status);
+}
+
+static void __attribute__((format(printf, 2, 3)))
+append(struct error *err, const char *fmt, ...)
+{
+    size_t used = strlen(err->msg);
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(err->msg + used, sizeof err->msg - used, fmt, ap);
+    va_end(ap);
+}
+
 int child_blame(struct child *c, struct error *err)
 {
-    const struct child_spec spec = {.argv = NULL};
-    const char *words;
-
     /* If it is about to end, it has a moment to say why. */
-    while (c->err != -1) {
-        if (drain(c, &spec, &c->err, NULL) == 1)
-            continue;
-        if (c->err == -1 || c->tail_length > 0 ||
-            io_wait(c->err, POLLIN, -1, LAST_WORDS_MS) != 1)
-            break;
-    }
-    words = last_words(c);
-    if (words[0] != '\0')
-        snprintf(err->msg + strlen(err->msg),
-                 sizeof err->msg - strlen(err->msg), "; %s", words);
-    else if (c->err == -1)
-        snprintf(err->msg + strlen(err->msg),
-                 sizeof err->msg - strlen(err->msg),
-                 "; %s ended without a word", c->name);
+    bool is_silent = listener_wait(c->listener, LAST_WORDS_MS);
+    struct last_words words;
+    const char *text;
+
+    listener_take(c->listener, &words);
+    text = last_words_take(&words);
+    if (text[0] != '\0')
+        append(err, "; %s", text);
+    else if (is_silent && is_killed(c))
+        append(err, "; %s was killed by signal %d (%s)", c->name,
+               WTERMSIG(c->status), strsignal(WTERMSIG(c->status)));
+    else if (is_silent)
+        append(err, "; %s ended without a word", c->name);
     return -1;
 }

@@ -11,7 +11,7 @@
 #include <fcntl.h>
 
 /* Far longer than a test may take: whatever sleeps so long is killed. */
-#define FOREVER "100"
+#define FOREVER "10000"
 
 static void make_pipe(int fds[2])
 {
@@ -25,7 +25,7 @@ static bool is_left_alone(int fd)
 {
     struct pollfd poll_fd = {.fd = fd, .events = 0};
 
-    return poll(&poll_fd, 1, 10000) == 1;
+    return poll(&poll_fd, 1, TEST_PATIENCE * 1000) == 1;
 }
 
 static int count_fds(void)
@@ -132,6 +132,11 @@ static void test_blame(void)
     } cases[] = {
         {"what a child said is put behind the error", "echo the cause >&2",
          "it left; the cause"},
+        {"a signal that ended it is", "kill -KILL $$",
+         "it left; sh was killed by signal 9 (Killed)"},
+        {"what QEMU says of its cleaning up is not the cause",
+         "printf 'cause\nqemu-img: Error when deleting file x: y\n' >&2",
+         "it left; cause"},
         {"of all it said, the last two lines are",
          "printf 'one\\ntwo\\nthree\\n' >&2", "it left; two three"},
         {"if it said nothing, that is", "exit 1",
@@ -155,6 +160,55 @@ static void test_blame(void)
         child_stop(child);
         close(alive[0]);
     }
+}
+
+/* Both go on only when somebody reads, or nobody can. */
+static void test_talkative(void)
+{
+    static const struct {
+        const char *name, *script;
+    } cases[] = {
+        {"one that writes much to standard error goes on",
+         "head -c 3000000 /dev/zero | tr '\\0' 'x' >&2; echo >&%d"},
+        {"one that writes much to standard output goes on",
+         "head -c 3000000 /dev/zero | tr '\\0' 'x'; echo >&%d"},
+    };
+
+    for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
+        struct error err = {0};
+        struct child *child;
+        int alive[2];
+        char c;
+
+        TEST(cases[i].name);
+        make_pipe(alive);
+        child = start_script(with_fd(cases[i].script, alive[1]), alive[1], 0);
+        close(alive[1]);
+        CHECK_INT(read(alive[0], &c, 1), 1);
+        CHECK(is_left_alone(alive[0]));
+        error_set(&err, 0, "it left");
+        child_blame(child, &err);
+        CHECK_INT(strncmp(err.msg, i == 0 ? "it left; xxx" : "it left; sh ",
+                          12),
+                  0);
+        child_stop(child);
+        close(alive[0]);
+    }
+}
+
+/* What it started has its standard error until we close a pipe. */
+static void test_grandchild(void)
+{
+    struct child *child;
+    int held[2];
+
+    TEST("a child is stopped, whoever has its standard error");
+    make_pipe(held);
+    child =
+        start_script(with_fd("setsid cat <&%d & exit 1", held[0]), held[0], 0);
+    child_stop(child);
+    close(held[0]);
+    close(held[1]);
 }
 
 /* Its fd 3 is what we listen at, and it is told so, whatever we were told. */
@@ -201,6 +255,8 @@ int main(void)
     test_started();
     test_start_fails();
     test_blame();
+    test_talkative();
+    test_grandchild();
     test_listening();
     return test_end();
 }
