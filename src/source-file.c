@@ -64,26 +64,21 @@ static int file_send(struct source *s, uint64_t disk_offset, uint64_t length,
 /* Next data at or after disk_offset: [*from, *to).  Both are the size when
  * there is none.  Where nobody knows, all is data.
  */
-static int next_data(const struct source *s, uint64_t disk_offset,
-                     uint64_t *from, uint64_t *to, struct error *err)
+static void next_data(const struct source *s, uint64_t disk_offset,
+                      uint64_t *from, uint64_t *to)
 {
     off_t data = lseek(s->fd, disk_offset, SEEK_DATA), hole;
 
     *from = *to = s->size;
     if (data == -1 && errno == ENXIO)
-        return 0;
-    if (data == -1 && errno == EINVAL) { /* a block device, at times */
-        *from = disk_offset;
-        return 0;
-    }
+        return;
+    /* Block devices and some file systems cannot tell, and say so in many
+     * ways.  What else is wrong is met again when the disk is read.
+     */
     hole = data == -1 ? -1 : lseek(s->fd, data, SEEK_HOLE);
-    if (hole == -1)
-        return error_set(err, errno,
-                         "%s: cannot find data at disk offset %" PRIu64,
-                         s->who, disk_offset);
-    *from = io_min(data, s->size);
-    *to = io_min(hole, s->size);
-    return 0;
+    *from = data == -1 ? disk_offset : io_min(data, s->size);
+    if (hole != -1)
+        *to = io_min(hole, s->size);
 }
 
 /* A file's holes (SEEK_DATA, lseek(2)) are zeroes for certain; what is no
@@ -98,8 +93,7 @@ static int file_find_data(struct source *s, struct extents *data, bool *is_map,
     while (at < s->size) {
         uint64_t from, to;
 
-        if (next_data(s, at, &from, &to, err) == -1)
-            return -1;
+        next_data(s, at, &from, &to);
         if (from < to && extents_append(data, from, to - from, err) == -1)
             return -1;
         at = to;

@@ -17,6 +17,7 @@
 
 #include "cleanup.h"
 #include "io.h"
+#include "newfile.h"
 #include "store.h"
 
 #include <errno.h>
@@ -39,29 +40,13 @@ struct store {
     uint64_t read_end;    /* export: behind the last byte read */
 };
 
-/* An unlinked file.  Not every file system has O_TMPFILE. */
-static int open_unnamed(const char *dir)
-{
-    char *CLEANUP(free_ptr) name = NULL;
-    int fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-
-    if (fd != -1 || (errno != EOPNOTSUPP && errno != EISDIR))
-        return fd;
-    if (asprintf(&name, "%s/qcow-tool.XXXXXX", dir) == -1)
-        return -1;
-    fd = mkostemp(name, O_CLOEXEC);
-    if (fd != -1)
-        unlink(name);
-    return fd;
-}
-
 int store_new(const char *dir, struct store **store, struct error *err)
 {
     struct store *s = calloc(1, sizeof *s);
 
     if (s == NULL)
         return error_set(err, errno, "no memory for the store");
-    s->fd = open_unnamed(dir);
+    s->fd = newfile_unnamed(dir);
     if (s->fd == -1) {
         error_set(err, errno, "spool: cannot make a file in %s", dir);
         free(s);
@@ -180,9 +165,8 @@ static int zero_any(void *opaque, uint32_t length, uint64_t file_offset)
     if (fallocate(s->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
                   file_offset, length) == 0)
         return 0;
-    if (errno == EOPNOTSUPP)
-        return write_zeroes(s, length, file_offset);
-    return fail(s, "punch a hole", file_offset);
+    /* Not every file system can; whatever else is wrong is met again. */
+    return write_zeroes(s, length, file_offset);
 }
 
 void store_show_writable(struct store *s, uint64_t size,
@@ -239,26 +223,40 @@ static int find_content_end(const struct store *s, uint64_t from, uint64_t to,
     return 0;
 }
 
+/* The next data of the file from at on, and its end; where no file system
+ * tells, all up to the end may be.  False: there is no more.
+ */
+static bool next_data(const struct store *s, uint64_t at, uint64_t *from,
+                      uint64_t *to)
+{
+    off_t data = lseek(s->fd, at, SEEK_DATA), hole = -1;
+    struct stat st;
+
+    if (data == -1 && errno == ENXIO)
+        return false;
+    if (data != -1)
+        hole = lseek(s->fd, data, SEEK_HOLE);
+    if (hole == -1 && fstat(s->fd, &st) == 0)
+        hole = st.st_size;
+    *from = data == -1 ? at : (uint64_t)data;
+    *to = hole;
+    return hole != -1 && *from < *to;
+}
+
 int store_find_content_end(const struct store *s, uint64_t from, uint64_t *end,
                            struct error *err)
 {
-    off_t data = lseek(s->fd, from, SEEK_DATA), hole;
+    uint64_t data, hole = from;
 
     *end = from;
-    while (data != -1) {
+    while (next_data(s, hole, &data, &hole)) {
         uint64_t found;
 
-        hole = lseek(s->fd, data, SEEK_HOLE);
-        if (hole == -1)
-            break;
         if (find_content_end(s, data, hole, &found, err) == -1)
             return -1;
-        if (found > (uint64_t)data)
+        if (found > data)
             *end = found;
-        data = lseek(s->fd, hole, SEEK_DATA);
     }
-    if (errno != ENXIO) /* that is: no more data */
-        return error_set(err, errno, "spool: cannot look for data");
     return 0;
 }
 

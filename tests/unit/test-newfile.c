@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Tests files that we make, and remove again unless all goes well. */
+
+#include "config.h"
+
+#include "newfile.h"
+#include "test.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+/* In a directory of its own. */
+static bool is_there(const char *path)
+{
+    struct stat st;
+
+    return lstat(path, &st) == 0;
+}
+
+static void touch(const char *path)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+    test_require(fd != -1, path);
+    close(fd);
+}
+
+static void test_removed(void)
+{
+    struct newfile made;
+    int fd;
+
+    TEST("what was made is removed");
+    fd = newfile_create("new", O_WRONLY, &made);
+    CHECK(fd != -1 && is_there("new"));
+    newfile_remove(&made);
+    CHECK(!is_there("new"));
+    newfile_remove(&made); /* nothing to be done */
+    close(fd);
+
+    TEST("not what has its name by now");
+    fd = newfile_create("new", O_WRONLY, &made);
+    test_require(rename("new", "moved") == 0, "rename");
+    touch("new");
+    newfile_remove(&made);
+    CHECK(is_there("new") && is_there("moved"));
+    close(fd);
+    unlink("moved");
+
+    TEST("not what was there before");
+    CHECK_INT(newfile_create("new", O_WRONLY, &made), -1);
+    CHECK_INT(errno, EEXIST);
+    newfile_remove(&made);
+    CHECK(is_there("new"));
+    unlink("new");
+
+    TEST("not what is to stay");
+    fd = newfile_create("new", O_WRONLY, &made);
+    CHECK_INT(newfile_keep(&made), 0);
+    newfile_remove(&made);
+    CHECK(is_there("new"));
+    close(fd);
+    unlink("new");
+}
+
+static void test_links(void)
+{
+    struct newfile made;
+    int fd;
+
+    TEST("what a dangling link names is made, and removed; the link stays");
+    test_require(mkdir("there", 0700) == 0 &&
+                     symlink("there/new", "middle") == 0 &&
+                     symlink("middle", "link") == 0,
+                 "symlink");
+    fd = newfile_create("link", O_WRONLY, &made);
+    CHECK(fd != -1 && is_there("there/new"));
+    newfile_remove(&made);
+    CHECK(!is_there("there/new") && is_there("middle") && is_there("link"));
+    close(fd);
+
+    TEST("a link to a file is a file that is there");
+    touch("there/new");
+    CHECK_INT(newfile_create("link", O_WRONLY, &made), -1);
+    CHECK_INT(errno, EEXIST);
+    newfile_remove(&made);
+    CHECK(is_there("there/new"));
+    unlink("there/new");
+
+    TEST("a link into no directory, or to itself, makes nothing");
+    rmdir("there");
+    CHECK_INT(newfile_create("link", O_WRONLY, &made), -1);
+    CHECK_INT(errno, ENOENT);
+    unlink("middle");
+    test_require(symlink("link", "middle") == 0, "symlink");
+    CHECK_INT(newfile_create("link", O_WRONLY, &made), -1);
+    CHECK(errno == EEXIST || errno == ELOOP);
+    CHECK(made.path == NULL);
+    unlink("middle");
+    unlink("link");
+}
+
+static void test_unnamed(void)
+{
+    struct stat st;
+    int fd = newfile_unnamed(".");
+
+    TEST("an unnamed file has no name, and can be read and written");
+    CHECK(fd != -1 && fstat(fd, &st) == 0 && st.st_nlink == 0);
+    CHECK_INT(fcntl(fd, F_GETFL) & O_ACCMODE, O_RDWR);
+    CHECK_INT(fcntl(fd, F_GETFD), FD_CLOEXEC);
+    close(fd);
+    CHECK_INT(newfile_unnamed("none"), -1);
+    CHECK_INT(errno, ENOENT);
+    touch("file");
+    CHECK_INT(newfile_unnamed("file"), -1);
+    CHECK_INT(errno, ENOTDIR);
+    unlink("file");
+}
+
+int main(void)
+{
+    test_begin();
+    test_require(chdir(test_dir()) == 0, "chdir");
+    test_removed();
+    test_links();
+    test_unnamed();
+    return test_end();
+}
