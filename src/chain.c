@@ -25,6 +25,7 @@
 #include "header.h"
 #include "io.h"
 #include "nbd-server.h"
+#include "occupied.h"
 #include "qemu-img.h"
 
 #include <endian.h>
@@ -239,8 +240,8 @@ size_t chain_find_fd(const struct chain *chain, int fd)
 
     if (fd == -1)
         return chain->count;
-    while (i < chain->count && !io_is_same(chain->links[i].fd, fd) &&
-           !io_is_same(chain->links[i].data_fd, fd))
+    while (i < chain->count && !occupied_is_same(chain->links[i].fd, fd) &&
+           !occupied_is_same(chain->links[i].data_fd, fd))
         i++;
     return i;
 }

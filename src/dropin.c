@@ -164,6 +164,8 @@ int dropin_parse(enum dropin dropin, int argc, char **argv, struct options *o,
     int c;
 
     options_set_defaults(o);
+    /* Who calls cannot be told of --force. */
+    o->stream.claim = o->serve.claim = CLAIM_WARN;
     opterr = 0;
     optind = 0;
     while ((c = getopt_long(argc, argv, is_export ? "-:c:r:h" : "-:h",

@@ -24,6 +24,7 @@
 #include "io.h"
 #include "log.h"
 #include "mapfds.h"
+#include "occupied.h"
 #include "qemu-img.h"
 #include "scan.h"
 #include "source-file.h"
@@ -85,7 +86,7 @@ static int open_file(const struct preparation *p, const char *who,
 {
     if (source_file_open(who, path, p->o->is_direct, source, err) == -1)
         return -1;
-    if (io_is_same(p->destination_fd, (*source)->fd))
+    if (occupied_is_same(p->destination_fd, (*source)->fd))
         return refuse_overwrite(err, who);
     return 0;
 }

@@ -204,7 +204,8 @@ bool io_is_same_file(const char *path, const char *other)
 {
     struct stat a, b;
 
-    return stat(path, &a) == 0 && stat(other, &b) == 0 && is_same(&a, &b);
+    return stat(path, &a) == 0 && stat(other, &b) == 0 &&
+           (S_ISREG(a.st_mode) || S_ISBLK(a.st_mode)) && is_same(&a, &b);
 }
 
 /* All fds from first on become close on exec.  Kernels before 5.11, and

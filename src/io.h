@@ -74,6 +74,8 @@ bool io_is_zero(const void *buf, size_t length);
 
 /* Are both open on one file, device, pipe or socket? */
 bool io_is_same(int fd, int other_fd);
+
+/* Are both names of one regular file or block device? */
 bool io_is_same_file(const char *path, const char *other);
 
 /* Makes standard streams that are closed /dev/null, of no use but taken, so

@@ -81,6 +81,10 @@ const struct option_spec option_specs[] = {
      "begin there in the image, to go on with one\n"
      "that broke off"},
 
+    {"force", NULL, OPT_FORCE, STREAM | SERVE,
+     "write even to a destination that is in use:\n"
+     "mounted, swap, below another device, or open\n"
+     "in QEMU or exclusively in another program"},
     {"direct", NULL, OPT_DIRECT, ALL,
      "do not use the page cache for the disk"},
     {"unbuffered", NULL, OPT_DIRECT, ALL, "the same"},

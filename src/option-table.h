@@ -33,6 +33,7 @@ enum option_id {
     OPT_COMPAT,
     OPT_EXTENDED_L2,
     OPT_OFFSET,
+    OPT_FORCE,
     OPT_DIRECT,
     OPT_SPOOL_DIR,
     OPT_SPOOL_LIMIT,

@@ -140,6 +140,9 @@ static int take(struct options *o, struct common *common,
         return 0;
     case OPT_PROTOCOL:
         return value_parse_word(spec->name, value, "none", &word, err);
+    case OPT_FORCE:
+        o->stream.claim = o->serve.claim = CLAIM_FORCE;
+        return 0;
     case OPT_DIRECT:
         common->is_direct = true;
         return 0;

@@ -35,6 +35,7 @@
 #include "io.h"
 #include "log.h"
 #include "mapper.h"
+#include "occupied.h"
 #include "qemu-img.h"
 #include "route.h"
 #include "serve.h"
@@ -409,7 +410,7 @@ int serve(const struct serve_options *o, struct error *err)
 {
     struct import CLEANUP(import) m = {
         .options = o,
-        .target = {.fd = -1, .direct_fd = -1},
+        .target = TARGET_NONE,
         .wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
         .buf = io_alloc_aligned(IO_PIECE + IO_ALIGN),
     };
@@ -417,10 +418,15 @@ int serve(const struct serve_options *o, struct error *err)
 
     if (m.wake_fd == -1 || m.buf == NULL)
         return error_set(err, errno, "import");
+    if (isatty(o->source_fd))
+        return error_set(err, 0,
+                         "source: refusing to read an image from a terminal");
     if (target_open(o->destination, o->is_direct, &m.target, err) == -1)
         return -1;
-    if (io_is_same(o->source_fd, m.target.fd))
+    if (occupied_is_same(o->source_fd, m.target.fd))
         return error_set(err, 0, "destination: it is the source");
+    if (target_claim(&m.target, o->claim, err) == -1)
+        return -1;
     progress_open(&m.progress, o->progress, o->source_fd);
     if (qemu_img_check_version(&o->qemu, err) == -1 ||
         pass_gate(&m, header, err) == -1 ||

@@ -4,6 +4,7 @@
 #ifndef QT_SERVE_H
 #define QT_SERVE_H
 
+#include "claim.h"
 #include "error.h"
 #include "progress.h"
 #include "qemu.h"
@@ -18,6 +19,7 @@ struct serve_options {
     uint64_t size_hint;   /* if has_size_hint: may be that, or anything */
     bool has_size_hint;
     const char *destination;
+    enum claim_policy claim; /* of the destination */
     bool is_prezeroed;
     bool is_direct;
     const char *spool_dir;

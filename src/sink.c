@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <netdb.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -24,12 +25,8 @@ enum { PATIENCE_MS = 2000, STEP_MS = 20 };
 static int open_path(struct sink *s, const char *path)
 {
     s->is_opened = true;
-    s->fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (s->fd != -1) {
-        s->is_created = true;
-        return 0;
-    }
-    if (errno == EEXIST)
+    s->fd = newfile_create(path, O_WRONLY, &s->made);
+    if (s->fd == -1 && errno == EEXIST)
         s->fd = open(path, O_WRONLY | O_CLOEXEC);
     return s->fd == -1 ? -1 : 0;
 }
@@ -132,7 +129,12 @@ int sink_open(const struct sink_address *address, struct sink *s,
 {
     int flags;
 
-    *s = (struct sink){.path = address->path, .fd = -1};
+    *s = (struct sink){
+        .path = address->path,
+        .fd = -1,
+        .policy = CLAIM_FORCE,
+        .held_fd = -1,
+    };
     mover_open(&s->mover);
     if (open_address(s, address, err) == -1)
         return -1;
@@ -146,6 +148,22 @@ int sink_open(const struct sink_address *address, struct sink *s,
                          "destination: refusing to write an image to a "
                          "terminal");
     return 0;
+}
+
+/* The fd may be anything: then only what is open there is known. */
+static int claim(struct sink *s, struct error *err)
+{
+    char name[32];
+
+    snprintf(name, sizeof name, "fd %d", s->fd);
+    return claim_take(s->fd, s->path == NULL ? name : s->path, s->is_opened,
+                      s->policy, &s->held_fd, err);
+}
+
+int sink_claim(struct sink *s, enum claim_policy policy, struct error *err)
+{
+    s->policy = policy;
+    return claim(s, err);
 }
 
 /* A file that ends where the stream is to go on is the part that came before.
@@ -176,6 +194,8 @@ int sink_begin(struct sink *s, uint64_t file_offset, uint64_t length,
 
     s->file_offset = file_offset;
     s->length = length;
+    if (claim(s, err) == -1)
+        return -1;
     if (s->path != NULL && fstat(s->fd, &st) == 0 && S_ISREG(st.st_mode))
         return begin_file(s, &st, err);
     return 0;
@@ -284,16 +304,19 @@ int sink_finish(struct sink *s, struct error *err)
     s->fd = -1;
     if (close(fd) == -1)
         return error_set(err, errno, "destination: cannot close it");
-    s->is_created = false;
+    if (newfile_keep(&s->made) == -1)
+        return error_set(err, errno,
+                         "destination: cannot flush the directory of %s",
+                         s->path);
     return 0;
 }
 
 void sink_close(struct sink *s)
 {
-    if (s->is_created)
-        unlink(s->path);
+    newfile_remove(&s->made);
     if (s->is_opened)
         cleanup_close_fd(&s->fd);
+    cleanup_close_fd(&s->held_fd);
     mover_close(&s->mover);
-    *s = (struct sink){.fd = -1};
+    *s = SINK_NONE;
 }

@@ -4,8 +4,10 @@
 #ifndef QT_SINK_H
 #define QT_SINK_H
 
+#include "claim.h"
 #include "error.h"
 #include "mover.h"
+#include "newfile.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -22,12 +24,17 @@ struct sink_address {
 struct sink {
     const char *path; /* the caller's; NULL: none */
     int fd;
-    bool is_opened;       /* ours to close, flush and cut */
-    bool is_created;      /* there was no such file: removed on failure */
-    uint64_t file_offset; /* where in the stream it stands */
-    uint64_t length;      /* of the whole stream, once known */
+    bool is_opened;           /* ours to close, flush and cut */
+    struct newfile made;      /* there was no such file: removed on failure */
+    enum claim_policy policy; /* CLAIM_FORCE before sink_claim */
+    int held_fd;              /* by sink_claim; or -1 */
+    uint64_t file_offset;     /* where in the stream it stands */
+    uint64_t length;          /* of the whole stream, once known */
     struct mover mover;
 };
+
+/* For sink_close, before sink_open. */
+#define SINK_NONE ((struct sink){.fd = -1, .held_fd = -1})
 
 /* Takes HOST:PORT apart: host is memory to free, port points into tcp.  -1: it
  * is something else.
@@ -39,6 +46,11 @@ int sink_split_tcp(const char *tcp, char **host, const char **port);
  */
 int sink_open(const struct sink_address *address, struct sink *sink,
               struct error *err);
+
+/* Refuses a file or device that somebody uses; see claim.h.  sink_begin looks
+ * once more.
+ */
+int sink_claim(struct sink *sink, enum claim_policy policy, struct error *err);
 
 /* The stream is going to have length bytes in all; what comes next is from
  * file_offset on.  A file, unless it ends there, must be empty then; it is

@@ -120,11 +120,12 @@ static void summarize(const struct sending *s, uint64_t from)
 int stream(const struct stream_options *options, struct error *err)
 {
     struct sending CLEANUP(sending) s = {
-        .sink.fd = -1,
+        .sink = SINK_NONE,
         .file_offset = options->file_offset,
     };
 
-    if (sink_open(&options->destination, &s.sink, err) == -1)
+    if (sink_open(&options->destination, &s.sink, err) == -1 ||
+        sink_claim(&s.sink, options->claim, err) == -1)
         return -1;
     progress_open(&s.progress, options->progress, s.sink.fd);
     if (export_open(&options->export, s.sink.fd, &s.progress, &s.disk, err) ==

@@ -14,7 +14,8 @@
 struct stream_options {
     struct export_options export;
     struct sink_address destination;
-    uint64_t file_offset; /* where in the image to begin */
+    enum claim_policy claim; /* of the destination */
+    uint64_t file_offset;    /* where in the image to begin */
     enum progress_mode progress;
 };
 

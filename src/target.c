@@ -29,7 +29,9 @@ static char *directory_of(const char *path)
     return dir;
 }
 
-/* Is the directory of path there?  *err says so if not. */
+/* Is the directory of path there?  *err says so if not.  Where a symbolic link
+ * leads to is seen when the file is made.
+ */
 static int check_directory(const char *path, struct error *err)
 {
     char *CLEANUP(free_ptr) dir = directory_of(path);
@@ -39,21 +41,6 @@ static int check_directory(const char *path, struct error *err)
         return error_set(err, errno, "destination: name");
     if (stat(dir, &st) == -1)
         return error_set(err, errno, "destination: cannot create %s", path);
-    return 0;
-}
-
-/* Makes the name of a new file last, too. */
-static int flush_directory(const char *path, struct error *err)
-{
-    char *CLEANUP(free_ptr) dir = directory_of(path);
-    int CLEANUP(close_fd) fd = -1;
-
-    if (dir != NULL)
-        fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd == -1 || (fsync(fd) == -1 && errno != EINVAL))
-        return error_set(err, errno,
-                         "destination: cannot flush the directory of %s",
-                         path);
     return 0;
 }
 
@@ -105,6 +92,9 @@ static void open_direct(struct target *t)
 {
     if (t->is_direct)
         t->direct_fd = open(t->path, O_RDWR | O_CLOEXEC | O_DIRECT);
+    /* The name may stand for another file by now. */
+    if (t->direct_fd != -1 && !io_is_same(t->fd, t->direct_fd))
+        close(steal_fd(&t->direct_fd));
 }
 
 int target_open(const char *path, bool is_direct, struct target *t,
@@ -117,6 +107,8 @@ int target_open(const char *path, bool is_direct, struct target *t,
         .block = IO_ALIGN,
         .size = UINT64_MAX,
         .can_zero = true,
+        .policy = CLAIM_FORCE,
+        .held_fd = -1,
         .is_direct = is_direct,
     };
     pthread_rwlock_init(&t->edges, NULL);
@@ -131,14 +123,29 @@ int target_open(const char *path, bool is_direct, struct target *t,
     return 0;
 }
 
+static int claim(struct target *t, struct error *err)
+{
+    if (t->fd == -1)
+        return 0;
+    return claim_take(t->fd, t->path, true, t->policy, &t->held_fd, err);
+}
+
+int target_claim(struct target *t, enum claim_policy policy, struct error *err)
+{
+    t->policy = policy;
+    return claim(t, err);
+}
+
 int target_create(struct target *t, uint64_t disk_size, struct error *err)
 {
     if (t->fd != -1)
         return 0;
-    t->fd = open(t->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    t->fd = newfile_create(t->path, O_RDWR, &t->made);
     if (t->fd == -1)
         return error_set(err, errno, "destination: cannot create %s", t->path);
     t->is_created = true;
+    if (claim(t, err) == -1)
+        return -1;
     t->size = disk_size;
     t->block = direct_block(t->fd);
     open_direct(t);
@@ -279,20 +286,21 @@ int target_finish(struct target *t, struct error *err)
 
     if (fsync(t->fd) == -1)
         return error_set(err, errno, "destination: cannot flush %s", t->path);
-    if (t->is_created && flush_directory(t->path, err) == -1)
-        return -1;
     fd = steal_fd(&t->fd);
     if (close(fd) == -1)
         return error_set(err, errno, "destination: cannot close %s", t->path);
-    t->is_created = false;
+    if (newfile_keep(&t->made) == -1)
+        return error_set(err, errno,
+                         "destination: cannot flush the directory of %s",
+                         t->path);
     return 0;
 }
 
 void target_close(struct target *t)
 {
-    if (t->is_created)
-        unlink(t->path);
+    newfile_remove(&t->made);
     cleanup_close_fd(&t->fd);
     cleanup_close_fd(&t->direct_fd);
-    *t = (struct target){.fd = -1, .direct_fd = -1};
+    cleanup_close_fd(&t->held_fd);
+    *t = TARGET_NONE;
 }

@@ -4,7 +4,9 @@
 #ifndef QT_TARGET_H
 #define QT_TARGET_H
 
+#include "claim.h"
 #include "error.h"
+#include "newfile.h"
 
 #include <pthread.h>
 #include <stdbool.h>
@@ -19,15 +21,27 @@ struct target {
     pthread_rwlock_t edges; /* see target_write */
     uint64_t size; /* UINT64_MAX: it does not exist yet, any will do */
     bool is_device, is_direct;
-    bool is_created; /* by us: reads as zeroes, removed on failure */
-    bool can_zero;   /* the kernel knows a way; tried until it refuses */
+    bool is_created;     /* by us: reads as zeroes */
+    bool can_zero;       /* the kernel knows a way; tried until it refuses */
+    struct newfile made; /* the same, removed on failure */
+    enum claim_policy policy; /* CLAIM_FORCE before target_claim */
+    int held_fd;              /* by target_claim; or -1 */
 };
+
+/* For target_close, before target_open. */
+#define TARGET_NONE ((struct target){.fd = -1, .direct_fd = -1, .held_fd = -1})
 
 /* Opens an existing file or block device, changing nothing.  What does not
  * exist is not created yet, but the directory must be there.
  */
 int target_open(const char *path, bool is_direct, struct target *target,
                 struct error *err);
+
+/* Refuses a disk that somebody uses; see claim.h.  A file that does not exist
+ * yet is going to be held, too.
+ */
+int target_claim(struct target *target, enum claim_policy policy,
+                 struct error *err);
 
 /* Creates the file if there is none, for a disk of disk_size bytes; nothing
  * otherwise.
