@@ -4,10 +4,11 @@
 /* Notes on the design
  *
  *     open --> what may be data --> what is to be sent --> skeleton
+ *                                   (choose.c)
  *
  * What may be data is told by the map of an image, by a map from the caller,
- * by block status, or by the holes of a file.  Where nobody knows for sure, or
- * if zeroes are to be detected, the disk is read and looked at.
+ * by block status, or by the holes of a file.  Where that is uncertain, or if
+ * zeroes are to be detected, the disk is read and looked at.
  *
  * With a base, less is sent.  If it is in the source's chain, what was
  * allocated since is what differs, and nothing is read at all.  Else both
@@ -16,9 +17,10 @@
 
 #include "config.h"
 
+#include "choose.h"
 #include "cleanup.h"
-#include "delta.h"
 #include "export.h"
+#include "fiemap.h"
 #include "hybrid.h"
 #include "image.h"
 #include "io.h"
@@ -26,7 +28,6 @@
 #include "mapfds.h"
 #include "occupied.h"
 #include "qemu-img.h"
-#include "scan.h"
 #include "source-file.h"
 #include "source-nbd.h"
 
@@ -34,34 +35,20 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-
-/* What is known on the way. */
-struct preparation {
-    const struct export_options *o;
-    int destination_fd;
-    struct progress *progress;
-    struct export_disk *disk;
-
-    char *device, *image_path;   /* hybrid's */
-    struct source *block_status; /* nbdhybrid's export */
-    struct source *base;         /* to be read; NULL: need not be */
-    struct extents may_be_data;  /* on the disk */
-    bool is_map;                 /* that is for certain */
-    struct extents above;        /* allocated since the base */
-    bool is_in_chain;            /* the base is */
-    struct extents base_data;    /* may be data on the base */
-    struct delta delta;          /* what is to be sent */
-};
+#include <sys/stat.h>
 
 static void cleanup_preparation(struct preparation *p)
 {
     free(p->device);
     free(p->image_path);
+    free(p->base_format);
     source_free(p->block_status);
     source_free(p->base);
     extents_clear(&p->may_be_data);
+    extents_clear(&p->uncertain);
     extents_clear(&p->above);
     extents_clear(&p->base_data);
+    extents_clear(&p->base_uncertain);
     delta_clear(&p->delta);
 }
 
@@ -181,10 +168,10 @@ static int open_source(struct preparation *p, struct error *err)
 }
 
 static int follow(const struct preparation *p, const char *who,
-                  const char *path, struct chain *chain, struct error *err)
+                  const char *path, const char *format, struct chain *chain,
+                  struct error *err)
 {
-    if (chain_open(&p->o->qemu, who, path, p->o->image_format, chain, err) ==
-        -1)
+    if (chain_open(&p->o->qemu, who, path, format, chain, err) == -1)
         return -1;
     if (chain_find_fd(chain, p->destination_fd) < chain->count)
         return refuse_overwrite(err, who);
@@ -203,7 +190,8 @@ static int map_image(struct preparation *p, struct error *err)
                                     p->o->layout == LAYOUT_CONVERT};
     size_t base;
 
-    if (follow(p, "source", p->image_path, &chain, err) == -1)
+    if (follow(p, "source", p->image_path, p->o->image_format, &chain, err) ==
+        -1)
         return -1;
     base =
         p->o->base == NULL ? chain.count : chain_find_path(&chain, p->o->base);
@@ -213,43 +201,53 @@ static int map_image(struct preparation *p, struct error *err)
         query.disk_size = p->disk->source->disk_size;
     if (image_map(&p->o->qemu, &chain, &query, &map, err) == -1)
         return -1;
-    /* QEMU has no map of some formats: then all is data. */
-    p->is_map = strcmp(p->o->image_format, "vhdx") != 0;
     extents_move(&p->may_be_data, &map.data);
+    extents_move(&p->uncertain, &map.uncertain);
+    p->is_unsteady = map.is_unsteady;
     if (p->is_in_chain) {
         query = (struct image_query){.first = base};
         if (image_map(&p->o->qemu, &chain, &query, &base_map, err) == -1)
             return -1;
         extents_move(&p->above, &map.above);
         extents_move(&p->base_data, &base_map.data);
+        extents_move(&p->base_uncertain, &base_map.uncertain);
+        p->base_format = strdup(chain.links[base].format);
+        if (p->base_format == NULL)
+            return error_set(err, ENOMEM, "base: name");
     }
     if (p->disk->source != NULL)
         return 0;
     return open_image(p, &chain, &map, &p->disk->source, err);
 }
 
-/* Opens a base that has to be read, and finds where it may have data. */
-static int open_base(struct preparation *p, struct error *err)
+int export_open_base_image(struct preparation *p, struct error *err)
 {
     struct chain CLEANUP(chain) chain = {0};
     struct image_map CLEANUP(image_map) map = {0};
     const struct image_query query = {0};
+    const char *format =
+        p->base_format == NULL ? p->o->image_format : p->base_format;
+
+    if (follow(p, "base", p->o->base, format, &chain, err) == -1 ||
+        image_map(&p->o->qemu, &chain, &query, &map, err) == -1 ||
+        open_image(p, &chain, &map, &p->base, err) == -1)
+        return -1;
+    extents_move(&p->base_data, &map.data);
+    extents_move(&p->base_uncertain, &map.uncertain);
+    return 0;
+}
+
+/* Opens a base that has to be read, and finds where it may have data. */
+static int open_base(struct preparation *p, struct error *err)
+{
     bool ignored;
 
-    if (is_uri(p->o->base)) {
-        if (open_uri(p, "base", p->o->base, &p->base, err) == -1)
-            return -1;
-    } else if (!has_image(p->o)) {
-        if (open_file(p, "base", p->o->base, &p->base, err) == -1)
-            return -1;
-    } else {
-        if (follow(p, "base", p->o->base, &chain, err) == -1 ||
-            image_map(&p->o->qemu, &chain, &query, &map, err) == -1 ||
-            open_image(p, &chain, &map, &p->base, err) == -1)
-            return -1;
-        extents_move(&p->base_data, &map.data);
-        return 0;
-    }
+    if (!is_uri(p->o->base) && has_image(p->o))
+        return export_open_base_image(p, err);
+    if (is_uri(p->o->base)
+            ? open_uri(p, "base", p->o->base, &p->base, err) == -1
+            : open_file(p, "base", p->o->base, &p->base, err) == -1)
+        return -1;
     if (p->o->base_map_fd != -1)
         return 0;
     return source_find_data(p->base, &p->base_data, &ignored, err);
@@ -269,9 +267,56 @@ static int read_maps(struct preparation *p, struct error *err)
     if (o->base_map_fd != -1 && p->base != NULL)
         maps[n++] = (struct mapfds){"base", o->base_map_fd, o->base_info_fd,
                                     p->base->disk_size, &p->base_data};
-    if (o->map_fd != -1)
-        p->is_map = true;
     return mapfds_read(maps, n, err);
+}
+
+/* By a raw file's holes, which are zeroes for certain; the rest may be, too.
+ * Where the ranges themselves count, they are those that have been written, if
+ * the file system knows.
+ */
+static int ask_file(struct preparation *p, struct error *err)
+{
+    struct source *source = p->disk->source;
+    struct ranges CLEANUP(ranges) written = {0};
+    bool is_known = false, ignored;
+    struct stat st;
+
+    if (p->o->layout == LAYOUT_CONVERT &&
+        fiemap_find_written(source->fd, &written, &is_known, err) == -1)
+        return error_wrap(err, "source");
+    for (size_t i = 0; i < written.count; i++) {
+        uint64_t from = written.list[i].file_offset;
+        uint64_t to = io_min(range_end(&written.list[i]), source->size);
+
+        if (from < to &&
+            extents_append(&p->may_be_data, from, to - from, err) == -1)
+            return -1;
+    }
+    if (is_known)
+        return 0;
+    p->is_unsteady = fstat(source->fd, &st) == -1 || !S_ISBLK(st.st_mode);
+    return source_find_data(source, &p->may_be_data, &ignored, err);
+}
+
+/* By what the source itself says of its data. */
+static int ask_source(struct preparation *p, struct error *err)
+{
+    struct source *source =
+        p->block_status == NULL ? p->disk->source : p->block_status;
+    uint64_t disk_size = p->disk->source->disk_size;
+    bool is_map = false;
+
+    if (p->o->format == EXPORT_RAW) {
+        if (ask_file(p, err) == -1)
+            return -1;
+    } else {
+        p->is_unsteady = true;
+        if (source_find_data(source, &p->may_be_data, &is_map, err) == -1)
+            return -1;
+    }
+    if (is_map || disk_size == 0)
+        return 0;
+    return extents_append(&p->uncertain, 0, disk_size, err);
 }
 
 /* Opens source and base, and finds out where there may be data on them. */
@@ -287,89 +332,11 @@ static int find_data(struct preparation *p, struct error *err)
         return -1;
     if (read_maps(p, err) == -1)
         return -1;
+    if (o->map_fd != -1)
+        p->is_unsteady = true;
     if (p->image_path != NULL || o->map_fd != -1)
         return 0;
-    return source_find_data(p->block_status == NULL ? p->disk->source
-                                                    : p->block_status,
-                            &p->may_be_data, &p->is_map, err);
-}
-
-/* Appends to data what of where is data; where is known to be on the disk. */
-static int look_for_zeroes(struct preparation *p, const struct extents *where,
-                           struct extents *data, struct error *err)
-{
-    progress_stage(p->progress, 30, p->disk->source->disk_size);
-    return scan_data(p->disk->source, where,
-                     layout_scan_granule(p->o->layout, &p->o->qcow2),
-                     p->progress, data, err);
-}
-
-static int choose_all(struct preparation *p, struct error *err)
-{
-    if (p->o->is_detecting_zeroes || !p->is_map)
-        return look_for_zeroes(p, &p->may_be_data, &p->delta.data, err);
-    extents_move(&p->delta.data, &p->may_be_data);
-    return 0;
-}
-
-/* Appends to data what is data on the disk, here and in the links below. */
-static int choose_allocated(struct preparation *p, struct extents *data,
-                            struct error *err)
-{
-    uint64_t disk_size = p->disk->source->disk_size;
-    struct extents CLEANUP(extents) where = {0}, CLEANUP(extents) found = {0};
-    struct extents CLEANUP(extents) below = {0};
-
-    if (extents_combine(&p->above, EXTENTS_BOTH, &p->may_be_data, disk_size,
-                        &where, err) == -1 ||
-        extents_combine(&p->may_be_data, EXTENTS_WITHOUT, &where, disk_size,
-                        &below, err) == -1)
-        return -1;
-    if (!p->o->is_detecting_zeroes) {
-        extents_move(&found, &where);
-    } else if (look_for_zeroes(p, &where, &found, err) == -1) {
-        return -1;
-    }
-    if (extents_combine(&found, EXTENTS_EITHER, &below, disk_size, data,
-                        err) == -1)
-        return -1;
-    return delta_by_allocation(&p->above, data, &p->base_data, disk_size,
-                               &p->delta, err);
-}
-
-static int choose_compared(struct preparation *p, struct error *err)
-{
-    uint64_t granule = qcow2_granule(&p->o->qcow2);
-    uint64_t disk_size = p->disk->source->disk_size;
-    struct extents CLEANUP(extents) either = {0}, CLEANUP(extents) where = {0};
-
-    /* Whole granules, so that one that is zero can be marked. */
-    if (extents_combine(&p->may_be_data, EXTENTS_EITHER, &p->base_data,
-                        disk_size, &either, err) == -1 ||
-        extents_widen(&either, granule, disk_size, &where, err) == -1)
-        return -1;
-    progress_stage(p->progress, 30, disk_size);
-    return scan_differences(p->disk->source, p->base, &where, granule,
-                            p->progress, &p->delta.data, &p->delta.zeroes,
-                            err);
-}
-
-/* Decides what is to be sent. */
-static int choose(struct preparation *p, struct error *err)
-{
-    uint64_t disk_size = p->disk->source->disk_size;
-    struct extents CLEANUP(extents) data = {0};
-
-    if (p->o->base == NULL)
-        return choose_all(p, err);
-    if (p->is_in_chain ? choose_allocated(p, &data, err) == -1
-                       : choose_compared(p, err) == -1)
-        return -1;
-    if (!p->o->is_marking_zeroes)
-        return delta_write_zeroes(&p->delta, disk_size, err);
-    return delta_mark_zeroes(&p->delta,
-                             p->is_in_chain ? &data : &p->delta.data,
-                             qcow2_granule(&p->o->qcow2), disk_size, err);
+    return ask_source(p, err);
 }
 
 static void log_ranges(const char *what, const struct extents *extents)
@@ -411,6 +378,18 @@ static int lay_out(struct preparation *p, struct error *err)
                           err);
 }
 
+static int prepare(struct preparation *p, struct error *err)
+{
+    if (find_data(p, err) == -1)
+        return -1;
+    p->disk->is_stable = choose_is_stable(p);
+    if (p->o->must_be_stable && !p->disk->is_stable)
+        return choose_refuse_unstable(p, err);
+    if (choose(p, err) == -1)
+        return -1;
+    return lay_out(p, err);
+}
+
 int export_open(const struct export_options *options, int destination_fd,
                 struct progress *progress, struct export_disk *disk,
                 struct error *err)
@@ -425,8 +404,7 @@ int export_open(const struct export_options *options, int destination_fd,
     *disk = (struct export_disk){0};
     if (qemu_check_proc(err) == 0 &&
         qemu_img_check_version(&options->qemu, err) == 0 &&
-        find_data(&p, err) == 0 && choose(&p, err) == 0 &&
-        lay_out(&p, err) == 0)
+        prepare(&p, err) == 0)
         return 0;
     export_close(disk);
     return -1;

@@ -45,12 +45,18 @@ struct export_options {
     struct qcow2_options qcow2;
     bool is_direct;
     const char *spool_dir;
+
+    /* Another part has been sent before: fail unless this one is sure to be of
+     * the same image.
+     */
+    bool must_be_stable;
 };
 
 struct export_disk {
     struct source *source;
     struct store *store;
     struct skeleton skeleton; /* metadata in store, data in source */
+    bool is_stable; /* as long as the disk does not change, neither does it */
 };
 
 /* Takes the first part of progress.  destination_fd (-1 for none) must not be
@@ -60,6 +66,13 @@ struct export_disk {
 int export_open(const struct export_options *options, int destination_fd,
                 struct progress *progress, struct export_disk *disk,
                 struct error *err);
+
+struct preparation;
+
+/* For choose.h, if a base that is an image has to be read after all: opens it,
+ * and finds where it may have data.
+ */
+int export_open_base_image(struct preparation *p, struct error *err);
 
 void export_close(struct export_disk *disk);
 

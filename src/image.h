@@ -23,15 +23,18 @@ struct image_query {
 };
 
 struct image_map {
-    struct extents data;  /* what is data, anywhere in the chain */
-    struct extents above; /* what is allocated in the links above, be it data
-                             or zeroes */
-    bool has_coded;       /* some data has no place in a file: it is
-                             compressed, say */
+    struct extents data;      /* what is data, anywhere in the chain */
+    struct extents above;     /* what is allocated in the links above, be it
+                                 data or zeroes */
+    struct extents uncertain; /* of data, what only its contents tell */
+    bool is_unsteady;         /* where that lies may change by itself */
+    bool has_coded;           /* some data has no place in a file: it is
+                                 compressed, say */
 };
 
 /* Asks for the allocation map.  An image that has been cut short is an error,
- * whether it is a table that is missing or data that the map knows of.
+ * whether it is a table that is missing or data that the map knows of.  What
+ * is not uncertain is the same however often it is asked for.
  */
 int image_map(const struct qemu *qemu, struct chain *chain,
               const struct image_query *query, struct image_map *map,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Sets of pieces of a qcow2 file. */
+/* Sets of pieces of a file. */
 
 #include "config.h"
 
@@ -18,11 +18,6 @@ static int push(struct range **list, size_t *count, size_t *space,
         return -1;
     (*list)[(*count)++] = range;
     return 0;
-}
-
-static uint64_t range_end(const struct range *r)
-{
-    return r->file_offset + r->length;
 }
 
 int ranges_batch_add(struct ranges_batch *batch, uint64_t file_offset,
@@ -84,10 +79,11 @@ int ranges_unite(struct ranges *set, struct ranges_batch *batch,
     return 0;
 }
 
-bool ranges_has_any(const struct ranges *set, uint64_t file_offset,
-                    uint64_t length, uint64_t *first)
+bool ranges_find(const struct ranges *set, uint64_t file_offset,
+                 uint64_t file_end, struct range *piece)
 {
     size_t low = 0, high = set->count;
+    uint64_t from, to;
 
     /* The first range that ends behind file_offset */
     while (low < high) {
@@ -98,10 +94,24 @@ bool ranges_has_any(const struct ranges *set, uint64_t file_offset,
         else
             high = middle;
     }
-    if (length == 0 || low == set->count ||
-        set->list[low].file_offset >= file_offset + length)
+    if (low == set->count)
         return false;
-    *first = io_max(file_offset, set->list[low].file_offset);
+    from = io_max(file_offset, set->list[low].file_offset);
+    to = io_min(file_end, range_end(&set->list[low]));
+    if (from >= to)
+        return false;
+    *piece = (struct range){from, to - from};
+    return true;
+}
+
+bool ranges_has_any(const struct ranges *set, uint64_t file_offset,
+                    uint64_t length, uint64_t *first)
+{
+    struct range piece;
+
+    if (!ranges_find(set, file_offset, file_offset + length, &piece))
+        return false;
+    *first = piece.file_offset;
     return true;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Sets of pieces of a qcow2 file. */
+/* Sets of pieces of a file. */
 
 #ifndef QT_RANGES_H
 #define QT_RANGES_H
@@ -14,6 +14,11 @@
 struct range {
     uint64_t file_offset, length;
 };
+
+static inline uint64_t range_end(const struct range *r)
+{
+    return r->file_offset + r->length;
+}
 
 /* Ascending, no two touch, none is empty.  All-zero is the empty set. */
 struct ranges {
@@ -35,6 +40,12 @@ int ranges_batch_add(struct ranges_batch *batch, uint64_t file_offset,
 int ranges_unite(struct ranges *set, struct ranges_batch *batch,
                  struct error *err);
 
+/* Is any byte of [file_offset, file_end) in the set?  *piece is the first
+ * piece of it that is, then.
+ */
+bool ranges_find(const struct ranges *set, uint64_t file_offset,
+                 uint64_t file_end, struct range *piece);
+
 /* Is any byte of [file_offset, file_offset + length) in the set?  *first is
  * the lowest one then.
  */
@@ -43,5 +54,8 @@ bool ranges_has_any(const struct ranges *set, uint64_t file_offset,
 
 void ranges_batch_clear(struct ranges_batch *batch);
 void ranges_clear(struct ranges *set);
+
+#define cleanup_ranges ranges_clear /* for CLEANUP(ranges) */
+#define cleanup_ranges_batch ranges_batch_clear
 
 #endif

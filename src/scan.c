@@ -145,6 +145,26 @@ int scan_data(struct source *source, const struct extents *where,
     return buf == NULL ? -1 : scan_all(&s, where, err);
 }
 
+int scan_uncertain(struct source *source, const struct extents *where,
+                   const struct extents *uncertain, uint64_t granule,
+                   struct progress *progress, struct extents *data,
+                   struct error *err)
+{
+    uint64_t limit = source->disk_size;
+    struct extents CLEANUP(extents) look = {0}, CLEANUP(extents) found = {0};
+    struct extents CLEANUP(extents) certain = {0};
+
+    if (extents_combine(where, EXTENTS_BOTH, uncertain, limit, &look, err) ==
+            -1 ||
+        extents_combine(where, EXTENTS_WITHOUT, uncertain, limit, &certain,
+                        err) == -1)
+        return -1;
+    if (look.count > 0 &&
+        scan_data(source, &look, granule, progress, &found, err) == -1)
+        return -1;
+    return extents_combine(&certain, EXTENTS_EITHER, &found, limit, data, err);
+}
+
 int scan_differences(struct source *source, struct source *base,
                      const struct extents *where, uint64_t granule,
                      struct progress *progress, struct extents *data,

@@ -19,8 +19,16 @@ int scan_data(struct source *source, const struct extents *where,
               uint64_t granule, struct progress *progress,
               struct extents *data, struct error *err);
 
-/* The same for granules that differ from the base: those that are zero here
- * are appended to zeroes, the others to data.
+/* Appends to data, which is empty, what of where is data: of that which is in
+ * uncertain, what is not all zeroes, as above; all of the rest.
+ */
+int scan_uncertain(struct source *source, const struct extents *where,
+                   const struct extents *uncertain, uint64_t granule,
+                   struct progress *progress, struct extents *data,
+                   struct error *err);
+
+/* As scan_data, for granules that differ from the base: those that are zero
+ * here are appended to zeroes, the others to data.
  */
 int scan_differences(struct source *source, struct source *base,
                      const struct extents *where, uint64_t granule,
