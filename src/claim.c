@@ -14,7 +14,8 @@
  *
  * These are locks of an open file description (F_OFD_SETLK, fcntl(2)).  An fd
  * that we were given may live on in who gave it to us, and any locks of ours
- * with it: so there we only look.
+ * with it: so there we only look.  Nor is it asked whether such a device is
+ * held exclusively: who holds it may be who gave it to us.
  */
 
 #include "config.h"
@@ -105,9 +106,8 @@ static int refuse(const char *name, const char *words,
                      policy == CLAIM_REFUSE ? " (--force ignores that)" : "");
 }
 
-static int take_device(int fd, const char *name, bool is_ours,
-                       enum claim_policy policy, int *held_fd,
-                       struct error *err)
+static int take_device(int fd, const char *name, enum claim_policy policy,
+                       int *held_fd, struct error *err)
 {
     int CLEANUP(close_fd) exclusive_fd = -1;
 
@@ -122,8 +122,7 @@ static int take_device(int fd, const char *name, bool is_ours,
             return refuse(name, words, policy, err);
         log_notice("warning: %s%s", name, words);
     }
-    if (is_ours)
-        *held_fd = steal_fd(&exclusive_fd);
+    *held_fd = steal_fd(&exclusive_fd);
     return 0;
 }
 
@@ -144,7 +143,7 @@ int claim_take(int fd, const char *name, bool is_ours,
         return refuse(name,
                       " is in use: another process has QEMU's locks on it",
                       policy, err);
-    if (S_ISBLK(st.st_mode))
-        return take_device(fd, name, is_ours, policy, held_fd, err);
+    if (is_ours && S_ISBLK(st.st_mode))
+        return take_device(fd, name, policy, held_fd, err);
     return 0;
 }

@@ -21,7 +21,7 @@ enum claim_policy {
  *   as its locks say (raw_check_lock_bytes in QEMU's block/file-posix.c);
  * - that the kernel uses: see occupied.h;
  * - that is held with O_EXCL (open(2)), as a block device is by file systems
- *   of other mount namespaces, by mkfs and the like.
+ *   of other mount namespaces, by mkfs and the like; if it is_ours.
  *
  * With is_ours, which means that fd was opened by us, it is held in the same
  * ways, so that QEMU and mount(8) refuse it: until fd is closed, and *held_fd,
