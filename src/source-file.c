@@ -107,14 +107,13 @@ static void file_free(struct source *s)
     free(s);
 }
 
+/* Not every file system has O_DIRECT; any other reason is met again. */
 static int open_maybe_direct(const char *path, bool *is_direct)
 {
     int fd = -1;
 
     if (*is_direct)
         fd = open(path, O_RDONLY | O_CLOEXEC | O_DIRECT);
-    if (*is_direct && fd == -1 && errno != EINVAL)
-        return -1;
     *is_direct = fd != -1;
     return fd != -1 ? fd : open(path, O_RDONLY | O_CLOEXEC);
 }
