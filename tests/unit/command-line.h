@@ -131,6 +131,7 @@ static inline void say_stream(char out[SPACE],
     say(out, "tcp", stream->destination.tcp, "(NULL)");
     say_number(out, "fd", stream->destination.fd, STDOUT_FILENO);
     say_number(out, "offset", stream->file_offset, 0);
+    say_flag(out, "force", stream->claim == CLAIM_FORCE);
     say_progress(out, stream->progress);
 }
 
@@ -141,6 +142,7 @@ static inline void say_serve(char out[SPACE],
     say_number(out, "size", serve->source_size, 0);
     say_number(out, "hint", serve->size_hint, 0);
     say(out, "destination", serve->destination, "disk");
+    say_flag(out, "force", serve->claim == CLAIM_FORCE);
     say_flag(out, "prezeroed", serve->is_prezeroed);
     say_flag(out, "direct", serve->is_direct);
     say(out, "spool", serve->spool_dir, "/usual");

@@ -332,6 +332,17 @@ static void test_environment(void)
                             "qemu-nbd=/b/nbd");
 }
 
+static void test_claims(void)
+{
+    static const char *const in[MAX_ARGS] = {"stream_decode", "/dev/a"};
+    struct options o;
+    struct error err;
+
+    TEST("of a disk that is merely held exclusively they only warn");
+    CHECK_OK(parse_dropin(DROPIN_STREAM_TOOL, in, &o, &err), &err);
+    CHECK_INT(o.serve.claim, CLAIM_WARN);
+}
+
 int main(void)
 {
     test_begin();
@@ -340,5 +351,6 @@ int main(void)
     test_accepted();
     test_refused();
     test_environment();
+    test_claims();
     return test_end();
 }
