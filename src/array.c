@@ -10,14 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-int array_make_room(void *list, size_t count, size_t *space, size_t item_size,
-                    const char *what, struct error *err)
+static int grow(void *list, size_t *space, size_t more, size_t item_size,
+                const char *what, struct error *err)
 {
-    size_t more = *space == 0 ? 64 : *space * 2;
     void *items;
 
-    if (count < *space)
-        return 0;
     memcpy(&items, list, sizeof items);
     errno = ENOMEM;
     items =
@@ -27,4 +24,21 @@ int array_make_room(void *list, size_t count, size_t *space, size_t item_size,
     memcpy(list, &items, sizeof items);
     *space = more;
     return 0;
+}
+
+int array_make_room(void *list, size_t count, size_t *space, size_t item_size,
+                    const char *what, struct error *err)
+{
+    if (count < *space)
+        return 0;
+    return grow(list, space, *space == 0 ? 64 : *space * 2, item_size, what,
+                err);
+}
+
+int array_reserve(void *list, size_t count, size_t *space, size_t item_size,
+                  const char *what, struct error *err)
+{
+    if (count <= *space)
+        return 0;
+    return grow(list, space, count + count / 8, item_size, what, err);
 }

@@ -15,4 +15,10 @@
 int array_make_room(void *list, size_t count, size_t *space, size_t item_size,
                     const char *what, struct error *err);
 
+/* The same for count items in all, and little more: for lists that are long,
+ * and grow by many at once.
+ */
+int array_reserve(void *list, size_t count, size_t *space, size_t item_size,
+                  const char *what, struct error *err);
+
 #endif

@@ -10,21 +10,21 @@
  * there in full or not there; QEMU itself never writes a file that ends
  * inside one, or inside data that it maps.
  *
- * A byte of the file is data or metadata, once and for all: data has been
- * claimed (and is likely gone, to the disk), metadata has been read by QEMU
- * in a run that counted.  Where both want the same byte the image is refused,
- * by file offset.  A table of a window that is mapped is not read again;
- * when the spool is at its limit, those are dropped, and count as gone.
+ * What a byte of the file is, is decided once (ledger.h).  Data that was
+ * claimed is likely gone, to the disk; and when the spool is at its limit, tables of
+ * windows that are mapped are dropped.
  *
  * Receiver, bridges, mapper and movers are threads: the lock guards
- * everything but the file itself.
+ * everything but the file itself.  So a byte may go while QEMU's read of it is
+ * under way: whoever reads asks the ledger before and after.
  */
 
 #include "config.h"
 
 #include "inbox.h"
 #include "io.h"
-#include "ranges.h"
+#include "kept.h"
+#include "ledger.h"
 #include "store.h"
 
 #include <errno.h>
@@ -48,13 +48,9 @@ struct inbox {
     uint64_t limit; /* of the spool; 0: none */
     uint64_t allowed_end;
     bool is_ended, is_whole, is_cancelled;
-    bool has_fault;
-    uint64_t fault_end;
-    struct ranges gone;        /* data, and dropped tables: not to be read */
-    struct ranges tables;      /* read by QEMU, in runs that counted */
-    struct ranges protected;   /* of them, those that every run reads */
-    struct ranges droppable;   /* the others */
-    struct ranges_batch reads; /* of the run that is on */
+    struct kept kept;
+    uint64_t stuck; /* bytes that the file system did not take back */
+    struct ledger ledger;
     bool are_tables_kept;
 };
 
@@ -82,11 +78,8 @@ void inbox_free(struct inbox *in)
     if (in == NULL)
         return;
     store_free(in->store);
-    ranges_clear(&in->gone);
-    ranges_clear(&in->tables);
-    ranges_clear(&in->protected);
-    ranges_clear(&in->droppable);
-    ranges_batch_clear(&in->reads);
+    kept_clear(&in->kept);
+    ledger_clear(&in->ledger);
     pthread_mutex_destroy(&in->lock);
     pthread_cond_destroy(&in->changed);
     free(in);
@@ -113,28 +106,18 @@ int inbox_check(struct inbox *in, struct error *err)
     return r;
 }
 
-/* May QEMU have these bytes?  The lock is held.  Returns an errno value. */
-static int check_read(struct inbox *in, uint64_t file_offset, uint32_t length)
+/* Is all of it here?  If not, that is the view's fault.  The lock is held. */
+static bool is_here(struct inbox_view *v, uint64_t file_end)
 {
-    uint64_t first;
-    struct error err;
-
-    if (ranges_has_any(&in->gone, file_offset, length, &first)) {
-        error_set(&err, 0,
-                  "source: file offset %" PRIu64 " is both data and metadata",
-                  first);
-        note_failure(in, &err);
-        return EIO;
-    }
-    if (file_offset + length <= in->arrived)
-        return 0;
-    in->has_fault = true;
-    in->fault_end = file_offset + length;
-    return EIO;
+    if (file_end <= v->inbox->arrived)
+        return true;
+    v->has_fault = true;
+    v->fault_end = file_end;
+    return false;
 }
 
-/* For a bridge; returns an errno value. */
-static int read_kept(struct inbox *in, void *buf, uint32_t length,
+/* Reads what is here.  Returns an errno value. */
+static int read_here(struct inbox *in, void *buf, uint32_t length,
                      uint64_t file_offset)
 {
     struct error err;
@@ -147,24 +130,43 @@ static int read_kept(struct inbox *in, void *buf, uint32_t length,
     return EIO;
 }
 
+/* May QEMU have these bytes as metadata?  The lock is held. */
+static int check_table(struct inbox *in, uint64_t file_offset, uint32_t length)
+{
+    struct error err;
+
+    if (ledger_check_table(&in->ledger, file_offset, length, &err) == 0)
+        return 0;
+    note_failure(in, &err);
+    return EIO;
+}
+
 static int read_arrived(void *opaque, void *buf, uint32_t length,
                         uint64_t file_offset)
 {
-    struct inbox *in = opaque;
+    struct inbox_view *v = opaque;
+    struct inbox *in = v->inbox;
     struct error err;
     int r;
 
     pthread_mutex_lock(&in->lock);
-    r = check_read(in, file_offset, length);
+    r = check_table(in, file_offset, length);
+    if (r == 0 && !is_here(v, file_offset + length))
+        r = EIO;
     if (r == 0 &&
-        ranges_batch_add(&in->reads, file_offset, length, &err) == -1) {
+        ranges_batch_add(&v->reads, file_offset, length, &err) == -1) {
         note_failure(in, &err);
         r = ENOMEM;
     }
     pthread_mutex_unlock(&in->lock);
+    if (r == 0)
+        r = read_here(in, buf, length, file_offset);
     if (r != 0)
         return r;
-    return read_kept(in, buf, length, file_offset);
+    pthread_mutex_lock(&in->lock);
+    r = check_table(in, file_offset, length);
+    pthread_mutex_unlock(&in->lock);
+    return r;
 }
 
 /* Of a compressed cluster QEMU reads whole sectors, and the last one in a
@@ -179,56 +181,94 @@ static bool is_cut_sector(const struct inbox *in, uint64_t file_offset,
            file_offset + length <= IO_ROUND_UP(in->arrived, IO_SECTOR);
 }
 
+/* May QEMU have these bytes as compressed data?  They are noted before they
+ * are read, so that nobody claims them meanwhile.  The lock is held.
+ */
+static int check_coded(struct inbox_view *v, uint64_t file_offset,
+                       uint32_t length)
+{
+    struct inbox *in = v->inbox;
+    struct error err;
+    bool is_coded;
+
+    if (ledger_add_coded(&in->ledger, !v->is_open, file_offset, length,
+                         &is_coded, &err) == 0)
+        return 0;
+    note_failure(in, &err);
+    return EIO;
+}
+
 static int read_waiting(void *opaque, void *buf, uint32_t length,
                         uint64_t file_offset)
 {
-    struct inbox *in = opaque;
+    struct inbox_view *v = opaque;
+    struct inbox *in = v->inbox;
     uint32_t missing = 0;
-    int r = 0;
+    int r;
 
     pthread_mutex_lock(&in->lock);
     while (in->arrived < file_offset + length && !in->is_ended &&
            !in->is_cancelled)
         pthread_cond_wait(&in->changed, &in->lock);
-    if (in->is_cancelled)
-        r = EIO;
-    else if (is_cut_sector(in, file_offset, length) &&
-             file_offset + length > in->arrived)
+    if (is_cut_sector(in, file_offset, length) &&
+        file_offset + length > in->arrived)
         missing = file_offset + length - in->arrived;
-    if (r == 0)
-        r = check_read(in, file_offset, length - missing);
+    if (in->is_cancelled || !is_here(v, file_offset + length - missing))
+        r = EIO;
+    else
+        r = check_coded(v, file_offset, length);
     pthread_mutex_unlock(&in->lock);
     if (r != 0)
         return r;
     memset((char *)buf + length - missing, 0, missing);
-    return read_kept(in, buf, length - missing, file_offset);
+    return read_here(in, buf, length - missing, file_offset);
 }
 
-void inbox_show_arrived(struct inbox *in, struct nbd_export *export)
+static void show(struct inbox *in, struct inbox_view *v,
+                 int (*read)(void *, void *, uint32_t, uint64_t))
 {
-    *export = (struct nbd_export){
-        .size = LONGEST_FILE,
-        .read = read_arrived,
-        .opaque = in,
+    *v = (struct inbox_view){
+        .inbox = in,
+        .export = {.size = LONGEST_FILE, .read = read, .opaque = v},
     };
 }
 
-void inbox_show_waiting(struct inbox *in, struct nbd_export *export)
+void inbox_show_arrived(struct inbox *in, struct inbox_view *v)
 {
-    inbox_show_arrived(in, export);
-    export->read = read_waiting;
+    show(in, v, read_arrived);
+}
+
+void inbox_show_waiting(struct inbox *in, struct inbox_view *v)
+{
+    show(in, v, read_waiting);
+}
+
+void inbox_view_opened(struct inbox_view *v)
+{
+    pthread_mutex_lock(&v->inbox->lock);
+    v->is_open = true;
+    pthread_mutex_unlock(&v->inbox->lock);
+}
+
+void inbox_hide(struct inbox_view *v)
+{
+    ranges_batch_clear(&v->reads);
+}
+
+int inbox_check_coded(struct inbox *in, struct error *err)
+{
+    int r;
+
+    pthread_mutex_lock(&in->lock);
+    r = ledger_check_coded(&in->ledger, err);
+    pthread_mutex_unlock(&in->lock);
+    return r;
 }
 
 int inbox_protect(struct inbox *in, uint64_t file_offset, uint64_t length,
                   struct error *err)
 {
-    struct ranges_batch batch = {0};
-
-    if (ranges_batch_add(&batch, file_offset, length, err) == 0 &&
-        ranges_unite(&in->protected, &batch, err) == 0)
-        return 0;
-    ranges_batch_clear(&batch);
-    return -1;
+    return ledger_protect(&in->ledger, file_offset, length, err);
 }
 
 void inbox_keep_tables(struct inbox *in)
@@ -238,43 +278,48 @@ void inbox_keep_tables(struct inbox *in)
     pthread_mutex_unlock(&in->lock);
 }
 
-/* Drops the tables of windows that are mapped.  The lock is held. */
-static int drop_tables(struct inbox *in, struct error *err)
+/* Bytes that are kept now.  The lock is held. */
+static uint64_t spooled(const struct inbox *in)
 {
-    struct ranges_batch dropped = {0};
-    int r = 0;
-
-    for (size_t i = 0; i < in->droppable.count && r == 0; i++) {
-        const struct range *table = &in->droppable.list[i];
-
-        store_punch(in->store, table->file_offset, table->length);
-        r = ranges_batch_add(&dropped, table->file_offset, table->length, err);
-    }
-    if (r == 0)
-        r = ranges_unite(&in->gone, &dropped, err);
-    ranges_clear(&in->droppable);
-    ranges_batch_clear(&dropped);
-    return r;
+    return kept_bytes(&in->kept) + in->stuck;
 }
 
-/* Makes room for length bytes more.  The lock is held. */
+/* Gives back the room of a piece.  The lock is held, so that the receiver does
+ * not write into a block that was empty: it has noted it by then.
+ */
+static void give_back(void *opaque, uint64_t file_offset, uint64_t length)
+{
+    struct inbox *in = opaque;
+    uint64_t from, to, bytes;
+
+    bytes =
+        kept_remove(&in->kept, file_offset, file_offset + length, &from, &to);
+    if (bytes > 0 && !store_punch(in->store, from, to - from))
+        in->stuck += bytes;
+}
+
+/* Makes room for the next length bytes, and notes them.  The lock is held. */
 static int make_room(struct inbox *in, uint64_t length, struct error *err)
 {
-    uint64_t spooled = store_spooled(in->store) + length;
+    uint64_t needed = spooled(in) + IO_ROUND_UP(length, KEPT_BLOCK);
 
-    if (in->limit == 0 || spooled <= in->limit)
-        return 0;
-    if (!in->are_tables_kept && drop_tables(in, err) == -1)
+    if (in->limit != 0 && needed > in->limit && !in->are_tables_kept) {
+        if (ledger_drop_tables(&in->ledger, give_back, in, err) == -1)
+            return -1;
+        needed = spooled(in) + IO_ROUND_UP(length, KEPT_BLOCK);
+    }
+    if (in->limit != 0 && needed > in->limit)
+        return error_set(
+            err, 0,
+            "spool: %" PRIu64 " bytes needed at file offset %" PRIu64
+            ", and the limit is %" PRIu64
+            ": what came so far has its tables still to come, or is "
+            "compressed",
+            needed, in->arrived, in->limit);
+    if (kept_add(&in->kept, in->arrived, in->arrived + length, err) == -1)
         return -1;
-    spooled = store_spooled(in->store) + length;
-    if (spooled <= in->limit)
-        return 0;
-    return error_set(err, 0,
-                     "spool: %" PRIu64 " bytes needed at file offset %" PRIu64
-                     ", and the limit is %" PRIu64
-                     ": what came so far has its tables still to come, or is "
-                     "compressed",
-                     spooled, in->arrived, in->limit);
+    in->peak = io_max(in->peak, spooled(in));
+    return 0;
 }
 
 static void arrive(struct inbox *in, uint64_t length)
@@ -288,9 +333,8 @@ bool inbox_has_room(struct inbox *in, uint64_t length)
     bool has_room;
 
     pthread_mutex_lock(&in->lock);
-    has_room =
-        in->limit == 0 ||
-        store_spooled(in->store) + IO_ROUND_UP(length, IO_ALIGN) <= in->limit;
+    has_room = in->limit == 0 ||
+               spooled(in) + IO_ROUND_UP(length, KEPT_BLOCK) <= in->limit;
     pthread_mutex_unlock(&in->lock);
     return has_room;
 }
@@ -301,7 +345,7 @@ int inbox_append(struct inbox *in, const void *buf, size_t length,
     int r;
 
     pthread_mutex_lock(&in->lock);
-    r = make_room(in, IO_ROUND_UP(length, IO_ALIGN), err);
+    r = make_room(in, length, err);
     pthread_mutex_unlock(&in->lock);
     if (r == -1)
         return -1;
@@ -311,7 +355,6 @@ int inbox_append(struct inbox *in, const void *buf, size_t length,
                          in->arrived);
     pthread_mutex_lock(&in->lock);
     in->appended += length;
-    in->peak = io_max(in->peak, store_spooled(in->store));
     arrive(in, length);
     pthread_mutex_unlock(&in->lock);
     return 0;
@@ -343,90 +386,37 @@ uint64_t inbox_arrived(struct inbox *in)
     return arrived;
 }
 
-bool inbox_take_fault(struct inbox *in, uint64_t *file_end)
+bool inbox_take_fault(struct inbox_view *v, uint64_t *file_end)
 {
     bool has_fault;
 
-    pthread_mutex_lock(&in->lock);
-    has_fault = in->has_fault;
-    *file_end = in->fault_end;
-    in->has_fault = false;
-    pthread_mutex_unlock(&in->lock);
+    pthread_mutex_lock(&v->inbox->lock);
+    has_fault = v->has_fault;
+    *file_end = v->fault_end;
+    v->has_fault = false;
+    pthread_mutex_unlock(&v->inbox->lock);
     return has_fault;
 }
 
-/* What QEMU has read is metadata.  The lock is held. */
-static int keep_reads(struct inbox *in, struct error *err)
+int inbox_settle_reads(struct inbox_view *v, struct error *err)
 {
-    struct ranges_batch droppable = {0};
-    int r = 0;
-
-    for (size_t i = 0; i < in->reads.count && r == 0; i++) {
-        const struct range *read = &in->reads.list[i];
-        uint64_t first;
-
-        if (!ranges_has_any(&in->protected, read->file_offset, read->length,
-                            &first))
-            r = ranges_batch_add(&droppable, read->file_offset, read->length,
-                                 err);
-    }
-    if (r == 0)
-        r = ranges_unite(&in->droppable, &droppable, err);
-    if (r == 0)
-        r = ranges_unite(&in->tables, &in->reads, err);
-    ranges_batch_clear(&droppable);
-    return r;
-}
-
-int inbox_settle_reads(struct inbox *in, bool is_metadata, struct error *err)
-{
-    int r = 0;
+    struct inbox *in = v->inbox;
+    int r;
 
     pthread_mutex_lock(&in->lock);
-    if (is_metadata)
-        r = keep_reads(in, err);
-    ranges_batch_clear(&in->reads);
+    r = ledger_add_tables(&in->ledger, &v->reads, err);
     pthread_mutex_unlock(&in->lock);
     return r;
 }
 
-/* One piece of data: may it be that?  The lock is held. */
-static int check_claim(struct inbox *in, const struct filemap_entry *e,
-                       struct error *err)
-{
-    uint64_t first;
-
-    if (ranges_has_any(&in->gone, e->file_offset, e->length, &first))
-        return error_set(err, 0,
-                         "source: file offset %" PRIu64
-                         " is claimed twice, again for disk offset %" PRIu64,
-                         first, e->disk_offset + first - e->file_offset);
-    if (ranges_has_any(&in->tables, e->file_offset, e->length, &first))
-        return error_set(err, 0,
-                         "source: file offset %" PRIu64
-                         " is metadata, and data for disk offset %" PRIu64,
-                         first, e->disk_offset + first - e->file_offset);
-    return 0;
-}
-
-int inbox_claim(struct inbox *in, const struct filemap *data,
+int inbox_claim(struct inbox *in, const struct filemap *data, uint64_t granule,
                 struct error *err)
 {
-    struct ranges_batch claimed = {0};
-    int r = 0;
+    int r;
 
     pthread_mutex_lock(&in->lock);
-    for (size_t i = 0; i < data->count && r == 0; i++) {
-        const struct filemap_entry *e = &data->list[i];
-
-        r = check_claim(in, e, err);
-        if (r == 0)
-            r = ranges_batch_add(&claimed, e->file_offset, e->length, err);
-    }
-    if (r == 0)
-        r = ranges_unite(&in->gone, &claimed, err);
+    r = ledger_add_data(&in->ledger, data, granule, err);
     pthread_mutex_unlock(&in->lock);
-    ranges_batch_clear(&claimed);
     return r;
 }
 
@@ -493,7 +483,9 @@ int inbox_read(struct inbox *in, void *buf, size_t length,
 
 void inbox_punch(struct inbox *in, uint64_t file_offset, uint64_t length)
 {
-    store_punch(in->store, file_offset, length);
+    pthread_mutex_lock(&in->lock);
+    give_back(in, file_offset, length);
+    pthread_mutex_unlock(&in->lock);
 }
 
 uint64_t inbox_peak(struct inbox *in)

@@ -7,6 +7,7 @@
 #include "error.h"
 #include "filemap.h"
 #include "nbd-server.h"
+#include "ranges.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -29,13 +30,42 @@ void inbox_free(struct inbox *inbox);
  */
 int inbox_check(struct inbox *inbox, struct error *err);
 
-/* QEMU reads what has arrived.  A read of anything else is a fault: it fails
- * at once with EIO, and is remembered.
+/* What one QEMU sees of the stream, over a bridge of its own, and what came of
+ * it.  The caller's memory, until the bridge has been stopped; the inbox looks
+ * after its contents.
  */
-void inbox_show_arrived(struct inbox *inbox, struct nbd_export *export);
+struct inbox_view {
+    struct inbox *inbox;
+    struct nbd_export export;
+    bool has_fault;
+    uint64_t fault_end;
+    bool is_open;              /* inbox_view_opened */
+    struct ranges_batch reads; /* that are not settled */
+};
 
-/* The same, but what has not arrived is waited for. */
-void inbox_show_waiting(struct inbox *inbox, struct nbd_export *export);
+/* QEMU reads what has arrived, to find out what is what.  A read of anything
+ * else is a fault: it fails at once with EIO, and is remembered.
+ */
+void inbox_show_arrived(struct inbox *inbox, struct inbox_view *view);
+
+/* QEMU reads compressed data of windows that are mapped, each cluster once;
+ * what has not arrived is waited for.  Such data is refused where it has
+ * bytes of other data, or of tables.
+ */
+void inbox_show_waiting(struct inbox *inbox, struct inbox_view *view);
+
+/* From now on QEMU does not look at the header, nor at the tables that every
+ * run reads: it has the image open.
+ */
+void inbox_view_opened(struct inbox_view *view);
+
+/* Once its bridge has been stopped. */
+void inbox_hide(struct inbox_view *view);
+
+/* All that was asked for has been read.  Fails if a compressed cluster has a
+ * byte of another one.
+ */
+int inbox_check_coded(struct inbox *inbox, struct error *err);
 
 /* A table that every run of QEMU reads: never dropped.  To be said before any
  * run.
@@ -62,23 +92,23 @@ void inbox_end_stream(struct inbox *inbox, bool is_whole);
 /* How much has arrived. */
 uint64_t inbox_arrived(struct inbox *inbox);
 
-/* Takes the last fault, if there was one since this was last asked:
+/* Takes the view's last fault, if there was one since this was last asked:
  * *file_end is the end of the bytes that were missing.
  */
-bool inbox_take_fault(struct inbox *inbox, uint64_t *file_end);
+bool inbox_take_fault(struct inbox_view *view, uint64_t *file_end);
 
-/* What QEMU has read by inbox_show_arrived since this was last called is
- * metadata that counts; or is forgotten, as the run came to nothing.
+/* What QEMU has read in this view, since this was last called, is metadata
+ * that counts.
  */
-int inbox_settle_reads(struct inbox *inbox, bool is_metadata,
-                       struct error *err);
+int inbox_settle_reads(struct inbox_view *view, struct error *err);
 
-/* These pieces of the file are data.  From now on it is an error for QEMU to
- * read them as metadata, or for anybody to claim them again, or if they have
- * been read as metadata before.
+/* These pieces of the file are data, and so are the clusters of granule bytes
+ * that they lie in.  From now on it is an error for QEMU to read them as
+ * anything else, or for anybody to claim them again, or if they have been read
+ * as something else before.
  */
 int inbox_claim(struct inbox *inbox, const struct filemap *data,
-                struct error *err);
+                uint64_t granule, struct error *err);
 
 /* What comes before file_end may be kept, even if nobody knows yet what it
  * is.  To keep more at once than the mapper can look at would only fill the
@@ -109,7 +139,8 @@ int inbox_read(struct inbox *inbox, void *buf, size_t length,
 /* Gives back the room of a piece that nobody will read again. */
 void inbox_punch(struct inbox *inbox, uint64_t file_offset, uint64_t length);
 
-/* The most bytes that were in the spool at a time, and all that went there.
+/* The most bytes that were kept in the spool at a time, in blocks of 4 KiB,
+ * and all that went there.
  */
 uint64_t inbox_peak(struct inbox *inbox);
 uint64_t inbox_appended(struct inbox *inbox);

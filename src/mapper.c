@@ -73,10 +73,12 @@ struct findings {
     struct filemap_batch data; /* becomes the window's */
     struct mapper_window window;
     uint64_t entries, most_entries;
+    struct inbox_view view;
 };
 
 static void cleanup_findings(struct findings *f)
 {
+    inbox_hide(&f->view);
     filemap_batch_clear(&f->data);
     filemap_clear(&f->window.data);
     extents_clear(&f->window.coded);
@@ -157,8 +159,8 @@ static enum outcome keep(struct mapper *m, struct findings *f,
     if (w->coded.count > 0) /* who reads them back needs the tables, too */
         inbox_keep_tables(m->inbox);
     m->windows++; /* who sees that take has the last one may ask */
-    if (inbox_settle_reads(m->inbox, true, err) == -1 ||
-        inbox_claim(m->inbox, &w->data, err) == -1 ||
+    if (inbox_settle_reads(&f->view, err) == -1 ||
+        inbox_claim(m->inbox, &w->data, m->image->cluster_size, err) == -1 ||
         m->take(m->opaque, w, err) == -1)
         return FAILED;
     m->entries += f->entries;
@@ -174,7 +176,6 @@ static enum outcome run(struct mapper *m, uint64_t disk_offset,
         .mapper = m,
         .window.disk_offset = disk_offset,
     };
-    struct nbd_export export;
     struct nbd_server *server;
     char node[QEMU_NODE_SPACE];
     int bridge_fd, r;
@@ -189,8 +190,8 @@ static enum outcome run(struct mapper *m, uint64_t disk_offset,
         .opaque = &f,
     };
 
-    inbox_show_arrived(m->inbox, &export);
-    if (nbd_server_start(&export, &server, &bridge_fd, err) == -1)
+    inbox_show_arrived(m->inbox, &f.view);
+    if (nbd_server_start(&f.view.export, &server, &bridge_fd, err) == -1)
         return FAILED;
     qemu_bridge_node(node, bridge_fd);
     m->runs++;
@@ -199,9 +200,8 @@ static enum outcome run(struct mapper *m, uint64_t disk_offset,
 
     if (inbox_check(m->inbox, err) == -1)
         return FAILED;
-    if (inbox_take_fault(m->inbox, fault_end))
-        return inbox_settle_reads(m->inbox, false, err) == -1 ? FAILED
-                                                              : FAULTED;
+    if (inbox_take_fault(&f.view, fault_end))
+        return FAULTED;
     if (r == -1) {
         error_wrap(err, "source: disk offset %" PRIu64, disk_offset);
         return FAILED;

@@ -63,6 +63,7 @@ struct nbd_client {
     uint64_t piece;        /* ... and what is asked for at once */
     struct slot slots[SLOTS];
     uint64_t asked, taken; /* requests: taken is the oldest in flight */
+    bool is_refused;       /* ... which has failed, and no more than that */
 };
 
 /* libnbd begins its messages with the function's name. */
@@ -296,11 +297,6 @@ static int open_client(struct nbd_client *c, const struct nbd_address *address,
 
     if (check_certificates(address, err) == -1)
         return -1;
-    for (size_t i = 0; i < SLOTS; i++) {
-        c->slots[i].buf = io_alloc_aligned(PIECE + 2 * LARGEST_MINIMUM);
-        if (c->slots[i].buf == NULL)
-            return error_set(err, errno, "no memory for NBD requests");
-    }
     if (connect_first(c, address, !is_ours, err) == -1)
         return -1;
     size = nbd_get_size(c->connections[0]);
@@ -310,7 +306,9 @@ static int open_client(struct nbd_client *c, const struct nbd_address *address,
         return nbd_failed(c, err, "NBD");
     c->size = size;
     c->block = io_max(block, 1);
-    c->piece = most == 0 ? PIECE : io_max(io_min(most, PIECE), c->block);
+    c->piece = address->piece == 0 ? PIECE : address->piece;
+    if (most != 0)
+        c->piece = io_max(io_min(most, c->piece), c->block);
     if (c->block > LARGEST_MINIMUM || c->size % c->block != 0)
         return error_set(err, 0,
                          "%s: NBD: the export has %" PRIu64
@@ -443,10 +441,13 @@ static int take_oldest(struct nbd_client *c, struct error *err)
     while ((r = nbd_aio_command_completed(s->nbd, s->cookie)) == 0)
         if (wait_for_sockets(c, -1, err) == -1)
             return -1;
-    if (r == -1)
-        return error_set(err, 0,
-                         "%s: cannot read at disk offset %" PRIu64 ": %s",
-                         c->who, s->disk_offset, nbd_get_error());
+    if (r == -1) {
+        error_set(err, 0, "%s: cannot read at disk offset %" PRIu64 ": %s",
+                  c->who, s->disk_offset, nbd_get_error());
+        c->is_refused =
+            nbd_aio_is_dead(s->nbd) != 1 && nbd_aio_is_closed(s->nbd) != 1;
+        return -1;
+    }
     c->taken++;
     return s->take(s->opaque, s->buf + s->before, s->length, s->disk_offset,
                    err);
@@ -461,6 +462,10 @@ static int ask(struct nbd_client *c, uint64_t disk_offset, size_t length,
     uint64_t end =
         io_min(IO_ROUND_UP(disk_offset + length, c->block), c->size);
 
+    if (s->buf == NULL)
+        s->buf = io_alloc_aligned(c->piece + 2 * LARGEST_MINIMUM);
+    if (s->buf == NULL)
+        return error_set(err, errno, "no memory for NBD requests");
     s->nbd = c->connections[c->first_for_data + c->asked % n_for_data];
     s->disk_offset = disk_offset;
     s->length = length;
@@ -506,4 +511,10 @@ int nbd_client_finish(struct nbd_client *c, struct error *err)
         if (take_oldest(c, err) == -1)
             return -1;
     return 0;
+}
+
+bool nbd_client_is_refused(const struct nbd_client *c, uint64_t *disk_offset)
+{
+    *disk_offset = c->slots[c->taken % SLOTS].disk_offset;
+    return c->is_refused;
 }

@@ -27,6 +27,11 @@ struct nbd_address {
      * is waited for, an error or a hang-up there ends the wait.
      */
     int reader_fd;
+
+    /* What is asked for at once, at its multiples: bytes; 0: as much as is
+     * good.  A server that takes no more than less gets less.
+     */
+    uint64_t piece;
 };
 
 /* Connects and negotiates.  A server that says that it may be asked over
@@ -64,5 +69,11 @@ int nbd_client_read(struct nbd_client *client, uint64_t disk_offset,
 
 /* Waits for all that has been asked for. */
 int nbd_client_finish(struct nbd_client *client, struct error *err);
+
+/* Was the last failure that the server, which goes on, could not read?  Then
+ * *disk_offset is where that piece begins.
+ */
+bool nbd_client_is_refused(const struct nbd_client *client,
+                           uint64_t *disk_offset);
 
 #endif

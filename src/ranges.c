@@ -37,46 +37,70 @@ static int compare(const void *a, const void *b)
            (x->file_offset < y->file_offset);
 }
 
-/* Behind all that set has, or joined with its last. */
-static int append(struct ranges *set, const struct range *r, struct error *err)
+static void sort(struct ranges_batch *batch)
 {
-    struct range *last = set->count > 0 ? &set->list[set->count - 1] : NULL;
+    if (batch->count > 0) /* qsort wants no NULL */
+        qsort(batch->list, batch->count, sizeof *batch->list, compare);
+}
 
-    if (last != NULL && r->file_offset <= range_end(last)) {
-        last->length =
-            io_max(range_end(last), range_end(r)) - last->file_offset;
-        return 0;
+/* Joins what touches or overlaps, from the range number first on. */
+static void join(struct ranges *set, size_t first)
+{
+    size_t last = first;
+
+    for (size_t i = first + 1; i < set->count; i++) {
+        struct range *r = &set->list[last];
+
+        if (set->list[i].file_offset <= range_end(r))
+            r->length = io_max(range_end(r), range_end(&set->list[i])) -
+                        r->file_offset;
+        else
+            set->list[++last] = set->list[i];
     }
-    return push(&set->list, &set->count, &set->space, *r, err);
+    set->count = last + 1;
 }
 
 int ranges_unite(struct ranges *set, struct ranges_batch *batch,
                  struct error *err)
 {
-    struct ranges united = {0};
-    size_t i = 0, j = 0;
+    size_t i = set->count, j = batch->count, to = i + j;
 
-    if (batch->count == 0)
+    if (j == 0)
         return 0;
-    qsort(batch->list, batch->count, sizeof *batch->list, compare);
-    while (i < set->count || j < batch->count) {
-        const struct range *next;
-
-        if (j == batch->count ||
-            (i < set->count &&
-             set->list[i].file_offset <= batch->list[j].file_offset))
-            next = &set->list[i++];
+    if (array_reserve(&set->list, to, &set->space, sizeof *set->list,
+                      "file ranges", err) == -1)
+        return -1;
+    sort(batch);
+    set->count = to;
+    /* From the back, so that it needs no room besides. */
+    while (j > 0) {
+        if (i > 0 &&
+            set->list[i - 1].file_offset > batch->list[j - 1].file_offset)
+            set->list[--to] = set->list[--i];
         else
-            next = &batch->list[j++];
-        if (append(&united, next, err) == -1) {
-            ranges_clear(&united);
-            return -1;
-        }
+            set->list[--to] = batch->list[--j];
     }
-    ranges_clear(set);
+    join(set, i > 0 ? i - 1 : 0);
     ranges_batch_clear(batch);
-    *set = united;
     return 0;
+}
+
+bool ranges_batch_overlaps(struct ranges_batch *batch,
+                           const struct ranges *set, uint64_t *first)
+{
+    uint64_t end = 0;
+
+    sort(batch);
+    for (size_t i = 0; i < batch->count; i++) {
+        const struct range *r = &batch->list[i];
+
+        *first = r->file_offset;
+        if (r->file_offset < end ||
+            ranges_has_any(set, r->file_offset, r->length, first))
+            return true;
+        end = range_end(r);
+    }
+    return false;
 }
 
 bool ranges_find(const struct ranges *set, uint64_t file_offset,
@@ -113,6 +137,16 @@ bool ranges_has_any(const struct ranges *set, uint64_t file_offset,
         return false;
     *first = piece.file_offset;
     return true;
+}
+
+bool ranges_has_all(const struct ranges *set, uint64_t file_offset,
+                    uint64_t length)
+{
+    struct range piece;
+
+    return length == 0 ||
+           (ranges_find(set, file_offset, file_offset + length, &piece) &&
+            piece.length == length);
 }
 
 void ranges_batch_clear(struct ranges_batch *batch)

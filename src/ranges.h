@@ -36,7 +36,9 @@ struct ranges_batch {
 int ranges_batch_add(struct ranges_batch *batch, uint64_t file_offset,
                      uint64_t length, struct error *err);
 
-/* Moves all of batch into set, and leaves batch empty. */
+/* Moves all of batch into set, and leaves batch empty; in place, so that it
+ * takes no more memory than the outcome.
+ */
 int ranges_unite(struct ranges *set, struct ranges_batch *batch,
                  struct error *err);
 
@@ -51,6 +53,16 @@ bool ranges_find(const struct ranges *set, uint64_t file_offset,
  */
 bool ranges_has_any(const struct ranges *set, uint64_t file_offset,
                     uint64_t length, uint64_t *first);
+
+/* Is all of it? */
+bool ranges_has_all(const struct ranges *set, uint64_t file_offset,
+                    uint64_t length);
+
+/* Does a piece of batch overlap another, or set?  *first is the lowest byte
+ * then where one begins inside the other.  batch is sorted by this.
+ */
+bool ranges_batch_overlaps(struct ranges_batch *batch,
+                           const struct ranges *set, uint64_t *first);
 
 void ranges_batch_clear(struct ranges_batch *batch);
 void ranges_clear(struct ranges *set);

@@ -164,8 +164,8 @@ static int read_back(void *opaque, struct worker *worker,
     struct route *r = opaque;
 
     if (r->readback == NULL &&
-        readback_open(r->o.qemu, r->o.inbox, worker_stop_fd(worker),
-                      &r->readback, err) == -1)
+        readback_open(r->o.qemu, r->o.inbox, r->o.cluster_size,
+                      worker_stop_fd(worker), &r->readback, err) == -1)
         return -1;
     for (size_t i = 0; i < count; i++)
         if (readback_read(r->readback, jobs[i].disk_offset, jobs[i].length,

@@ -19,7 +19,7 @@ struct route_options {
     const struct qemu *qemu;
     struct inbox *inbox;
     struct target *target;
-    uint64_t disk_size;
+    uint64_t disk_size, cluster_size;
     bool is_prezeroed; /* what was never allocated is left alone */
     int wake_fd;       /* an eventfd: something has changed */
 };

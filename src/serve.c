@@ -230,6 +230,7 @@ static int start_others(struct import *m, unsigned char *header,
         .qemu = &o->qemu,
         .target = &m->target,
         .disk_size = image->virtual_size,
+        .cluster_size = image->cluster_size,
         .is_prezeroed = o->is_prezeroed,
         .wake_fd = m->wake_fd,
     };

@@ -260,10 +260,9 @@ int store_find_content_end(const struct store *s, uint64_t from, uint64_t *end,
     return 0;
 }
 
-void store_punch(struct store *s, uint64_t file_offset, uint64_t length)
+bool store_punch(struct store *s, uint64_t file_offset, uint64_t length)
 {
     /* Where this is not known the spool just stays as large. */
-    if (fallocate(s->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-                  file_offset, length) == -1)
-        errno = 0;
+    return fallocate(s->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                     file_offset, length) == 0;
 }

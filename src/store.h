@@ -51,8 +51,8 @@ int store_find_content_end(const struct store *store, uint64_t from,
                            uint64_t *end, struct error *err);
 
 /* Gives back the room of a piece that nobody will read again, where the file
- * system can.
+ * system can: if not, false.
  */
-void store_punch(struct store *store, uint64_t file_offset, uint64_t length);
+bool store_punch(struct store *store, uint64_t file_offset, uint64_t length);
 
 #endif

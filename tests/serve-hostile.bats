@@ -182,7 +182,7 @@ refused_or_equal() {
     fails "source: file offset $first .*|QEMU: |source: disk offset 2097152"
 }
 
-@test "two compressed clusters on the same bytes are the disk QEMU sees" {
+@test "two compressed clusters on the same bytes" {
     qemu-img create -q -f qcow2 bad.qcow2 4M
     guest bad.qcow2 'write -q -c -P 2 2M 64K' 'write -q -c -P 3 3M 64K'
     entry bad.qcow2 2097152
@@ -190,7 +190,26 @@ refused_or_equal() {
     entry bad.qcow2 3145728
     dd if=bad.qcow2 of=bad.qcow2 bs=1 skip="$first" seek="$entry" count=8 \
         conv=notrunc status=none
-    refused_or_equal
+    fails "source: file offset $cluster belongs to two compressed clusters"
+}
+
+@test "a compressed cluster that begins inside another" {
+    # Both are small, and share a sector: one more is the second's, too.
+    qemu-img create -q -f qcow2 bad.qcow2 4M
+    guest bad.qcow2 'write -q -c -P 1 0 64K' 'write -q -c -P 2 64K 64K' \
+        'write -q -P 3 1M 64K'
+    entry bad.qcow2 0
+    poke bad.qcow2 "$entry" "$(hex $((cluster | 1 << 54 | 1 << 62)))"
+    fails "source: file offset [0-9]+ belongs to two compressed clusters"
+}
+
+@test "a compressed cluster that is a table at the same time" {
+    qemu-img create -q -f qcow2 bad.qcow2 4M
+    guest bad.qcow2 'write -q -c -P 2 2M 64K'
+    entry bad.qcow2 2097152
+    # From the middle of a sector of the L2 table on, two sectors.
+    poke bad.qcow2 "$entry" "$(hex $((table + 8392 | 1 << 54 | 1 << 62)))"
+    fails "source: file offset $((table + 8392)) is metadata, and compressed"
 }
 
 @test "tables of noise are refused, or the disk that QEMU sees" {

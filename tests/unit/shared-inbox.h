@@ -30,17 +30,19 @@ static inline void append(struct inbox *inbox, uint64_t from, uint64_t to)
     CHECK_UINT(inbox_arrived(inbox), to);
 }
 
-static inline int read_shown(const struct nbd_export *e, uint64_t from,
+static inline int read_shown(const struct inbox_view *view, uint64_t from,
                              uint64_t to)
 {
+    const struct nbd_export *e = &view->export;
     static unsigned char buf[LONGEST];
 
     return e->read(e->opaque, buf, to - from, from);
 }
 
-static inline void check_shown(const struct nbd_export *e, uint64_t from,
+static inline void check_shown(const struct inbox_view *view, uint64_t from,
                                uint64_t to)
 {
+    const struct nbd_export *e = &view->export;
     static unsigned char buf[LONGEST];
 
     memset(buf, 0, to - from);
@@ -51,12 +53,13 @@ static inline void check_shown(const struct nbd_export *e, uint64_t from,
 /* What QEMU reads in a run that counts. */
 static inline void read_table(struct inbox *inbox, uint64_t from, uint64_t to)
 {
-    struct nbd_export e;
+    struct inbox_view view;
     struct error err;
 
-    inbox_show_arrived(inbox, &e);
-    check_shown(&e, from, to);
-    CHECK_OK(inbox_settle_reads(inbox, true, &err), &err);
+    inbox_show_arrived(inbox, &view);
+    check_shown(&view, from, to);
+    CHECK_OK(inbox_settle_reads(&view, &err), &err);
+    inbox_hide(&view);
 }
 
 static inline int claim(struct inbox *inbox, uint64_t from, uint64_t to,
@@ -65,7 +68,7 @@ static inline int claim(struct inbox *inbox, uint64_t from, uint64_t to,
     struct filemap_entry entry = {from, to - from, disk_offset};
     const struct filemap data = {&entry, 1, 1};
 
-    return inbox_claim(inbox, &data, err);
+    return inbox_claim(inbox, &data, 1, err);
 }
 
 #endif

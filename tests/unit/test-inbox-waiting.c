@@ -13,6 +13,7 @@ struct waiter {
     uint64_t file_end;
     enum inbox_wait result;
     uint64_t arrived; /* when it was done */
+    struct inbox_view view;
     int read_result;
 };
 
@@ -39,11 +40,11 @@ static void *read_waiting(void *opaque)
 {
     struct waiter *w = opaque;
     static unsigned char buf[100];
-    struct nbd_export e;
+    const struct nbd_export *e = &w->view.export;
 
-    inbox_show_waiting(w->inbox, &e);
+    inbox_show_waiting(w->inbox, &w->view);
     w->read_result =
-        e.read(e.opaque, buf, sizeof buf, w->file_end - sizeof buf);
+        e->read(e->opaque, buf, sizeof buf, w->file_end - sizeof buf);
     if (w->read_result == 0)
         CHECK_MEM(buf, stream + w->file_end - sizeof buf, sizeof buf);
     w->arrived = inbox_arrived(w->inbox);
@@ -112,7 +113,8 @@ static void test_wait(void)
         CHECK_UINT(w.arrived, 100000); /* not woken before */
         CHECK_INT(reader.read_result, cases[i].read_result);
         CHECK_UINT(reader.arrived, 100000);
-        CHECK_INT(inbox_take_fault(inbox, &fault_end), cases[i].is_fault);
+        CHECK_INT(inbox_take_fault(&reader.view, &fault_end),
+                  cases[i].is_fault);
         inbox_free(inbox);
     }
 }
@@ -123,7 +125,7 @@ static void *read_while_arriving(void *opaque)
     struct inbox *inbox = opaque;
     static unsigned char buf[5000];
     uint64_t random = 1, fault, read = 0;
-    struct nbd_export e;
+    struct inbox_view e;
 
     inbox_show_arrived(inbox, &e);
     while (read < 100 || inbox_arrived(inbox) < LONGEST) {
@@ -133,15 +135,15 @@ static void *read_while_arriving(void *opaque)
         random = random * UINT64_C(6364136223846793005) + 1;
         length = 1 + (random >> 33) % sizeof buf;
         offset = (random >> 40) % (LONGEST - length);
-        r = e.read(e.opaque, buf, length, offset);
+        r = e.export.read(e.export.opaque, buf, length, offset);
         if (r == 0) {
             CHECK_MEM(buf, stream + offset, length);
-            CHECK(!inbox_take_fault(inbox, &fault));
+            CHECK(!inbox_take_fault(&e, &fault));
             read++;
         } else {
             CHECK_INT(r, EIO);
             CHECK(before < offset + length);
-            CHECK(inbox_take_fault(inbox, &fault));
+            CHECK(inbox_take_fault(&e, &fault));
             CHECK_UINT(fault, offset + length);
             CHECK_INT(inbox_wait(inbox, fault), INBOX_ARRIVED);
         }
@@ -186,13 +188,13 @@ static void test_cut_sector(void)
     for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
         struct inbox *inbox = make_inbox(0);
         unsigned char buf[125];
-        struct nbd_export e;
+        struct inbox_view e;
 
         TEST(cases[i].name);
         append(inbox, 0, 1000);
         cases[i].end(inbox);
         inbox_show_waiting(inbox, &e);
-        CHECK_INT(e.read(e.opaque, buf, cases[i].length, 900),
+        CHECK_INT(e.export.read(e.export.opaque, buf, cases[i].length, 900),
                   cases[i].result);
         if (cases[i].result == 0) {
             CHECK_MEM(buf, stream + 900, 100);

@@ -31,49 +31,48 @@ static void test_new(void)
 
 /* --------------------------------------------------------------- faults */
 
-static void check_fault(struct inbox *inbox, const struct nbd_export *e,
-                        uint64_t from, uint64_t to)
+static void check_fault(struct inbox_view *e, uint64_t from, uint64_t to)
 {
     uint64_t end = 0;
 
     CHECK_INT(read_shown(e, from, to), EIO);
-    CHECK(inbox_take_fault(inbox, &end));
+    CHECK(inbox_take_fault(e, &end));
     CHECK_UINT(end, to);
-    CHECK(!inbox_take_fault(inbox, &end)); /* it is told once */
+    CHECK(!inbox_take_fault(e, &end)); /* it is told once */
 }
 
 static void test_faults(void)
 {
     struct inbox *inbox = make_inbox(0);
     struct error err = {0};
-    struct nbd_export e;
+    struct inbox_view e;
     uint64_t end;
 
     TEST("a stream is shown read-only, and is larger than any file");
     inbox_show_arrived(inbox, &e);
-    CHECK_UINT(e.size, UINT64_C(1) << 56);
-    CHECK(!e.is_writable);
+    CHECK_UINT(e.export.size, UINT64_C(1) << 56);
+    CHECK(!e.export.is_writable);
 
     TEST("what has not arrived is a fault");
-    CHECK(!inbox_take_fault(inbox, &end));
-    check_fault(inbox, &e, 0, 1);
-    check_fault(inbox, &e, e.size - 100, e.size);
+    CHECK(!inbox_take_fault(&e, &end));
+    check_fault(&e, 0, 1);
+    check_fault(&e, e.export.size - 100, e.export.size);
 
     TEST("what has arrived is read");
     append(inbox, 0, 1000);
     check_shown(&e, 0, 1000);
     check_shown(&e, 999, 1000);
-    CHECK(!inbox_take_fault(inbox, &end));
+    CHECK(!inbox_take_fault(&e, &end));
 
     TEST("a read across the end of what arrived is a fault");
-    check_fault(inbox, &e, 1000, 1001);
-    check_fault(inbox, &e, 950, 1001);
-    check_fault(inbox, &e, 950, 1050);
+    check_fault(&e, 1000, 1001);
+    check_fault(&e, 950, 1001);
+    check_fault(&e, 950, 1050);
 
     TEST("of several faults the last is told");
     CHECK_INT(read_shown(&e, 5000, 5001), EIO);
     CHECK_INT(read_shown(&e, 3000, 3001), EIO);
-    CHECK(inbox_take_fault(inbox, &end));
+    CHECK(inbox_take_fault(&e, &end));
     CHECK_UINT(end, 3001);
 
     TEST("a fault is read once it has arrived");
@@ -82,8 +81,8 @@ static void test_faults(void)
 
     TEST("behind the end of the stream are no zeroes");
     inbox_end_stream(inbox, false);
-    check_fault(inbox, &e, 1049, 1051);
-    check_fault(inbox, &e, 1050, 1100);
+    check_fault(&e, 1049, 1051);
+    check_fault(&e, 1050, 1100);
 
     TEST("a fault is no failure of the spool");
     CHECK_OK(inbox_check(inbox, &err), &err);
@@ -163,7 +162,7 @@ static void test_claims(void)
 {
     struct inbox *inbox = make_inbox(0);
     struct error err = {0};
-    struct nbd_export e;
+    struct inbox_view e;
     uint64_t end;
 
     append(inbox, 0, 10000);
@@ -195,14 +194,15 @@ static void test_claims(void)
 
     TEST("what a run read that came to nothing may be claimed");
     check_shown(&e, 5000, 6000);
-    CHECK_OK(inbox_settle_reads(inbox, false, &err), &err);
+    inbox_hide(&e);
+    inbox_show_arrived(inbox, &e);
     CHECK_OK(claim(inbox, 5000, 6000, 60000, &err), &err);
 
     TEST("of a run all reads count, as far as they reach");
     check_shown(&e, 7000, 7100);
     check_shown(&e, 7050, 7200);
     check_shown(&e, 6900, 6910);
-    CHECK_OK(inbox_settle_reads(inbox, true, &err), &err);
+    CHECK_OK(inbox_settle_reads(&e, &err), &err);
     CHECK_FAILS(claim(inbox, 6800, 7300, 0, &err), &err,
                 "source: file offset 6900 is metadata, and data for disk "
                 "offset 100");
@@ -214,7 +214,7 @@ static void test_claims(void)
     TEST("data cannot be read as metadata, and that is remembered");
     CHECK_OK(inbox_check(inbox, &err), &err);
     CHECK_INT(read_shown(&e, 900, 1001), EIO);
-    CHECK(!inbox_take_fault(inbox, &end));
+    CHECK(!inbox_take_fault(&e, &end));
     CHECK_INT(read_shown(&e, 5999, 6000), EIO);
     CHECK_FAILS(inbox_check(inbox, &err), &err,
                 "source: file offset 1000 is both data and metadata");
@@ -226,7 +226,7 @@ static void test_claimed_ahead(void)
 {
     struct inbox *inbox = make_inbox(0);
     struct error err = {0};
-    struct nbd_export e;
+    struct inbox_view e;
     uint64_t end;
 
     TEST("data that has not arrived is not waited for as metadata");
@@ -234,7 +234,7 @@ static void test_claimed_ahead(void)
     CHECK_OK(claim(inbox, 5000, 6000, 0, &err), &err);
     inbox_show_arrived(inbox, &e);
     CHECK_INT(read_shown(&e, 5500, 5600), EIO);
-    CHECK(!inbox_take_fault(inbox, &end));
+    CHECK(!inbox_take_fault(&e, &end));
     CHECK_FAILS(inbox_check(inbox, &err), &err,
                 "source: file offset 5500 is both data and metadata");
     inbox_free(inbox);
@@ -274,7 +274,7 @@ static void test_dropped_tables(void)
 {
     struct inbox *inbox = make_inbox(2 * BLOCK);
     struct error err = {0};
-    struct nbd_export e;
+    struct inbox_view e;
 
     inbox_show_arrived(inbox, &e);
     TEST("past the limit tables that were read are dropped");
@@ -299,7 +299,7 @@ static void test_protected_tables(void)
 {
     struct inbox *inbox = make_inbox(2 * BLOCK);
     struct error err = {0};
-    struct nbd_export e;
+    struct inbox_view e;
 
     inbox_show_arrived(inbox, &e);
     TEST("a table that every run reads is not dropped");
@@ -333,7 +333,7 @@ static void test_kept_tables(void)
 {
     struct inbox *inbox = make_inbox(2 * BLOCK);
     struct error err = {0};
-    struct nbd_export e;
+    struct inbox_view e;
 
     TEST("when another reader needs the tables none is dropped");
     inbox_keep_tables(inbox);

@@ -371,8 +371,8 @@ static void test_ends(void)
     take_ok(
         (struct window){.disk_end = 512 * K, .data = {{50 * K, 30 * K, 0}}});
     inbox_end_stream(s.inbox, false);
-    check_failure("source: truncated: it ends at file offset 61440, and 81919 "
-                  "is needed");
+    check_failure("source: truncated: it ends at file offset 61440, and the "
+                  "bytes up to 81920 are needed");
     CHECK(!route_is_complete(s.route));
     end();
 
