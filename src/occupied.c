@@ -159,7 +159,7 @@ static bool look_at_mounts(struct search *s)
     char *CLEANUP(free_ptr) line = NULL;
     size_t space = 0;
 
-    while (f != NULL && getline(&line, &space, f) != -1) {
+    while (s->count > 0 && f != NULL && getline(&line, &space, f) != -1) {
         char *CLEANUP(free_ptr) where = NULL, *CLEANUP(free_ptr) name = NULL;
         const char *rest = strstr(line, " - ");
         struct stat st;

@@ -23,7 +23,10 @@ poorly() {
         shift
     done
     shift
-    env TMPDIR="$spool" LD_PRELOAD="$PWD/poor.so" "${variables[@]}" "$@"
+    # A build with sanitizers would want its own library to be the first.
+    env TMPDIR="$spool" LD_PRELOAD="$PWD/poor.so" \
+        ASAN_OPTIONS="verify_asan_link_order=0:${ASAN_OPTIONS:-}" \
+        "${variables[@]}" "$@"
 }
 
 errno_of() {
