@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 
 /* Standard output of a child that says little. */
 struct text {
@@ -80,6 +82,18 @@ int qemu_img_check_nbd_version(const struct qemu *qemu, struct error *err)
     return check_version(qemu->nbd, "qemu-nbd", err);
 }
 
+/* Did the limit of file sizes stop it?  QEMU takes that for one of qcow2's. */
+static bool is_at_limit(int fd, const struct qcow2_options *options,
+                        uint64_t disk_size)
+{
+    uint64_t l1 = disk_size / qcow2_window(options) * 8;
+    struct rlimit limit;
+    struct stat st;
+
+    return getrlimit(RLIMIT_FSIZE, &limit) == 0 && fstat(fd, &st) == 0 &&
+           limit.rlim_cur < st.st_size + 4 * options->cluster_size + l1;
+}
+
 int qemu_img_create(const struct qemu *qemu, int store_fd,
                     const struct qcow2_options *options, uint64_t disk_size,
                     struct error *err)
@@ -106,7 +120,11 @@ int qemu_img_create(const struct qemu *qemu, int store_fd,
                  ",refcount_bits=%u", options->refcount_bits);
     snprintf(file, sizeof file, "/proc/self/fd/%d", store_fd);
     snprintf(size, sizeof size, "%" PRIu64, disk_size);
-    return child_run(&spec, err);
+    if (child_run(&spec, err) == 0)
+        return 0;
+    return is_at_limit(store_fd, options, disk_size)
+               ? error_set(err, EFBIG, "spool: QEMU cannot write")
+               : -1;
 }
 
 static int parse(void *opaque, const char *text, size_t length,
