@@ -461,6 +461,18 @@ void inbox_cancel(struct inbox *in)
     pthread_mutex_unlock(&in->lock);
 }
 
+int inbox_truncated_sector(struct inbox *in, uint64_t file_end,
+                           struct error *err)
+{
+    if (IO_ROUND_UP(inbox_arrived(in), IO_SECTOR) < file_end)
+        return inbox_truncated(in, file_end, err);
+    return error_set(err, 0,
+                     "source: truncated: it ends at file offset %" PRIu64
+                     ", inside the last sector of a compressed cluster; if "
+                     "that is all of it, --source-size has to say so",
+                     inbox_arrived(in));
+}
+
 int inbox_truncated(struct inbox *in, uint64_t file_end, struct error *err)
 {
     return error_set(err, 0,

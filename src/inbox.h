@@ -132,6 +132,13 @@ void inbox_cancel(struct inbox *inbox);
  */
 int inbox_truncated(struct inbox *inbox, uint64_t file_end, struct error *err);
 
+/* The same, where a compressed cluster is needed that ends before file_end.
+ * QEMU can write files that end inside the last sector of one, and there is no
+ * telling them from truncated ones.
+ */
+int inbox_truncated_sector(struct inbox *inbox, uint64_t file_end,
+                           struct error *err);
+
 /* length bytes from file_offset on into buf, which must have arrived. */
 int inbox_read(struct inbox *inbox, void *buf, size_t length,
                uint64_t file_offset, struct error *err);

@@ -34,7 +34,7 @@ static int failed(struct readback *rb, struct error *err)
     if (inbox_check(rb->inbox, err) == -1)
         return -1;
     if (inbox_take_fault(&rb->view, &fault_end))
-        return inbox_truncated(rb->inbox, fault_end, err);
+        return inbox_truncated_sector(rb->inbox, fault_end, err);
     return rb->qemu_nbd == NULL ? -1 : child_blame(rb->qemu_nbd, err);
 }
 

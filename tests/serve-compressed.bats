@@ -99,6 +99,11 @@ layout() {
     guest disk.qcow2 'write -q -P 1 1M 1M' 'write -q -c -P 2 4M 64K'
     [ $(($(stat -c %s disk.qcow2) % 512)) != 0 ]
     arrives disk.qcow2
+    # Without it, this could be a part of a longer one.
+    expect="* 1" send_image disk.qcow2 -- --destination new.raw
+    error_says "source: truncated: .*$(stat -c %s disk.qcow2), inside the last\
+ sector .*--source-size" receiver.stderr
+    [ ! -e new.raw ]
 }
 
 @test "a stream that ends in a compressed cluster is truncated" {
