@@ -6,11 +6,11 @@
 #include "gate.h"
 #include "header.h"
 #include "io.h"
+#include "qemu.h"
 
 #include <inttypes.h>
 
 /* QEMU's own limits (block/qcow2.h). */
-#define MAX_L1_BYTES (UINT64_C(32) << 20)
 #define MAX_REFCOUNT_TABLE_BYTES (UINT64_C(8) << 20)
 #define MAX_SNAPSHOTS UINT32_C(65536)
 #define MAX_FILE_OFFSET (UINT64_C(1) << 56)
@@ -104,7 +104,7 @@ static int check_tables(const struct header *h, struct gate_image *image,
     image->l1_length = h->l1_entries * UINT64_C(8);
     image->refcount_offset = h->refcount_offset;
     image->refcount_length = h->refcount_clusters * image->cluster_size;
-    if (image->l1_length > MAX_L1_BYTES || l1_needed * 8 > MAX_L1_BYTES)
+    if (image->l1_length > QCOW2_MAX_L1 || l1_needed * 8 > QCOW2_MAX_L1)
         return refuse(err, "the L1 table is larger than 32 MiB");
     if (h->l1_entries < l1_needed)
         return refuse(err, "the L1 table is too small for the disk");

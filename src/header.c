@@ -229,6 +229,15 @@ static void blank(uint64_t from, uint64_t to, uint64_t file_offset,
         memset(buf + (from - file_offset), 0, to - from);
 }
 
+int header_write_disk_size(int fd, uint64_t disk_size, struct error *err)
+{
+    uint64_t value = htobe64(disk_size);
+
+    if (io_pwrite_full(fd, &value, sizeof value, SIZE) == -1)
+        return error_set(err, errno, "spool: cannot write the header");
+    return 0;
+}
+
 void header_hide_backing(uint64_t file_offset, unsigned char *buf,
                          size_t length)
 {

@@ -83,6 +83,11 @@ void header_image_clear(struct header_image *image);
 void header_clean(uint64_t header_length, uint64_t cluster_size,
                   uint64_t file_offset, unsigned char *buf, size_t length);
 
+/* Writes another size of the disk, in bytes, into the header of the open file
+ * fd.  All tables stay as they are.
+ */
+int header_write_disk_size(int fd, uint64_t disk_size, struct error *err);
+
 /* Takes only the name of the backing file out of what QEMU is shown. */
 void header_hide_backing(uint64_t file_offset, unsigned char *buf,
                          size_t length);

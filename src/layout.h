@@ -6,11 +6,9 @@
 
 #include "error.h"
 #include "extents.h"
-#include "qemu-io.h"
 #include "qemu.h"
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
 enum layout {
@@ -37,48 +35,50 @@ struct layout_plan {
     const struct extents *zeroes;
 };
 
+/* plan->zeroes, or an empty list. */
+const struct extents *layout_zeroes(const struct layout_plan *plan);
+
 /* In which pieces to look for zeroes in a source, for this layout. */
 uint64_t layout_scan_granule(enum layout layout,
                              const struct qcow2_options *options);
+
+/* How QEMU is led to a streamable layout (notes in layout.c). */
+enum layout_way {
+    LAYOUT_BY_RESERVING, /* costs little, however much data there is */
+    LAYOUT_BY_GROWING,   /* if a QEMU does not do the first */
+};
+
+#define LAYOUT_NO_PLUG UINT64_MAX
 
 /* The numbers behind it, in bytes unless they count. */
 struct layout_geometry {
     uint64_t granule, window; /* qemu.h */
     uint64_t data_clusters;   /* count */
     uint64_t used_windows; /* count, of those with data or zeroes; at most */
-    bool is_grown;         /* the disk is created larger, then cut */
-    bool has_cut_table;    /* the cut needs a table that holds no data */
     uint64_t base_size;    /* the disk, rounded up to windows */
     uint64_t create_size;  /* what to create it with */
+    uint64_t work_size;    /* what it has while it is laid out */
     uint64_t store_size;   /* a little more than the file can need */
+
+    /* Refcount blocks come from a preallocation that fails: of reserve_size
+     * bytes, in a file of room_size, in which there is none for them.
+     */
+    bool is_reserved;
+    uint64_t reserve_size, room_size;
+    uint64_t plug;    /* disk offset of tables that are dropped at the end */
+    uint64_t n_plugs; /* count of them, each of a window */
+    bool is_l1_first; /* no L2 table stands before L1 */
+    bool is_filled;   /* large extents are preallocated, not written */
+
+    bool is_grown;      /* the disk is created larger, then cut */
+    bool has_cut_table; /* the cut needs a table that holds no data */
 };
 
-void layout_measure(const struct layout_plan *plan,
+/* The way counts for streamable layouts. */
+void layout_measure(const struct layout_plan *plan, enum layout_way way,
                     struct layout_geometry *geometry);
 
-/* The commands for qemu-io, made one at a time: there can be millions. */
-struct layout_script {
-    const struct layout_plan *plan;
-    const struct layout_geometry *geometry;
-    struct extents writes; /* its own */
-    struct extents used;   /* its own: writes and zeroes */
-    int step;
-    uint64_t at;           /* where the step is, on the disk */
-    size_t next;           /* index into what the step goes through */
-    size_t next_status;    /* index into the plan's status */
-    uint64_t table_length; /* of the write that made the last table */
-};
-
-/* plan and geometry must outlive it. */
-int layout_script_open(const struct layout_plan *plan,
-                       const struct layout_geometry *geometry,
-                       struct layout_script *script, struct error *err);
-
-/* As qemu_io_next; opaque is a layout_script. */
-bool layout_script_next(void *opaque, char line[QEMU_IO_LINE]);
-
-void layout_script_close(struct layout_script *script);
-
-#define cleanup_layout_script layout_script_close
+/* Where is_filled: is this one of the large ones? */
+bool layout_is_filled_extent(const struct extent *e);
 
 #endif

@@ -72,17 +72,18 @@ static int listen(void *opaque, const char *text, size_t length,
     return 0;
 }
 
-int qemu_io_run(const struct qemu *qemu, int bridge_fd, qemu_io_next *next,
-                void *opaque, char said[QEMU_IO_SAID], struct error *err)
+int qemu_io_run(const struct qemu *qemu, const struct qemu_io_image *image,
+                qemu_io_next *next, void *opaque, char said[QEMU_IO_SAID],
+                struct error *err)
 {
-    char node[96];
+    char node[160];
     const char *const argv[] = {
         qemu->io, "-t", "unsafe", "-d", "unmap", "--image-opts", node, NULL,
     };
     struct session session = {.next = next, .opaque = opaque, .said = said};
     struct child_spec spec = {
         .argv = argv,
-        .inherit = &bridge_fd,
+        .inherit = &image->bridge_fd,
         .n_inherit = 1,
         .cancel_fd = -1,
         .feed = feed,
@@ -90,10 +91,19 @@ int qemu_io_run(const struct qemu *qemu, int bridge_fd, qemu_io_next *next,
         .opaque = &session,
     };
 
+    struct error failure;
+
     snprintf(node, sizeof node,
              "driver=qcow2,file.driver=nbd,file.server.type=fd,"
-             "file.server.str=%d,file.detect-zeroes=on",
-             bridge_fd);
+             "file.server.str=%d,file.detect-zeroes=on%s",
+             image->bridge_fd,
+             image->is_to_fail ? ",l2-cache-size=128K,refcount-cache-size=256K"
+                               : "");
     said[0] = '\0';
-    return child_run(&spec, err);
+    if (!image->is_to_fail)
+        return child_run(&spec, err);
+    if (child_run(&spec, &failure) == 0 || failure.errnum == 0)
+        return 0;
+    *err = failure;
+    return -1;
 }

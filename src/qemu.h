@@ -34,6 +34,9 @@ struct qcow2_options {
     bool is_extended_l2;    /* allocation in 32nds of a cluster */
 };
 
+/* The largest L1 table, in bytes: QCOW_MAX_L1_SIZE, block/qcow2.h. */
+#define QCOW2_MAX_L1 (UINT64_C(32) << 20)
+
 /* Bytes that are allocated at once: a cluster, or a subcluster. */
 uint64_t qcow2_granule(const struct qcow2_options *options);
 

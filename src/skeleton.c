@@ -13,8 +13,9 @@
  * failed command as text only.
  *
  * What is written in which order makes the layout: see layout.c.  None of it
- * is promised by QEMU, so the order is checked on the map, and another one is
- * refused.
+ * is promised by QEMU, so the order is checked on the map.  If it is another
+ * one the older way to the layout is tried, once, and then it is refused.
+ * That L1 comes before each L2 table is seen by what the map reads.
  *
  *       +--------+----------+----------+----+-----------+--------+
  *       | header | refcount | refcount | L1 | L2 tables |  data  |
@@ -25,19 +26,24 @@
 #include "config.h"
 
 #include "cleanup.h"
+#include "header.h"
 #include "io.h"
+#include "layout-script.h"
 #include "log.h"
 #include "nbd-server.h"
 #include "qemu-img.h"
 #include "qemu-io.h"
 #include "skeleton.h"
 
+#include <errno.h>
 #include <inttypes.h>
 
-/* What qemu-img map said. */
+/* What became of the image, as QEMU tells it. */
 struct mapped {
+    char said[QEMU_IO_SAID]; /* qemu-io, while it was laid out */
     struct extents data, zeroes;
     struct filemap_batch batch;
+    bool is_l1_first; /* no L2 table stands before L1 */
 };
 
 static void cleanup_mapped(struct mapped *m)
@@ -71,19 +77,17 @@ static int take_entry(void *opaque, const struct mapjson_entry *e,
 
 /* Does the map say what the plan said? */
 static int check_map(const struct layout_plan *plan, uint64_t granule,
-                     const struct mapped *mapped, const char *said,
-                     struct error *err)
+                     const struct mapped *mapped, struct error *err)
 {
     struct extents CLEANUP(extents) planned = {0};
-    const struct extents none = {0};
-    const struct extents *zeroes = plan->zeroes == NULL ? &none : plan->zeroes;
+    const char *said = mapped->said;
     uint64_t differ;
 
     if (extents_widen(plan->data, granule, plan->disk_size, &planned, err) ==
         -1)
         return -1;
     if (extents_is_equal(&planned, &mapped->data, &differ) &&
-        extents_is_equal(zeroes, &mapped->zeroes, &differ))
+        extents_is_equal(layout_zeroes(plan), &mapped->zeroes, &differ))
         return 0;
     return error_set(err, 0,
                      "QEMU: the image it laid out differs from the plan at "
@@ -155,27 +159,72 @@ static bool next_command(void *opaque, char line[QEMU_IO_LINE])
     return true;
 }
 
+/* One run of qemu-io, in which it does what the plan says next. */
+static int run_commands(const struct qemu *qemu, struct layout_script *script,
+                        const struct layout_run *run, struct store *store,
+                        char said[QEMU_IO_SAID], struct error *err)
+{
+    struct qemu_io_image image = {.is_to_fail = run->is_reserving};
+    char ignored[QEMU_IO_SAID];
+    struct nbd_export export;
+    struct nbd_server *server;
+    int r;
+
+    if (run->has_no_disk &&
+        header_write_disk_size(store_fd(store), 0, err) == -1)
+        return -1;
+    store_show_writable(store, run->store_size, &export);
+    if (nbd_server_start(&export, &server, &image.bridge_fd, err) == -1)
+        return -1;
+    /* The first complaint counts; in this run there has to be one. */
+    if (run->is_reserving || said[0] != '\0')
+        said = ignored;
+    r = qemu_io_run(qemu, &image, next_command, script, said, err);
+    nbd_server_stop(server);
+    return r;
+}
+
 /* Has qemu-io write what the plan says. */
 static int write_image(const struct qemu *qemu, const struct layout_plan *plan,
                        const struct layout_geometry *geometry,
-                       const struct nbd_export *export,
-                       char said[QEMU_IO_SAID], struct error *err)
+                       struct store *store, char said[QEMU_IO_SAID],
+                       struct error *err)
 {
     struct layout_script CLEANUP(layout_script) script;
-    struct nbd_server *server;
-    int bridge_fd, r;
+    struct layout_run run;
 
-    if (layout_script_open(plan, geometry, &script, err) == -1 ||
-        nbd_server_start(export, &server, &bridge_fd, err) == -1)
+    if (layout_script_open(plan, geometry, &script, err) == -1)
         return -1;
-    r = qemu_io_run(qemu, bridge_fd, next_command, &script, said, err);
-    nbd_server_stop(server);
-    return r;
+    while (layout_script_begin_run(&script, &run))
+        if (run_commands(qemu, &script, &run, store, said, err) == -1)
+            return -1;
+    return 0;
+}
+
+/* The store, shown to qemu-img map. */
+struct watch {
+    const struct nbd_export *store;
+    uint64_t cluster_size;
+    struct header header;
+    uint64_t first_table; /* file offset of the first one that was read */
+};
+
+static int read_watched(void *opaque, void *buf, uint32_t length,
+                        uint64_t file_offset)
+{
+    struct watch *w = opaque;
+
+    if (file_offset >= w->cluster_size &&
+        file_offset - w->header.refcount_offset >=
+            w->header.refcount_clusters * w->cluster_size)
+        w->first_table = io_min(w->first_table, file_offset);
+    return w->store->read(w->store->opaque, buf, length, file_offset);
 }
 
 static int map_image(const struct qemu *qemu, const struct nbd_export *export,
                      struct mapped *mapped, struct error *err)
 {
+    unsigned char header[HEADER_BYTES];
     char node[QEMU_NODE_SPACE];
     int bridge_fd, r;
     struct qemu_img_map map = {
@@ -186,14 +235,95 @@ static int map_image(const struct qemu *qemu, const struct nbd_export *export,
         .sink = take_entry,
         .opaque = mapped,
     };
+    struct watch watch = {.store = export, .first_table = UINT64_MAX};
+    struct nbd_export watched = {
+        .size = export->size,
+        .read = read_watched,
+        .opaque = &watch,
+    };
     struct nbd_server *server;
 
-    if (nbd_server_start(export, &server, &bridge_fd, err) == -1)
+    if (export->read(export->opaque, header, sizeof header, 0) != 0)
+        return error_set(err, EIO, "spool: cannot read the header");
+    header_parse(header, &watch.header);
+    watch.cluster_size = UINT64_C(1) << watch.header.cluster_bits;
+    if (nbd_server_start(&watched, &server, &bridge_fd, err) == -1)
         return -1;
     qemu_bridge_node(node, bridge_fd);
     r = qemu_img_map(qemu, &map, err);
     nbd_server_stop(server);
+    mapped->is_l1_first = watch.first_table >= watch.header.l1_offset;
     return r;
+}
+
+/* Lays the image out, and maps it. */
+static int build_image(const struct qemu *qemu, const struct layout_plan *plan,
+                       const struct layout_geometry *geometry,
+                       struct store *store, struct mapped *mapped,
+                       struct error *err)
+{
+    struct nbd_export export;
+    int r;
+
+    if (qemu_img_create(qemu, store_fd(store), &plan->options,
+                        geometry->create_size, err) == -1)
+        return -1;
+    r = write_image(qemu, plan, geometry, store, mapped->said, err);
+    /* Anew, so that only what the map reads counts as in use. */
+    store_show_writable(store, geometry->store_size, &export);
+    if (r == 0)
+        r = map_image(qemu, &export, mapped, err);
+    /* If the spool is full, say, that is why QEMU failed. */
+    if (store_check(store, err) == -1)
+        return -1;
+    return r;
+}
+
+/* Is it what was planned?  Fills skeleton if so. */
+static int judge(const struct layout_plan *plan,
+                 const struct layout_geometry *geometry, struct store *store,
+                 struct mapped *mapped, struct skeleton *skeleton,
+                 struct error *err)
+{
+    if (check_map(plan, geometry->granule, mapped, err) == -1 ||
+        filemap_merge(&skeleton->map, &mapped->batch, err) == -1 ||
+        find_length(plan, store, geometry->granule, skeleton, err) == -1)
+        return -1;
+    if (geometry->is_l1_first && !mapped->is_l1_first)
+        return error_set(err, 0,
+                         "QEMU: this version puts an L2 table before L1");
+    if (plan->layout == LAYOUT_STREAMABLE)
+        return check_order(&skeleton->map, plan->options.cluster_size, err);
+    return 0;
+}
+
+/* The way that costs little, where there is one.  *is_done is false if QEMU
+ * has done something else: that is logged, and the store empty again.
+ */
+static int build_by_reserving(const struct qemu *qemu,
+                              const struct layout_plan *plan,
+                              struct store *store, struct skeleton *skeleton,
+                              bool *is_done, struct error *err)
+{
+    struct mapped CLEANUP(mapped) mapped = {0};
+    struct layout_plan strict = *plan;
+    struct layout_geometry geometry;
+
+    *is_done = false;
+    layout_measure(plan, LAYOUT_BY_RESERVING, &geometry);
+    if (!geometry.is_reserved && !geometry.is_filled)
+        return 0;
+    strict.layout = LAYOUT_STREAMABLE;
+    if (build_image(qemu, &strict, &geometry, store, &mapped, err) == 0 &&
+        judge(&strict, &geometry, store, &mapped, skeleton, err) == 0) {
+        *is_done = true;
+        return 0;
+    }
+    if (err->errnum != 0)
+        return -1; /* it is not what QEMU makes of it */
+    log_debug("plan: %s; laying it out once more, by growing", err->msg);
+    skeleton_clear(skeleton);
+    return store_clear(store, err);
 }
 
 int skeleton_build(const struct qemu *qemu, const struct layout_plan *plan,
@@ -202,31 +332,16 @@ int skeleton_build(const struct qemu *qemu, const struct layout_plan *plan,
 {
     struct mapped CLEANUP(mapped) mapped = {0};
     struct layout_geometry geometry;
-    struct nbd_export export;
-    char said[QEMU_IO_SAID];
-    int r;
+    bool is_done;
 
-    layout_measure(plan, &geometry);
-    if (qemu_img_create(qemu, store_fd(store), &plan->options,
-                        geometry.create_size, err) == -1)
+    if (build_by_reserving(qemu, plan, store, skeleton, &is_done, err) == -1)
         return -1;
-    store_show_writable(store, geometry.store_size, &export);
-    r = write_image(qemu, plan, &geometry, &export, said, err);
-    /* Anew, so that only what the map reads counts as in use. */
-    store_show_writable(store, geometry.store_size, &export);
-    if (r == 0)
-        r = map_image(qemu, &export, &mapped, err);
-    /* If the spool is full, say, that is why QEMU failed. */
-    if (store_check(store, err) == -1 || r == -1)
+    if (is_done)
+        return 0;
+    layout_measure(plan, LAYOUT_BY_GROWING, &geometry);
+    if (build_image(qemu, plan, &geometry, store, &mapped, err) == -1)
         return -1;
-    if (check_map(plan, geometry.granule, &mapped, said, err) == -1 ||
-        filemap_merge(&skeleton->map, &mapped.batch, err) == -1)
-        return -1;
-    if (find_length(plan, store, geometry.granule, skeleton, err) == -1)
-        return -1;
-    if (plan->layout == LAYOUT_STREAMABLE)
-        return check_order(&skeleton->map, plan->options.cluster_size, err);
-    return 0;
+    return judge(plan, &geometry, store, &mapped, skeleton, err);
 }
 
 void skeleton_clear(struct skeleton *skeleton)

@@ -102,6 +102,14 @@ int store_check(struct store *s, struct error *err)
     return r;
 }
 
+int store_clear(struct store *s, struct error *err)
+{
+    if (ftruncate(s->fd, 0) == -1)
+        return error_set(err, errno, "spool: cannot empty it");
+    s->content_end = s->written_end = s->read_end = 0;
+    return 0;
+}
+
 uint64_t store_spooled(const struct store *s)
 {
     struct stat st;

@@ -27,6 +27,9 @@ int store_fd(const struct store *store);
  */
 int store_check(struct store *store, struct error *err);
 
+/* Empties it, for another image. */
+int store_clear(struct store *store, struct error *err);
+
 /* Bytes it takes in the spool directory now. */
 uint64_t store_spooled(const struct store *store);
 

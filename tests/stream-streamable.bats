@@ -185,6 +185,40 @@ feature() {
     [ "$(stat -c %s stream.qcow2)" -lt 4194304 ]
 }
 
+@test "the largest disk of 4 KiB clusters, in use to its end" {
+    # Its L1 table has the 32 MiB that QEMU allows: there is no entry left for
+    # anything but the disk.  9 MiB need more than one refcount block.
+    make_disk disk 8T data@1M+9M tail+512
+    stdout_to=stream.qcow2 qcow_tool stream --source-format raw \
+        --source disk --cluster-size 4K
+    sound_image stream.qcow2
+    good_order stream.qcow2
+    [[ $order =~ ", "[2-9]" refcount blocks" ]]
+}
+
+@test "a QEMU that does not reserve is led to the layout in the older way" {
+    make_disk disk 16M data@1M+9M data@12M+100K
+    good_stream disk --cluster-size 4K --debug
+    run ! grep "once more" stderr
+    # One that lets the failing preallocation go, and one that knows no other.
+    printf '#!/bin/sh\n%s\n' >forgets 'case $* in
+        *l2-cache-size*) exit 0 ;;
+        esac
+        exec qemu-io "$@"'
+    printf '#!/bin/sh\n%s\n' >refuses \
+        'sed "s/truncate -m metadata/truncate -m unknown/" | exec qemu-io "$@"'
+    chmod 755 forgets refuses
+    local io
+    for io in ./forgets ./refuses; do
+        stdout_to=other.qcow2 qcow_tool stream --source-format raw \
+            --source disk --cluster-size 4K --debug --qemu-io "$io"
+        stderr_says "laying it out once more"
+        same_content disk raw other.qcow2
+        good_order other.qcow2
+    done
+    nothing_left
+}
+
 @test "a loop device" {
     requires loop
     mixed_disk disk

@@ -3,7 +3,7 @@
 
 #include "config.h"
 
-#include "layout-script.h"
+#include "check-script.h"
 
 static const struct {
     const char *name;
@@ -165,7 +165,7 @@ static void test_scripts(void)
         status = build(all);
         zeroes = build(scripts[i].zeroes);
         check_script(&plan, scripts[i].lines);
-        layout_measure(&plan, &g);
+        layout_measure(&plan, LAYOUT_BY_GROWING, &g);
         CHECK_UINT(g.used_windows, scripts[i].windows);
         CHECK(g.store_size > (g.data_clusters + g.used_windows + 4) * cs);
         extents_clear(&data);
@@ -212,7 +212,7 @@ static void test_never_grown(void)
     struct layout_geometry g;
 
     TEST("without data no disk grows, whatever tables zeroes need");
-    layout_measure(&plan, &g);
+    layout_measure(&plan, LAYOUT_BY_GROWING, &g);
     CHECK_UINT(g.used_windows, 513);
     CHECK_UINT(g.data_clusters, 0);
     CHECK(!g.is_grown);

@@ -3,7 +3,7 @@
 
 #include "config.h"
 
-#include "layout-script.h"
+#include "check-script.h"
 
 /* ------------------------------------------------------------- geometry */
 
@@ -145,7 +145,7 @@ static void test_geometry(void)
 
         TEST(geometries[i].name);
         data = build(geometries[i].data);
-        layout_measure(&plan, &g);
+        layout_measure(&plan, LAYOUT_BY_GROWING, &g);
         CHECK_UINT(g.granule, qcow2_granule(&plan.options));
         CHECK_UINT(g.window, qcow2_window(&plan.options));
         CHECK_UINT(g.data_clusters, geometries[i].clusters);
@@ -453,7 +453,7 @@ static void test_large(void)
     struct error err;
 
     TEST("a large discard is cut into pieces of 1 GiB");
-    layout_measure(&plan, &geometry);
+    layout_measure(&plan, LAYOUT_BY_GROWING, &geometry);
     CHECK_OK(layout_script_open(&plan, &geometry, &script, &err), &err);
     for (size_t i = 0; i < N_ELEMENTS(head); i++) {
         CHECK(layout_script_next(&script, line));
