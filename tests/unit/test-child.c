@@ -208,6 +208,8 @@ static void test_missing(void)
     char path[300], message[400];
     int fd;
 
+    /* A directory of the PATH that is closed to us would be another error. */
+    setenv("PATH", "/usr/bin:/bin", 1);
     TEST("a program that does not exist is named");
     CHECK_INT(run_program("qcow-tool-has-no-such-program", &err), -1);
     CHECK_STR(err.msg, "QEMU: cannot run qcow-tool-has-no-such-program: No "
