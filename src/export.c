@@ -378,6 +378,37 @@ static int lay_out(struct preparation *p, struct error *err)
                           err);
 }
 
+int export_identity(const struct export_disk *disk, char id[IDENTITY_SPACE],
+                    struct error *err)
+{
+    return identity_compute(&disk->skeleton, disk->store,
+                            disk->source->disk_size, id, err);
+}
+
+/* Is it the image that the caller knows? */
+static int check_expected(const struct preparation *p, struct error *err)
+{
+    const struct export_options *o = p->o;
+    uint64_t length = p->disk->skeleton.file_length;
+    char id[IDENTITY_SPACE];
+
+    if (o->has_expected_length && length != o->expected_length)
+        return error_set(err, 0,
+                         "source: the image has %" PRIu64
+                         " bytes, not %" PRIu64 " as --expect-length says",
+                         length, o->expected_length);
+    if (o->expected_id == NULL)
+        return 0;
+    if (export_identity(p->disk, id, err) == -1)
+        return -1;
+    if (identity_is_equal(id, o->expected_id))
+        return 0;
+    return error_set(err, 0,
+                     "source: it is another image than --expect-id says: its "
+                     "id is %s",
+                     id);
+}
+
 static int prepare(struct preparation *p, struct error *err)
 {
     if (find_data(p, err) == -1)
@@ -385,9 +416,9 @@ static int prepare(struct preparation *p, struct error *err)
     p->disk->is_stable = choose_is_stable(p);
     if (p->o->must_be_stable && !p->disk->is_stable)
         return choose_refuse_unstable(p, err);
-    if (choose(p, err) == -1)
+    if (choose(p, err) == -1 || lay_out(p, err) == -1)
         return -1;
-    return lay_out(p, err);
+    return check_expected(p, err);
 }
 
 int export_open(const struct export_options *options, int destination_fd,

@@ -6,6 +6,7 @@
 
 #include "error.h"
 #include "extents.h"
+#include "identity.h"
 #include "layout.h"
 #include "progress.h"
 #include "qemu.h"
@@ -46,6 +47,10 @@ struct export_options {
     bool is_direct;
     const char *spool_dir;
 
+    const char *expected_id; /* of the image, or fail; NULL: any */
+    bool has_expected_length;
+    uint64_t expected_length; /* bytes */
+
     /* Another part has been sent before: fail unless this one is sure to be of
      * the same image.
      */
@@ -73,6 +78,10 @@ struct preparation;
  * and finds where it may have data.
  */
 int export_open_base_image(struct preparation *p, struct error *err);
+
+/* What tells the image from others (identity.h). */
+int export_identity(const struct export_disk *disk, char id[IDENTITY_SPACE],
+                    struct error *err);
 
 void export_close(struct export_disk *disk);
 

@@ -21,6 +21,11 @@ void log_open(const char *name, enum log_level level)
     threshold = level;
 }
 
+bool log_is_summary(void)
+{
+    return threshold >= LOG_SUMMARY;
+}
+
 bool log_is_debug(void)
 {
     return threshold >= LOG_DEBUG;

@@ -15,6 +15,7 @@ enum log_level {
 /* program stands before each line; it is not copied. */
 void log_open(const char *program, enum log_level level);
 
+bool log_is_summary(void);
 bool log_is_debug(void);
 
 void log_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

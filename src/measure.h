@@ -14,7 +14,7 @@ struct measure_options {
 };
 
 /* Prints the length of what `stream` with these options sends, to the byte,
- * as a JSON object on standard output.
+ * and what tells it from others, as a JSON object on standard output.
  */
 int measure(const struct measure_options *options, struct error *err);
 

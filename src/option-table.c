@@ -80,6 +80,11 @@ const struct option_spec option_specs[] = {
     {"offset", "BYTES", OPT_OFFSET, STREAM,
      "begin there in the image, to go on with one\n"
      "that broke off"},
+    {"expect-id", "ID", OPT_EXPECT_ID, OUT,
+     "fail at once unless it is the image of this\n"
+     "id, which measure prints"},
+    {"expect-length", "BYTES", OPT_EXPECT_LENGTH, OUT,
+     "fail at once unless the image is that long"},
 
     {"force", NULL, OPT_FORCE, STREAM | SERVE,
      "write even to a destination that is in use:\n"

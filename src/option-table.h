@@ -34,6 +34,8 @@ enum option_id {
     OPT_EXTENDED_L2,
     OPT_OFFSET,
     OPT_FORCE,
+    OPT_EXPECT_ID,
+    OPT_EXPECT_LENGTH,
     OPT_DIRECT,
     OPT_SPOOL_DIR,
     OPT_SPOOL_LIMIT,

@@ -64,6 +64,11 @@ static int take_export(struct export_options *o,
     case OPT_EXTENDED_L2:
         o->qcow2.is_extended_l2 = true;
         return 0;
+    case OPT_EXPECT_ID:
+        return value_parse_id(spec->name, value, &o->expected_id, err);
+    case OPT_EXPECT_LENGTH:
+        o->has_expected_length = true;
+        return value_parse_size(spec->name, value, &o->expected_length, err);
     default:
         return error_set(err, 0, "--%s is not for this", spec->name);
     }
@@ -288,6 +293,8 @@ static int complete(struct options *o, const struct common *common,
     if (complete_export(export, format == NULL ? "raw" : format, err) == -1)
         return -1;
     o->measure.export = *export;
+    export->must_be_stable =
+        o->stream.file_offset > 0 && export->expected_id == NULL;
     return 0;
 }
 

@@ -11,9 +11,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/fs.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -134,6 +136,7 @@ int sink_open(const struct sink_address *address, struct sink *s,
         .fd = -1,
         .policy = CLAIM_FORCE,
         .held_fd = -1,
+        .beginning_fd = -1,
     };
     mover_open(&s->mover);
     if (open_address(s, address, err) == -1)
@@ -150,14 +153,22 @@ int sink_open(const struct sink_address *address, struct sink *s,
     return 0;
 }
 
+const char *sink_name(const struct sink *s, char name[SINK_NAME])
+{
+    if (s->path != NULL)
+        snprintf(name, SINK_NAME, "%s", s->path);
+    else
+        snprintf(name, SINK_NAME, "fd %d", s->fd);
+    return name;
+}
+
 /* The fd may be anything: then only what is open there is known. */
 static int claim(struct sink *s, struct error *err)
 {
-    char name[32];
+    char name[SINK_NAME];
 
-    snprintf(name, sizeof name, "fd %d", s->fd);
-    return claim_take(s->fd, s->path == NULL ? name : s->path, s->is_opened,
-                      s->policy, &s->held_fd, err);
+    return claim_take(s->fd, sink_name(s, name), s->is_opened, s->policy,
+                      &s->held_fd, err);
 }
 
 int sink_claim(struct sink *s, enum claim_policy policy, struct error *err)
@@ -166,38 +177,123 @@ int sink_claim(struct sink *s, enum claim_policy policy, struct error *err)
     return claim(s, err);
 }
 
-/* A file that ends where the stream is to go on is the part that came before.
- */
-static int begin_file(struct sink *s, const struct stat *st, struct error *err)
+static bool is_appending(const struct sink *s)
 {
-    if (s->file_offset == 0 || st->st_size == 0) {
-        if (ftruncate(s->fd, 0) == -1)
-            return error_set(err, errno, "destination: cannot empty %s",
-                             s->path);
-        return 0;
-    }
-    if ((uint64_t)st->st_size != s->file_offset)
-        return error_set(err, 0,
-                         "destination: %s has %" PRIu64 " bytes, and cannot "
-                         "go on at file offset %" PRIu64,
-                         s->path, (uint64_t)st->st_size, s->file_offset);
-    if (lseek(s->fd, s->file_offset, SEEK_SET) == -1)
-        return error_set(err, errno, "destination: cannot go on in %s",
-                         s->path);
+    return fcntl(s->fd, F_GETFL) & O_APPEND;
+}
+
+/* The same file, to be read.  Only an fd of its caller's without a right to
+ * read takes /proc.
+ */
+static int open_beginning(struct sink *s, struct error *err)
+{
+    char name[SINK_NAME], link[64];
+    int flags = fcntl(s->fd, F_GETFL);
+
+    snprintf(link, sizeof link, "/proc/self/fd/%d", s->fd);
+    if (flags != -1 && (flags & O_ACCMODE) == O_RDWR)
+        s->beginning_fd = fcntl(s->fd, F_DUPFD_CLOEXEC, 0);
+    else
+        s->beginning_fd =
+            open(s->path != NULL ? s->path : link, O_RDONLY | O_CLOEXEC);
+    if (s->beginning_fd == -1)
+        return error_set(err, errno,
+                         "destination: cannot read what %s holds already",
+                         sink_name(s, name));
+    if (!io_is_same(s->beginning_fd, s->fd))
+        return error_set(err, 0, "destination: %s is another file by now",
+                         sink_name(s, name));
     return 0;
 }
 
-int sink_begin(struct sink *s, uint64_t file_offset, uint64_t length,
-               struct error *err)
+/* at is where its fd stands. */
+static int aim_at_file(struct sink *s, uint64_t size, uint64_t at,
+                       struct error *err)
+{
+    uint64_t to = s->file_offset;
+    bool is_end = size == to && (at == 0 || at == to || is_appending(s));
+    char name[SINK_NAME];
+
+    if (to == 0 || size == 0)
+        return 0;
+    if (is_end || (size > to && at == to && !is_appending(s)))
+        return open_beginning(s, err);
+    if (at == 0)
+        return error_set(err, 0,
+                         "destination: %s has %" PRIu64 " bytes, and cannot "
+                         "go on at file offset %" PRIu64,
+                         sink_name(s, name), size, to);
+    return error_set(err, 0,
+                     "destination: %s has %" PRIu64
+                     " bytes, stands at %" PRIu64
+                     ", and cannot go on at file offset %" PRIu64,
+                     sink_name(s, name), size, at, to);
+}
+
+static int aim_at_device(struct sink *s, uint64_t at, struct error *err)
+{
+    char name[SINK_NAME];
+    uint64_t size;
+
+    sink_name(s, name);
+    if (is_appending(s))
+        return error_set(err, 0, "destination: nothing can be appended to %s",
+                         name);
+    if (s->file_offset > 0 && at != 0 && at != s->file_offset)
+        return error_set(err, 0,
+                         "destination: %s stands at %" PRIu64
+                         ", and cannot go on at file offset %" PRIu64,
+                         name, at, s->file_offset);
+    if (s->file_offset > 0)
+        at = 0;
+    if (ioctl(s->fd, BLKGETSIZE64, &size) == -1)
+        return error_set(err, errno, "destination: cannot tell the size of %s",
+                         name);
+    if (at > size || s->length > size - at)
+        return error_set(err, 0,
+                         "destination: %s has %" PRIu64
+                         " bytes, too few for an image of %" PRIu64,
+                         name, size, s->length);
+    return s->file_offset == 0 ? 0 : open_beginning(s, err);
+}
+
+int sink_aim(struct sink *s, uint64_t file_offset, uint64_t length,
+             struct error *err)
 {
     struct stat st;
+    off_t at;
 
     s->file_offset = file_offset;
     s->length = length;
+    if (fstat(s->fd, &st) == -1 ||
+        (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode)))
+        return 0;
+    at = lseek(s->fd, 0, SEEK_CUR);
+    if (at == -1)
+        return error_set(err, errno, "destination: cannot seek");
+    return S_ISREG(st.st_mode) ? aim_at_file(s, st.st_size, at, err)
+                               : aim_at_device(s, at, err);
+}
+
+int sink_begin(struct sink *s, struct error *err)
+{
+    char name[SINK_NAME];
+    struct stat st;
+
     if (claim(s, err) == -1)
         return -1;
-    if (s->path != NULL && fstat(s->fd, &st) == 0 && S_ISREG(st.st_mode))
-        return begin_file(s, &st, err);
+    if (s->beginning_fd != -1) {
+        cleanup_close_fd(&s->beginning_fd);
+        s->beginning_fd = -1;
+        /* Appending needs none, but then it does no harm. */
+        if (lseek(s->fd, s->file_offset, SEEK_SET) == -1)
+            return error_set(err, errno, "destination: cannot go on in %s",
+                             sink_name(s, name));
+        return 0;
+    }
+    if (s->path != NULL && fstat(s->fd, &st) == 0 && S_ISREG(st.st_mode) &&
+        ftruncate(s->fd, 0) == -1)
+        return error_set(err, errno, "destination: cannot empty %s", s->path);
     return 0;
 }
 
@@ -317,6 +413,7 @@ void sink_close(struct sink *s)
     if (s->is_opened)
         cleanup_close_fd(&s->fd);
     cleanup_close_fd(&s->held_fd);
+    cleanup_close_fd(&s->beginning_fd);
     mover_close(&s->mover);
     *s = SINK_NONE;
 }

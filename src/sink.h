@@ -28,13 +28,14 @@ struct sink {
     struct newfile made;      /* there was no such file: removed on failure */
     enum claim_policy policy; /* CLAIM_FORCE before sink_claim */
     int held_fd;              /* by sink_claim; or -1 */
+    int beginning_fd;         /* reads what it holds already; -1: nothing */
     uint64_t file_offset;     /* where in the stream it stands */
     uint64_t length;          /* of the whole stream, once known */
     struct mover mover;
 };
 
 /* For sink_close, before sink_open. */
-#define SINK_NONE ((struct sink){.fd = -1, .held_fd = -1})
+#define SINK_NONE ((struct sink){.fd = -1, .held_fd = -1, .beginning_fd = -1})
 
 /* Takes HOST:PORT apart: host is memory to free, port points into tcp.  -1: it
  * is something else.
@@ -52,12 +53,25 @@ int sink_open(const struct sink_address *address, struct sink *sink,
  */
 int sink_claim(struct sink *sink, enum claim_policy policy, struct error *err);
 
-/* The stream is going to have length bytes in all; what comes next is from
- * file_offset on.  A file, unless it ends there, must be empty then; it is
- * emptied if that is 0.
+/* The stream is going to have length bytes in all, and what comes next is from
+ * file_offset on.  Finds out, and changes nothing yet, whether the destination
+ * holds what comes before: it can be read from beginning_fd then.
+ *
+ * A block device does, as far as anybody knows.  So does a file that ends at
+ * file_offset, and one whose fd its caller has set there.  An empty file gets
+ * the rest only, as a pipe does.  Any other file is refused.
  */
-int sink_begin(struct sink *sink, uint64_t file_offset, uint64_t length,
-               struct error *err);
+int sink_aim(struct sink *sink, uint64_t file_offset, uint64_t length,
+             struct error *err);
+
+/* Goes where sink_aim was told to.  A file that was given by its path is
+ * emptied if that is the beginning.
+ */
+int sink_begin(struct sink *sink, struct error *err);
+
+/* What messages call it. */
+enum { SINK_NAME = 256 };
+const char *sink_name(const struct sink *sink, char name[SINK_NAME]);
 
 /* Something that bytes are read from. */
 struct sink_from {

@@ -37,6 +37,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <string.h>
 
 /* What became of the image, as QEMU tells it. */
 struct mapped {
@@ -342,6 +343,50 @@ int skeleton_build(const struct qemu *qemu, const struct layout_plan *plan,
     if (build_image(qemu, plan, &geometry, store, &mapped, err) == -1)
         return -1;
     return judge(plan, &geometry, store, &mapped, skeleton, err);
+}
+
+/* The metadata between two entries of the file map. */
+static int read_gap(const struct store *store, uint64_t file_offset,
+                    uint64_t file_end, skeleton_take *take, void *opaque,
+                    struct error *err)
+{
+    char buf[65536];
+
+    while (file_offset < file_end) {
+        size_t n = io_min(file_end - file_offset, sizeof buf);
+        ssize_t got = io_pread_full(store_fd(store), buf, n, file_offset);
+
+        if (got == -1)
+            return error_set(err, errno,
+                             "spool: cannot read at file offset %" PRIu64,
+                             file_offset);
+        /* The store ends with its last byte that is not zero. */
+        memset(buf + got, 0, n - got);
+        if (take(opaque, buf, n, file_offset, err) == -1)
+            return -1;
+        file_offset += n;
+    }
+    return 0;
+}
+
+int skeleton_read_metadata(const struct skeleton *skeleton,
+                           const struct store *store, uint64_t file_end,
+                           skeleton_take *take, void *opaque,
+                           struct error *err)
+{
+    const struct filemap *map = &skeleton->map;
+    uint64_t at = 0;
+
+    for (size_t i = 0; i < map->count && at < file_end; i++) {
+        const struct filemap_entry *e = &map->list[i];
+
+        if (read_gap(store, at, io_min(e->file_offset, file_end), take, opaque,
+                     err) == -1)
+            return -1;
+        at = e->file_offset + e->length;
+    }
+    return read_gap(store, at, io_min(skeleton->file_length, file_end), take,
+                    opaque, err);
 }
 
 void skeleton_clear(struct skeleton *skeleton)

@@ -10,6 +10,7 @@
 #include "qemu.h"
 #include "store.h"
 
+#include <stddef.h>
 #include <stdint.h>
 
 /* What QEMU made of a plan.  The metadata is in the store. */
@@ -25,6 +26,16 @@ struct skeleton {
 int skeleton_build(const struct qemu *qemu, const struct layout_plan *plan,
                    struct store *store, struct skeleton *skeleton,
                    struct error *err);
+
+/* Takes length bytes of metadata, at file_offset. */
+typedef int skeleton_take(void *opaque, const void *buf, size_t length,
+                          uint64_t file_offset, struct error *err);
+
+/* Goes through the image's metadata before file_end, ascending, in pieces. */
+int skeleton_read_metadata(const struct skeleton *skeleton,
+                           const struct store *store, uint64_t file_end,
+                           skeleton_take *take, void *opaque,
+                           struct error *err);
 
 void skeleton_clear(struct skeleton *skeleton);
 

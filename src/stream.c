@@ -10,11 +10,13 @@
  * from the source, what lies between entries is metadata and comes from the
  * store.  Holes of the store are the zeroes that pad tables and subclusters.
  *
- * Equal disks give equal images, so the walk may as well begin in the middle.
+ * Equal disks give equal images, so the walk may as well begin in the middle,
+ * where a destination that can be read has to hold this image's beginning.
  */
 
 #include "config.h"
 
+#include "beginning.h"
 #include "cleanup.h"
 #include "io.h"
 #include "log.h"
@@ -82,13 +84,32 @@ static int send_data(struct sending *s, const struct filemap_entry *e,
     return 0;
 }
 
+/* If the destination holds a beginning, it has to be that of this image. */
+static int begin(struct sending *s, struct error *err)
+{
+    const struct skeleton *skeleton = &s->disk.skeleton;
+    char name[SINK_NAME];
+
+    if (s->file_offset > skeleton->file_length)
+        return error_set(err, 0,
+                         "the image ends at file offset %" PRIu64
+                         ", before %" PRIu64,
+                         skeleton->file_length, s->file_offset);
+    if (sink_aim(&s->sink, s->file_offset, skeleton->file_length, err) == -1)
+        return -1;
+    if (s->sink.beginning_fd != -1 &&
+        beginning_check(skeleton, s->disk.store, s->file_offset,
+                        s->sink.beginning_fd, sink_name(&s->sink, name),
+                        err) == -1)
+        return -1;
+    return sink_begin(&s->sink, err);
+}
+
 static int send_all(struct sending *s, struct error *err)
 {
     const struct skeleton *skeleton = &s->disk.skeleton;
 
     progress_stage(&s->progress, 100, skeleton->file_length);
-    if (sink_begin(&s->sink, s->file_offset, skeleton->file_length, err) == -1)
-        return -1;
     for (size_t i = 0; i < skeleton->map.count; i++) {
         const struct filemap_entry *e = &skeleton->map.list[i];
 
@@ -105,7 +126,13 @@ static void summarize(const struct sending *s, uint64_t from)
 {
     uint64_t data = filemap_total(&s->disk.skeleton.map);
     uint64_t length = s->disk.skeleton.file_length;
+    char id[IDENTITY_SPACE];
+    struct error err;
 
+    if (!log_is_summary())
+        return;
+    if (export_identity(&s->disk, id, &err) == 0)
+        log_summary("id %s", id);
     log_summary("sent %" PRIu64 " bytes of %" PRIu64 ": %" PRIu64
                 " of data in %zu ranges, %" PRIu64
                 " of metadata; spooled %" PRIu64 "; %s",
@@ -131,11 +158,8 @@ int stream(const struct stream_options *options, struct error *err)
     if (export_open(&options->export, s.sink.fd, &s.progress, &s.disk, err) ==
         -1)
         return -1;
-    if (s.file_offset > s.disk.skeleton.file_length)
-        return error_set(err, 0,
-                         "the image ends at file offset %" PRIu64
-                         ", before %" PRIu64,
-                         s.disk.skeleton.file_length, s.file_offset);
+    if (begin(&s, err) == -1)
+        return -1;
     if (send_all(&s, err) == -1 || sink_finish(&s.sink, err) == -1)
         return -1;
     progress_succeed(&s.progress);

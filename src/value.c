@@ -5,6 +5,7 @@
 
 #include "cleanup.h"
 #include "fds.h"
+#include "identity.h"
 #include "value.h"
 
 #include <errno.h>
@@ -115,6 +116,18 @@ int value_parse_refcount_bits(const char *name, const char *value,
         return -1;
     qcow2->refcount_bits = number;
     return 0;
+}
+
+int value_parse_id(const char *name, const char *value, const char **id,
+                   struct error *err)
+{
+    *id = value;
+    if (identity_is_valid(value))
+        return 0;
+    return error_set(err, 0,
+                     "--%s: '%s' is not an id as measure prints it, which has "
+                     "%d hexadecimal digits",
+                     name, value, IDENTITY_DIGITS);
 }
 
 int value_parse_uri(const char *name, const char *value, struct error *err)

@@ -37,6 +37,10 @@ int value_parse_path(const char *name, const char *value, const char **path,
 int value_parse_fd(const char *name, const char *value, int *fd,
                    struct error *err);
 
+/* What measure prints as the id of an image. */
+int value_parse_id(const char *name, const char *value, const char **id,
+                   struct error *err);
+
 /* A URI as nbd_connect_uri(3) has it; its scheme is all that is looked at. */
 int value_parse_uri(const char *name, const char *value, struct error *err);
 

@@ -22,14 +22,16 @@ raw_disk() {
     measures --source-format raw --source disk "$@"
 }
 
-@test "one JSON object of four numbers, and nothing else" {
+@test "one JSON object, and nothing else" {
     make_disk disk 4M data@1M+100K
     qcow_tool measure --source-format raw --source disk
     [ ! -s stderr ]
     [ "$(jq -s length stdout)" = 1 ]
     [ "$(jq -c keys stdout)" = \
-        '["data","length","metadata","virtual-size"]' ]
-    [ "$(jq -c 'map(type) | unique' stdout)" = '["number"]' ]
+        '["data","id","length","metadata","stable","virtual-size"]' ]
+    [ "$(jq -c 'map(type)' stdout)" = \
+        '["number","number","number","number","string","boolean"]' ]
+    [[ $(jq -r .id stdout) =~ ^[0-9a-f]{64}$ ]]
     # A whole line, for `read` as well.
     [ "$(tail -c 1 stdout | od -An -tx1)" = " 0a" ]
     [ "$(jq '."virtual-size"' stdout)" = 4194304 ]
@@ -157,7 +159,7 @@ raw_disk() {
     local word
     for word in --source --source-format --image-format --relative-to \
         --layout --cluster-size --refcount-bits --compat --extended-l2 \
-        --zero-clusters --detect-zeroes; do
+        --zero-clusters --detect-zeroes --expect-id --expect-length; do
         grep -q -e "$word" stdout
     done
     run ! grep -E -e '--destination(-fd)? ' stdout
@@ -198,7 +200,7 @@ raw_disk() {
     make_disk disk 4M data@1M+100K
     qcow_tool measure --source disk --progress --machine
     [ "$(jq -c keys stdout)" = \
-        '["data","length","metadata","virtual-size"]' ]
+        '["data","id","length","metadata","stable","virtual-size"]' ]
     digits stderr complete
     nothing_left
 }
@@ -208,4 +210,66 @@ raw_disk() {
     stdout_to=/dev/full qcow_tool 1 measure --source disk
     error_says "^qcow-tool: measure: .*No space left on device"
     nothing_left
+}
+
+@test "the id is that of the image, not of how it is sent" {
+    make_disk disk 4M data@1M+100K
+    disk_image qcow2 disk image.qcow2
+    id_of() { qcow-tool measure "$@" | jq -r .id; }
+    local id
+    id=$(id_of --source disk)
+    [ "$(id_of --source disk --direct --progress)" = "$id" ]
+    [ "$(id_of --source-format hybrid --source disk:image.qcow2)" = "$id" ]
+    [ "$(id_of --source disk --cluster-size 4K)" != "$id" ]
+    [ "$(id_of --source disk --layout convert)" != "$id" ]
+    make_disk disk 4M data@3M+4K
+    [ "$(id_of --source disk)" != "$id" ]
+}
+
+@test "an image that is another than expected, in id or length, is an error" {
+    make_disk disk 4M data@1M+100K
+    qcow_tool measure --source disk
+    local id length
+    id=$(jq -r .id stdout) length=$(jq .length stdout)
+    qcow_tool measure --source disk --expect-id "${id^^}" \
+        --expect-length "$length"
+    stdout_to=stream.qcow2 qcow_tool stream --source disk --expect-id "$id" \
+        --expect-length "$length"
+    make_disk disk 4M data@3M+4K
+    qcow_tool 1 measure --source disk --expect-id "$id"
+    error_says "^qcow-tool: measure: source: .*--expect-id.* its id is"
+    [ ! -s stdout ]
+    refused 1 --source disk --expect-id "$id"
+    error_says "^qcow-tool: stream: source: .*--expect-id.* its id is"
+    refused 1 --source disk --expect-length "$length"
+    error_says "image has [0-9]+ bytes, not $length as --expect-length says"
+    qcow_tool 1 stream --source disk --expect-id "$id" --destination new
+    [ ! -e new ]
+    nothing_left
+}
+
+@test "what is no id is a usage error" {
+    make_disk disk 1M
+    local id
+    for id in "" 0 "$(printf '%063d' 0)" "$(printf '%065d' 0)" \
+        "$(printf '%063dg' 0)"; do
+        qcow_tool 2 measure --source disk --expect-id "$id"
+        error_says "^qcow-tool: measure: --expect-id: .*64 hexadecimal digits"
+    done
+    qcow_tool 2 measure --source disk --expect-length x
+}
+
+@test "stable is what the next stream is sure to be" {
+    stable() { [ "$(qcow-tool measure "${@:2}" | jq .stable)" = "$1" ]; }
+    make_disk disk 4M data@1M+100K
+    stable true --source disk
+    disk_image qcow2 disk image.qcow2
+    stable true --source-format qcow2 --source image.qcow2 --layout convert
+    nbd_server unix nbdkit -r file disk
+    stable false --source-format nbd --source "$uri"
+    stable true --source-format nbd --source "$uri" --detect-zeroes
+    stable true --source-format nbd --source "$uri" --relative-to "$uri"
+    stable false --source-format nbd --source "$uri" --detect-zeroes \
+        --layout convert
+    stable false --source-format nbdhybrid --source "disk:$socket::4194304"
 }

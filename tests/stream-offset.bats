@@ -169,7 +169,7 @@ random_offsets() {
     resumes 5 400001
     whole --source-format qcow2 --source image.qcow2
     resumes 5 400001
-    whole --source-format nbd --source "$uri"
+    whole --source-format nbd --source "$uri" --detect-zeroes
     resumes 5 400001
     whole "${disk[@]}" --cluster-size 4K
     resumes 5 400001
@@ -200,7 +200,8 @@ random_offsets() {
     qcow_tool measure --source-format nbd --source "$uri"
     [ "$(jq .data stdout)" = 2097152 ]
     stdout_to=part qcow_tool stream --source-format nbd --source "$uri" \
-        --offset $(($(jq .length stdout) - 1048576))
+        --offset $(($(jq .length stdout) - 1048576)) \
+        --expect-id "$(jq -r .id stdout)"
     cmp part <(tail -c 1M disk) >&2
 }
 
@@ -218,4 +219,125 @@ random_offsets() {
     qcow_tool 1 stream "${disk[@]}" --offset 300001 --destination part
     error_says '^qcow-tool: stream: destination: part has 300002 .* 300001'
     same_bytes before part
+}
+
+@test "a file that has another image's beginning stays as it is" {
+    whole "${disk[@]}" --cluster-size 4K
+    local first
+    head -c 300001 whole.qcow2 >part
+    cp part before
+    qcow_tool 1 stream "${disk[@]}" --offset 300001 --destination part
+    error_says '^qcow-tool: stream: destination: part does not hold the '
+    error_says 'beginning of this image: it differs at file offset 23$'
+    same_bytes before part
+    # By one byte of its last table.
+    first=$(qemu-img map --output=json -f qcow2 whole.qcow2 |
+        jq '[.[] | select(.data) | .offset] | min')
+    printf x | dd of=part bs=1 seek=$((first - 1)) conv=notrunc status=none
+    cp part before
+    qcow_tool 1 stream "${args[@]}" --offset 300001 --destination part
+    error_says "differs at file offset $((first - 1))\$"
+    same_bytes before part
+    nothing_left
+}
+
+@test "in the layout of qemu-img convert each table before the offset counts" {
+    rm disk
+    make_disk disk 80M data@1M+40M
+    whole "${disk[@]}" --layout convert --cluster-size 4K
+    local table
+    # The first that has data on both of its sides.
+    table=$(qemu-img map --output=json -f qcow2 whole.qcow2 |
+        jq '[.[] | select(.data)] | .[0].offset + .[0].length')
+    head -c 30M whole.qcow2 >part
+    [ "$table" -lt 31457280 ]
+    printf x | dd of=part bs=1 seek="$table" conv=notrunc status=none
+    qcow_tool 1 stream "${args[@]}" --offset 30M --destination part
+    error_says "differs at file offset $table\$"
+    head -c 30M whole.qcow2 >part
+    qcow_tool stream "${args[@]}" --offset 30M --destination part
+    same_bytes whole.qcow2 part
+}
+
+@test "a block device is gone on with where the stream is" {
+    requires loop
+    whole "${disk[@]}"
+    local device
+    truncate -s $((length + 4096)) file
+    head -c 300001 whole.qcow2 | dd of=file conv=notrunc status=none
+    device=$(make_loop file)
+    qcow_tool stream "${args[@]}" --offset 300001 --destination "$device"
+    cmp -n "$length" whole.qcow2 "$device" >&2
+    # By its fd, wherever that stands of the two.
+    dd if=/dev/zero of="$device" bs=64K seek=5 count=1 status=none
+    cp "$device" before
+    qcow_tool stream "${args[@]}" --offset 300001 --destination-fd 5 \
+        5>"$device"
+    cmp -n "$length" whole.qcow2 "$device" >&2
+    qcow_tool 1 stream "${args[@]}" --cluster-size 4K --offset 300001 \
+        --destination "$device"
+    error_says "$device does not hold the beginning of this image"
+    qcow_tool 1 stream "${args[@]}" --offset 300001 --destination-fd 5 \
+        5>>"$device"
+    error_says "nothing can be appended to fd 5"
+    cmp -n "$length" whole.qcow2 "$device" >&2
+    nothing_left
+}
+
+@test "a block device that is too small for the image is refused untouched" {
+    requires loop
+    whole "${disk[@]}"
+    local device
+    truncate -s 1M file
+    device=$(make_loop file)
+    qcow_tool 1 stream "${args[@]}" --destination "$device"
+    error_says "destination: $device has 1048576 bytes, too few for .* $length"
+    cmp -n 1M /dev/zero "$device" >&2
+}
+
+@test "a file by its fd: appended to, at its start, at the offset" {
+    whole "${disk[@]}"
+    head -c 300001 whole.qcow2 >part
+    qcow_tool stream "${args[@]}" --offset 300001 --destination-fd 5 5>>part
+    same_bytes whole.qcow2 part
+    head -c 300001 whole.qcow2 >part
+    qcow_tool stream "${args[@]}" --offset 300001 --destination-fd 5 5<>part
+    same_bytes whole.qcow2 part
+    head -c 300001 whole.qcow2 >part
+    {
+        head -c 300001 <&5 >/dev/null
+        qcow_tool stream "${args[@]}" --offset 300001 --destination-fd 5
+    } 5<>part
+    same_bytes whole.qcow2 part
+}
+
+@test "a file by its fd that holds something else stays as it is" {
+    whole "${disk[@]}"
+    head -c 300002 whole.qcow2 >part
+    cp part before
+    qcow_tool 1 stream "${args[@]}" --offset 300001 --destination-fd 5 5>>part
+    error_says 'destination: fd 5 has 300002 bytes, .* 300001'
+    { head -c 7 <&5 >/dev/null && qcow_tool 1 stream "${args[@]}" \
+        --offset 300002 --destination-fd 5; } 5<>part
+    error_says 'fd 5 has 300002 bytes, stands at 7, .* 300002'
+    qcow_tool 1 stream "${args[@]}" --cluster-size 4K --offset 300002 \
+        --destination-fd 5 5>>part
+    error_says 'fd 5 does not hold the beginning of this image'
+    same_bytes before part
+    nothing_left
+}
+
+@test "a source with a map that may change is gone on with by id only" {
+    nbd_server unix nbdkit -r file disk
+    whole --source-format nbd --source "$uri"
+    refused 1 "${args[@]}" --offset 300001
+    error_says '^qcow-tool: stream: source: .*--expect-id.*--detect-zeroes$'
+    refused 1 "${args[@]}" --offset 300001 --layout convert --detect-zeroes
+    error_says '--expect-id.*--layout streamable$'
+    refused 1 "${args[@]}" --offset 300001 --expect-id "$(printf '%064d' 0)"
+    error_says 'another image than --expect-id says'
+    qcow_tool measure "${args[@]}"
+    stdout_to=part qcow_tool stream "${args[@]}" --offset 300001 \
+        --expect-id "$(jq -r .id stdout)"
+    tail_from 300001 part
 }

@@ -81,7 +81,8 @@ static void check_send(struct source *source, uint64_t disk_offset,
     struct error err;
 
     CHECK_OK(sink_open(&address, &sink, &err), &err);
-    CHECK_OK(sink_begin(&sink, 0, length, &err), &err);
+    CHECK_OK(sink_aim(&sink, 0, length, &err), &err);
+    CHECK_OK(sink_begin(&sink, &err), &err);
     CHECK_OK(source_send(source, disk_offset, length, &sink, &err), &err);
     CHECK_OK(source_flush(source, &sink, &err), &err);
     CHECK_UINT(sink.file_offset, length);
@@ -187,7 +188,8 @@ static void check_ended(struct source *source, uint64_t disk_offset,
     CHECK_FAILS(source_read(source, (char *)buf, disk_offset, 256 << 10, &err),
                 &err, message);
     CHECK_OK(sink_open(&address, &sink, &err), &err);
-    CHECK_OK(sink_begin(&sink, 0, 256 << 10, &err), &err);
+    CHECK_OK(sink_aim(&sink, 0, 256 << 10, &err), &err);
+    CHECK_OK(sink_begin(&sink, &err), &err);
     CHECK_FAILS(source_send(source, disk_offset, 256 << 10, &sink, &err), &err,
                 message);
     sink_close(&sink);

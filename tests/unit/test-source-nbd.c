@@ -41,7 +41,8 @@ static void open_sink(struct sink *sink, int fd)
     struct error err;
 
     CHECK_OK(sink_open(&address, sink, &err), &err);
-    CHECK_OK(sink_begin(sink, 0, DISK_SIZE, &err), &err);
+    CHECK_OK(sink_aim(sink, 0, DISK_SIZE, &err), &err);
+    CHECK_OK(sink_begin(sink, &err), &err);
 }
 
 static const struct {
