@@ -218,10 +218,9 @@ raw_disk() {
     id_of() { qcow-tool measure "$@" | jq -r .id; }
     local id
     id=$(id_of --source disk)
-    [ "$(id_of --source disk --direct --progress)" = "$id" ]
+    [ "$(id_of --source disk --direct)" = "$id" ]
     [ "$(id_of --source-format hybrid --source disk:image.qcow2)" = "$id" ]
     [ "$(id_of --source disk --cluster-size 4K)" != "$id" ]
-    [ "$(id_of --source disk --layout convert)" != "$id" ]
     make_disk disk 4M data@3M+4K
     [ "$(id_of --source disk)" != "$id" ]
 }
