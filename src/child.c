@@ -463,17 +463,6 @@ static bool is_killed(struct child *c)
     return c->pid == -1 && !c->is_lost && WIFSIGNALED(c->status);
 }
 
-static void __attribute__((format(printf, 2, 3)))
-append(struct error *err, const char *fmt, ...)
-{
-    size_t used = strlen(err->msg);
-    va_list ap;
-
-    va_start(ap, fmt);
-    vsnprintf(err->msg + used, sizeof err->msg - used, fmt, ap);
-    va_end(ap);
-}
-
 int child_blame(struct child *c, struct error *err)
 {
     /* If it is about to end, it has a moment to say why. */
@@ -484,11 +473,11 @@ int child_blame(struct child *c, struct error *err)
     listener_take(c->listener, &words);
     text = last_words_take(&words);
     if (text[0] != '\0')
-        append(err, "; %s", text);
+        error_append(err, "; %s", text);
     else if (is_silent && is_killed(c))
-        append(err, "; %s was killed by signal %d (%s)", c->name,
-               WTERMSIG(c->status), strsignal(WTERMSIG(c->status)));
+        error_append(err, "; %s was killed by signal %d (%s)", c->name,
+                     WTERMSIG(c->status), strsignal(WTERMSIG(c->status)));
     else if (is_silent)
-        append(err, "; %s ended without a word", c->name);
+        error_append(err, "; %s ended without a word", c->name);
     return -1;
 }

@@ -6,7 +6,9 @@
 
 /* A value in main; everybody else gets a pointer, never NULL.  A function
  * that takes one returns 0 and leaves it alone, or returns -1 with it
- * filled.  Nothing on this path allocates.
+ * filled.  Nothing on this path allocates.  A message that is too long loses
+ * its middle, most likely the inside of a path: which end it was is in front,
+ * and the cause behind.
  */
 struct error {
     int errnum; /* errno value of the cause, or 0 */
@@ -23,6 +25,10 @@ int error_set(struct error *err, int errnum, const char *fmt, ...)
  * is wrapped twice at the most.  Returns -1.
  */
 int error_wrap(struct error *err, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* Puts text, with what separates it, behind what err says.  Returns -1. */
+int error_append(struct error *err, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
 #endif

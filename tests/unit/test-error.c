@@ -31,29 +31,64 @@ static const char *long_text(size_t length)
     return text;
 }
 
-/* Lengths around the 511 that fit; what follows the text is cut as well. */
+/* The beginning and the end of what is there to say are in the message. */
+static void check_ends(const struct error *err, const char *begin,
+                       const char *end)
+{
+    size_t length = strlen(err->msg);
+
+    CHECK_UINT(length, sizeof err->msg - 1);
+    CHECK_INT(strncmp(err->msg, begin, strlen(begin)), 0);
+    CHECK_STR(err->msg + length - strlen(end), end);
+    CHECK(strstr(err->msg, "x...x") != NULL);
+}
+
+/* Lengths around the 511 that fit, and beyond what is formatted. */
 static void test_long_text(void)
+{
+    static const size_t lengths[] = {512, 513, 600, 1000, 2000};
+    struct error err;
+
+    TEST("a text that fits is left alone");
+    error_set(&err, 0, "%s", long_text(511));
+    CHECK_STR(err.msg, long_text(511));
+
+    for (size_t i = 0; i < N_ELEMENTS(lengths); i++) {
+        const char *text = long_text(lengths[i]);
+
+        TEST("a text that does not fit loses its middle");
+        CHECK_INT(error_set(&err, EIO, "source: %s", text), -1);
+        CHECK_INT(err.errnum, EIO);
+        check_ends(&err, "source: x", "x: Input/output error");
+
+        TEST("a context that does not fit loses its middle");
+        error_set(&err, EIO, "inner");
+        CHECK_INT(error_wrap(&err, "source: %s", text), -1);
+        check_ends(&err, "source: x", "x: inner: Input/output error");
+
+        TEST("so does what is put behind");
+        error_set(&err, 0, "source: broken");
+        CHECK_INT(error_append(&err, "; %s says why", text), -1);
+        check_ends(&err, "source: broken; x", "x says why");
+    }
+
+    TEST("no character is cut in two");
+    for (size_t i = 0; i < 4; i++) {
+        error_set(&err, 0, "%.*s%s%s", (int)(167 + i), long_text(400),
+                  "\xc3\xa4\xc3\xa4\xc3\xa4", long_text(400));
+        CHECK((unsigned char)strstr(err.msg, "...")[-1] != 0xc3);
+    }
+}
+
+static void test_append(void)
 {
     struct error err;
 
-    for (size_t length = 480; length < 600; length++) {
-        char expected[4096];
-
-        TEST("a text that does not fit is cut at its end");
-        snprintf(expected, sizeof expected, "%s: %s", long_text(length),
-                 strerror(EIO));
-        expected[sizeof err.msg - 1] = '\0';
-        error_set(&err, EIO, "%s", long_text(length));
-        CHECK_STR(err.msg, expected);
-
-        TEST("a context that does not fit is cut at its end");
-        error_set(&err, EIO, "inner");
-        snprintf(expected, sizeof expected, "%s: inner: %s", long_text(length),
-                 strerror(EIO));
-        expected[sizeof err.msg - 1] = '\0';
-        CHECK_INT(error_wrap(&err, "%s", long_text(length)), -1);
-        CHECK_STR(err.msg, expected);
-    }
+    TEST("more can be put behind the text");
+    error_set(&err, EIO, "inner");
+    CHECK_INT(error_append(&err, "; %s", "more"), -1);
+    CHECK_INT(err.errnum, EIO);
+    CHECK_STR(err.msg, "inner: Input/output error; more");
 }
 
 static void test_wrap(void)
@@ -66,12 +101,6 @@ static void test_wrap(void)
     CHECK_INT(error_wrap(&err, "export %s", "sda"), -1);
     CHECK_STR(err.msg, "export sda: read: disk offset 512: Broken pipe");
     CHECK_INT(err.errnum, EPIPE);
-
-    TEST("a full message is wrapped at the cost of its end");
-    error_set(&err, 0, "%s", long_text(600));
-    error_wrap(&err, "source");
-    CHECK_UINT(strlen(err.msg), sizeof err.msg - 1);
-    CHECK_INT(strncmp(err.msg, "source: xxx", 11), 0);
 }
 
 int main(void)
@@ -79,6 +108,7 @@ int main(void)
     test_begin();
     test_set();
     test_long_text();
+    test_append();
     test_wrap();
     return test_end();
 }
