@@ -32,6 +32,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 /* No qcow2 file is longer than this: offsets in its tables have 56 bits. */
 #define LONGEST_FILE (UINT64_C(1) << 56)
@@ -438,19 +439,42 @@ uint64_t inbox_allowed(struct inbox *in)
     return allowed;
 }
 
-enum inbox_wait inbox_wait(struct inbox *in, uint64_t file_end)
+/* Waits, until the time if there is one. */
+static enum inbox_wait wait_until(struct inbox *in, uint64_t file_end,
+                                  const struct timespec *until)
 {
-    enum inbox_wait r = INBOX_ENDED;
+    enum inbox_wait r = INBOX_ARRIVED;
+    int timed_out = 0;
 
     pthread_mutex_lock(&in->lock);
-    while (in->arrived < file_end && !in->is_ended && !in->is_cancelled)
-        pthread_cond_wait(&in->changed, &in->lock);
+    while (in->arrived < file_end && !in->is_ended && !in->is_cancelled &&
+           timed_out == 0)
+        timed_out = until == NULL ? pthread_cond_wait(&in->changed, &in->lock)
+                                  : pthread_cond_timedwait(&in->changed,
+                                                           &in->lock, until);
     if (in->is_cancelled)
         r = INBOX_CANCELLED;
-    else if (in->arrived >= file_end)
-        r = INBOX_ARRIVED;
+    else if (in->arrived < file_end && in->is_ended)
+        r = INBOX_ENDED;
     pthread_mutex_unlock(&in->lock);
     return r;
+}
+
+enum inbox_wait inbox_wait(struct inbox *in, uint64_t file_end)
+{
+    return wait_until(in, file_end, NULL);
+}
+
+enum inbox_wait inbox_wait_briefly(struct inbox *in, uint64_t file_end,
+                                   unsigned milliseconds)
+{
+    struct timespec until;
+
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += milliseconds % 1000 * 1000000L;
+    until.tv_sec += milliseconds / 1000 + until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    return wait_until(in, file_end, &until);
 }
 
 void inbox_cancel(struct inbox *in)

@@ -124,6 +124,10 @@ enum inbox_wait { INBOX_ARRIVED, INBOX_ENDED, INBOX_CANCELLED };
 /* Waits until all before file_end has arrived, or never will. */
 enum inbox_wait inbox_wait(struct inbox *inbox, uint64_t file_end);
 
+/* The same, but for no more than milliseconds; INBOX_ARRIVED then, too. */
+enum inbox_wait inbox_wait_briefly(struct inbox *inbox, uint64_t file_end,
+                                   unsigned milliseconds);
+
 /* Nobody shall wait any more. */
 void inbox_cancel(struct inbox *inbox);
 

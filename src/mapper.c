@@ -30,6 +30,12 @@
  * may be the next one; twice as much each time that was not enough for the
  * window.
  *
+ * What a window says is held in memory until its data has come.  So that small
+ * tables that say much do not fill it, a run has no more than MOST_FINDINGS
+ * ranges, and its window is halved, to what a slice of an L2 table describes;
+ * and the next run waits until what is held is no more than 8 bytes for each
+ * byte that has come, and some MiB.
+ *
  * A fault past the end of a stream that has ended is how truncation shows.
  */
 
@@ -53,13 +59,18 @@
 #define SMALLEST_LOOKAHEAD (UINT64_C(512) << 10)
 #define LARGEST_LOOKAHEAD (UINT64_C(64) << 20)
 
-enum { MOST_ASIDE = 64 };
+#define HELD_AT_ANY_TIME (UINT64_C(8) << 20)
+#define LARGEST_SLICE (UINT64_C(64) << 10) /* of an L2 table, in qcow2 */
+
+/* A slice has half as many ranges at the most. */
+enum { MOST_ASIDE = 64, MOST_FINDINGS = 1 << 18, BACKLOG_MS = 50 };
 
 struct mapper {
     const struct qemu *qemu;
     struct inbox *inbox;
     const struct gate_image *image;
     mapper_take *take;
+    mapper_backlog *backlog;
     void *opaque;
     int wake_fd;
     struct worker *worker;     /* has one job: the disk */
@@ -73,6 +84,7 @@ struct findings {
     struct filemap_batch data; /* becomes the window's */
     struct mapper_window window;
     uint64_t entries, most_entries;
+    bool is_full;
     struct inbox_view view;
 };
 
@@ -110,6 +122,10 @@ static int take_entry(void *opaque, const struct mapjson_entry *e,
         return error_set(err, 0,
                          "more ranges than its tables have entries: they are "
                          "used more than once");
+    if (f->entries == MOST_FINDINGS) {
+        f->is_full = true;
+        return error_set(err, 0, "more ranges than are wanted at once");
+    }
     f->entries++;
     if (e->is_zero && e->is_present)
         extents = &w->zeroes;
@@ -136,7 +152,7 @@ static void log_window(const struct mapper_window *w)
                   w->data.list[i].disk_offset);
 }
 
-enum outcome { MAPPED, FAULTED, FAILED };
+enum outcome { MAPPED, FAULTED, TOO_MANY, FAILED };
 
 /* What a run that succeeded says must be possible, and then it counts. */
 static enum outcome keep(struct mapper *m, struct findings *f,
@@ -202,6 +218,8 @@ static enum outcome run(struct mapper *m, uint64_t disk_offset,
         return FAILED;
     if (inbox_take_fault(&f.view, fault_end))
         return FAULTED;
+    if (f.is_full)
+        return TOO_MANY;
     if (r == -1) {
         error_wrap(err, "source: disk offset %" PRIu64, disk_offset);
         return FAILED;
@@ -237,12 +255,14 @@ static uint64_t first_tables_end(const struct gate_image *image)
 /* A window whose table is a long way off. */
 struct aside {
     uint64_t disk_offset, length, fault_end;
+    uint64_t part; /* of length, to be tried next */
 };
 
 /* Where the mapper is. */
 struct progression {
     uint64_t front; /* what is before it is mapped, or aside */
     uint64_t unit, length;
+    uint64_t slice; /* what a slice of a table describes */
     uint64_t lookahead;
     struct aside aside[MOST_ASIDE];
     size_t n_aside;
@@ -263,12 +283,19 @@ static struct aside *nearest_aside(struct progression *p)
 static int map_aside(struct mapper *m, struct progression *p,
                      struct aside *window, struct error *err)
 {
+    window->part = io_min(window->part, window->length);
     switch (
-        run(m, window->disk_offset, window->length, &window->fault_end, err)) {
+        run(m, window->disk_offset, window->part, &window->fault_end, err)) {
     case MAPPED:
-        *window = p->aside[--p->n_aside];
+        window->disk_offset += window->part;
+        window->length -= window->part;
+        if (window->length == 0)
+            *window = p->aside[--p->n_aside];
         return 0;
     case FAULTED:
+        return 0;
+    case TOO_MANY:
+        window->part = IO_ROUND_UP(window->part / 2, p->slice);
         return 0;
     default:
         return -1;
@@ -279,17 +306,21 @@ static int map_aside(struct mapper *m, struct progression *p,
 static int map_front(struct mapper *m, struct progression *p,
                      struct error *err)
 {
-    uint64_t size = m->image->virtual_size, fault_end;
+    uint64_t size = m->image->virtual_size, fault_end, before = m->entries;
 
     p->length = io_min(p->length, size - p->front);
     switch (run(m, p->front, p->length, &fault_end, err)) {
     case MAPPED:
         p->front += p->length;
-        p->length = io_min(p->length, size / 2 + 1) * 2;
+        if (m->entries - before < MOST_FINDINGS / 4)
+            p->length = io_min(p->length, size / 2 + 1) * 2;
         p->lookahead = io_max(SMALLEST_LOOKAHEAD, p->lookahead / 2);
         return 0;
     case FAULTED:
         break;
+    case TOO_MANY:
+        p->length = IO_ROUND_UP(p->length / 2, p->slice);
+        return 0;
     default:
         return -1;
     }
@@ -300,11 +331,37 @@ static int map_front(struct mapper *m, struct progression *p,
     }
     if (p->length <= p->unit) {
         p->aside[p->n_aside++] =
-            (struct aside){p->front, p->length, fault_end};
+            (struct aside){p->front, p->length, fault_end, p->length};
         p->front += p->length;
     }
     p->length = p->unit;
     return 0;
+}
+
+/* Waits until what is held in memory is in a proportion to what has come. */
+static int wait_for_backlog(struct mapper *m, struct error *err)
+{
+    for (;;) {
+        uint64_t arrived = inbox_arrived(m->inbox), needed_end;
+        uint64_t held = m->backlog(m->opaque, &needed_end);
+
+        if (held <= HELD_AT_ANY_TIME + 8 * arrived)
+            return 0;
+        inbox_allow(m->inbox, arrived + SMALLEST_LOOKAHEAD);
+        eventfd_write(m->wake_fd, 1);
+        /* Nobody tells when something has been moved. */
+        switch (inbox_wait_briefly(m->inbox, arrived + SMALLEST_LOOKAHEAD,
+                                   BACKLOG_MS)) {
+        case INBOX_CANCELLED:
+            return error_set(err, ECANCELED, "mapper");
+        case INBOX_ENDED:
+            if (needed_end > inbox_arrived(m->inbox))
+                return inbox_truncated(m->inbox, needed_end, err);
+            return 0; /* there will not be more than there is */
+        default:
+            break;
+        }
+    }
 }
 
 static int map_disk(void *opaque, struct worker *worker,
@@ -315,6 +372,8 @@ static int map_disk(void *opaque, struct worker *worker,
     struct progression p = {
         .unit = unit,
         .length = unit,
+        .slice = m->image->window / m->image->cluster_size *
+                 io_min(m->image->cluster_size, LARGEST_SLICE),
         .lookahead = SMALLEST_LOOKAHEAD,
     };
 
@@ -326,6 +385,8 @@ static int map_disk(void *opaque, struct worker *worker,
         struct aside *nearest = nearest_aside(&p);
         int r;
 
+        if (wait_for_backlog(m, err) == -1)
+            return -1;
         if (nearest != NULL && nearest->fault_end <= inbox_arrived(m->inbox))
             r = map_aside(m, &p, nearest, err);
         else if (p.front < disk->length && p.n_aside < MOST_ASIDE)
@@ -341,8 +402,8 @@ static int map_disk(void *opaque, struct worker *worker,
 
 int mapper_start(const struct qemu *qemu, struct inbox *inbox,
                  const struct gate_image *image, mapper_take *take,
-                 void *opaque, int wake_fd, struct mapper **mapper,
-                 struct error *err)
+                 mapper_backlog *backlog, void *opaque, int wake_fd,
+                 struct mapper **mapper, struct error *err)
 {
     const struct job disk = {.length = image->virtual_size};
     struct mapper *m = calloc(1, sizeof *m);
@@ -354,6 +415,7 @@ int mapper_start(const struct qemu *qemu, struct inbox *inbox,
         .inbox = inbox,
         .image = image,
         .take = take,
+        .backlog = backlog,
         .opaque = opaque,
         .wake_fd = wake_fd,
     };

@@ -26,6 +26,11 @@ struct mapper_window {
 typedef int mapper_take(void *opaque, struct mapper_window *window,
                         struct error *err);
 
+/* How many bytes of memory do lists take that get shorter when data comes, or
+ * has been moved?  Data goes on to *needed_end in the file.
+ */
+typedef uint64_t mapper_backlog(void *opaque, uint64_t *needed_end);
+
 struct mapper;
 
 /* Starts a thread that maps the whole disk while inbox fills.  All that the
@@ -34,8 +39,8 @@ struct mapper;
  */
 int mapper_start(const struct qemu *qemu, struct inbox *inbox,
                  const struct gate_image *image, mapper_take *take,
-                 void *opaque, int wake_fd, struct mapper **mapper,
-                 struct error *err);
+                 mapper_backlog *backlog, void *opaque, int wake_fd,
+                 struct mapper **mapper, struct error *err);
 
 /* Returns -1 with its error if it has failed. */
 int mapper_check(struct mapper *mapper, struct error *err);

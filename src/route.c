@@ -299,6 +299,23 @@ int route_take_window(void *opaque, struct mapper_window *window,
     return result;
 }
 
+uint64_t route_backlog(void *opaque, uint64_t *needed_end)
+{
+    struct route *r = opaque;
+    uint64_t arrived = inbox_arrived(r->o.inbox), bytes = 0;
+
+    pthread_mutex_lock(&r->lock);
+    *needed_end = r->needed_end;
+    if (r->needed_end > arrived)
+        bytes = (r->ahead.count - r->consumed + r->held.count) *
+                sizeof *r->ahead.list;
+    if (!r->is_held)
+        bytes += (worker_count(r->mover) + worker_count(r->zeroer)) *
+                 sizeof(struct job);
+    pthread_mutex_unlock(&r->lock);
+    return bytes;
+}
+
 /* What to do with bytes at file_offset that are not known to be data.  The
  * lock is held.
  */

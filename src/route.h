@@ -33,6 +33,9 @@ int route_open(const struct route_options *options, struct route **route,
 int route_take_window(void *opaque, struct mapper_window *window,
                       struct error *err);
 
+/* As mapper_backlog. */
+uint64_t route_backlog(void *opaque, uint64_t *needed_end);
+
 /* The next part of the stream, for the receiver, who asks and then delivers
  * in turn.
  */

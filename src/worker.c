@@ -26,6 +26,7 @@ struct worker {
     pthread_mutex_t lock; /* of what follows */
     pthread_cond_t changed;
     struct job_list waiting;
+    size_t n_taken; /* jobs that it does */
     bool is_busy, is_held, is_stopped;
     int result;
     struct error err;
@@ -38,6 +39,7 @@ static bool take_jobs(struct worker *w, struct job_list *jobs)
 
     pthread_mutex_lock(&w->lock);
     w->is_busy = false;
+    w->n_taken = 0;
     if (w->waiting.count == 0)
         eventfd_write(w->wake_fd, 1);
     while ((w->waiting.count == 0 || w->is_held) && !w->is_stopped)
@@ -46,6 +48,7 @@ static bool take_jobs(struct worker *w, struct job_list *jobs)
     *jobs = w->waiting;
     w->waiting = (struct job_list){0};
     w->is_busy = true;
+    w->n_taken = jobs->count;
     pthread_mutex_unlock(&w->lock);
     return !is_stopped;
 }
@@ -133,6 +136,16 @@ int worker_add(struct worker *w, const struct job *job, struct error *err)
     pthread_cond_signal(&w->changed);
     pthread_mutex_unlock(&w->lock);
     return r;
+}
+
+size_t worker_count(struct worker *w)
+{
+    size_t count;
+
+    pthread_mutex_lock(&w->lock);
+    count = w->waiting.count + w->n_taken;
+    pthread_mutex_unlock(&w->lock);
+    return count;
 }
 
 bool worker_is_idle(struct worker *w)

@@ -39,6 +39,9 @@ void worker_release(struct worker *worker);
 int worker_add(struct worker *worker, const struct job *job,
                struct error *err);
 
+/* Jobs that wait, and those that it does. */
+size_t worker_count(struct worker *worker);
+
 /* Has it done all that it was given so far? */
 bool worker_is_idle(struct worker *worker);
 
