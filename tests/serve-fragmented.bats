@@ -37,8 +37,7 @@ EOF
 
 # Nothing of QEMU has run for a while.
 is_quiet() {
-    local i
-    for i in {1..25}; do
+    for _ in {1..25}; do
         [ -z "$(pgrep -P "$1")" ] || return 1
         sleep 0.01
     done
@@ -55,6 +54,7 @@ is_quiet() {
     start_tool paused serve --source-fd 5 --destination new.raw
     head -c 720896 disk.qcow2 >&5
     wait_until 60 is_quiet "$(cat paused.pid)"
+    # shellcheck disable=SC2034 # by its name
     used=$(awk '/VmHWM/ { print $2 }' "/proc/$(cat paused.pid)/status")
     # In KiB; some 20 MiB are for buffers and libraries.
     at_most used 49152
