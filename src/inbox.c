@@ -11,8 +11,8 @@
  * inside one, or inside data that it maps.
  *
  * What a byte of the file is, is decided once (ledger.h).  Data that was
- * claimed is likely gone, to the disk; and when the spool is at its limit, tables of
- * windows that are mapped are dropped.
+ * claimed is likely gone, to the disk; and when the spool is at its limit,
+ * tables of windows that are mapped are dropped.
  *
  * Receiver, bridges, mapper and movers are threads: the lock guards
  * everything but the file itself.  So a byte may go while QEMU's read of it is

@@ -12,7 +12,8 @@
 /* A file system may take more for a file than it holds, for a while (XFS
  * does), so st_blocks is no measure.  This counts blocks of KEPT_BLOCK bytes
  * that have anything in them, in sectors of 512 bytes: pieces of data are
- * whole ones.  It takes a byte for each such block, and some.  All-zero keeps nothing.
+ * whole ones.  It takes a byte for each such block, and some.  All-zero keeps
+ * nothing.
  */
 enum { KEPT_BLOCK = 4096 };
 
