@@ -133,6 +133,9 @@ static int find_length(const struct layout_plan *plan,
     if (plan->layout == LAYOUT_CONVERT || skeleton->map.count == 0) {
         skeleton->file_length =
             io_max(IO_ROUND_UP(data_end, granule), store_written_end(store));
+        /* Without data QEMU's file ends inside the last table. */
+        if (plan->layout != LAYOUT_CONVERT)
+            skeleton->file_length = IO_ROUND_UP(skeleton->file_length, cs);
         return 0;
     }
     data_end = IO_ROUND_UP(data_end, cs);
