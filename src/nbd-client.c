@@ -66,11 +66,29 @@ struct nbd_client {
     bool is_refused;       /* ... which has failed, and no more than that */
 };
 
-/* libnbd begins its messages with the function's name. */
+/* What libnbd says of its last failure, without the names of its functions
+ * that it begins with ("nbd_pread: ").
+ */
+static const char *nbd_cause(void)
+{
+    const char *text = nbd_get_error();
+    size_t name;
+
+    if (text == NULL)
+        return "no reason is known";
+    while (strncmp(text, "nbd_", 4) == 0) {
+        name = strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789_");
+        if (strncmp(text + name, ": ", 2) != 0)
+            break;
+        text += name + 2;
+    }
+    return text;
+}
+
 static int nbd_failed(const struct nbd_client *c, struct error *err,
                       const char *what)
 {
-    return error_set(err, 0, "%s: %s: %s", c->who, what, nbd_get_error());
+    return error_set(err, 0, "%s: %s: %s", c->who, what, nbd_cause());
 }
 
 /* Waits until a socket is ready for what libnbd wants, and lets it do that; or
@@ -178,8 +196,16 @@ static int check_certificates(const struct nbd_address *address,
     if (uri == NULL || strncmp(uri, "nbds", 4) != 0)
         return 0;
     keys = find_parameter(uri, "tls-psk-file");
+    if (keys != NULL)
+        return 0;
+    /* Without a host's name libnbd takes any certificate. */
+    if (strncmp(uri, "nbds+", 5) == 0)
+        return error_set(err, 0,
+                         "%s: cannot verify who %s is: a socket without a "
+                         "host's name needs tls-psk-file=FILE",
+                         address->who, uri);
     directory = find_parameter(uri, "tls-certificates");
-    if (keys != NULL || has_authority(directory, ""))
+    if (has_authority(directory, ""))
         return 0;
     /* Where libnbd looks by itself. */
     if (directory == NULL &&
@@ -204,7 +230,7 @@ static int connecting_failed(const struct nbd_client *c,
     return error_set(err, 0, "%s: cannot connect to %s: %s", c->who,
                      address->uri != NULL ? address->uri
                                           : address->socket_path,
-                     nbd_get_error());
+                     nbd_cause());
 }
 
 static int start_connecting(struct nbd_handle *nbd,
@@ -405,7 +431,7 @@ static int ask_status(struct nbd_client *c, struct answer *a)
     if (r == -1)
         return error_set(a->err, 0,
                          "%s: no block status at disk offset %" PRIu64 ": %s",
-                         c->who, from, nbd_get_error());
+                         c->who, from, nbd_cause());
     if (a->disk_offset == from)
         return error_set(a->err, 0,
                          "%s: empty block status at disk offset %" PRIu64,
@@ -443,7 +469,7 @@ static int take_oldest(struct nbd_client *c, struct error *err)
             return -1;
     if (r == -1) {
         error_set(err, 0, "%s: cannot read at disk offset %" PRIu64 ": %s",
-                  c->who, s->disk_offset, nbd_get_error());
+                  c->who, s->disk_offset, nbd_cause());
         c->is_refused =
             nbd_aio_is_dead(s->nbd) != 1 && nbd_aio_is_closed(s->nbd) != 1;
         return -1;
@@ -477,7 +503,7 @@ static int ask(struct nbd_client *c, uint64_t disk_offset, size_t length,
     if (s->cookie == -1)
         return error_set(err, 0,
                          "%s: cannot read at disk offset %" PRIu64 ": %s",
-                         c->who, disk_offset, nbd_get_error());
+                         c->who, disk_offset, nbd_cause());
     c->asked++;
     return 0;
 }

@@ -162,3 +162,14 @@ dir=$certs/right" --tls-creds tls0 disk
     source_fails "TLS|tls|gnutls" nbd "$(with "tls-psk-file=$PWD/other")"
     nothing_sent
 }
+
+@test "over a socket without a host's name only a key says who the server is" {
+    tls_server unix
+    qcow_tool 1 stream --source-format nbd \
+        --source "$(with_certificates right)" --destination got
+    stderr_says "source: cannot verify who nbds\+unix:.* needs tls-psk-file"
+    qcow_tool 1 measure --source-format nbd \
+        --source "nbds+vsock://1/?tls-certificates=$certs/right"
+    stderr_says "source: cannot verify who nbds\+vsock:"
+    [ ! -e got ]
+}
