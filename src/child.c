@@ -3,6 +3,7 @@
 
 #include "config.h"
 
+#include "array.h"
 #include "child.h"
 #include "cleanup.h"
 #include "io.h"
@@ -450,6 +451,34 @@ bool child_has_open(const struct child *c, int fd)
     if (dir != NULL)
         closedir(dir);
     return has_it;
+}
+
+int child_list_files(const struct child *c, struct io_file_id **list,
+                     size_t *count, struct error *err)
+{
+    size_t space = 0;
+    char name[300];
+    struct dirent *entry;
+    DIR *dir;
+    int r = 0;
+
+    *list = NULL;
+    *count = 0;
+    snprintf(name, sizeof name, "/proc/%d/fd", (int)c->pid);
+    dir = opendir(name);
+    if (dir == NULL)
+        return error_set(err, errno, "cannot see what %s has open: %s",
+                         c->name, name);
+    while (r == 0 && (entry = readdir(dir)) != NULL) {
+        snprintf(name, sizeof name, "/proc/%d/fd/%s", (int)c->pid,
+                 entry->d_name);
+        r = array_make_room(list, *count, &space, sizeof **list, "open files",
+                            err);
+        if (r == 0 && io_identify_path(name, &(*list)[*count]) == 0)
+            ++*count;
+    }
+    closedir(dir);
+    return r;
 }
 
 /* It has closed its standard error: did a signal end it?  What is known is

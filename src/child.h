@@ -5,6 +5,7 @@
 #define QT_CHILD_H
 
 #include "error.h"
+#include "io.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -65,6 +66,10 @@ void child_stop(struct child *child);
 
 /* Does it have the file that is open as fd here open, too? */
 bool child_has_open(const struct child *child, int fd);
+
+/* Which files it has open now: *list is the caller's, whatever happens. */
+int child_list_files(const struct child *child, struct io_file_id **list,
+                     size_t *count, struct error *err);
 
 /* It has let us down: puts what it said about that, or that it ended without a
  * word, behind what err says.  Returns -1.

@@ -191,7 +191,8 @@ static int map_image(struct preparation *p, struct error *err)
     size_t base;
 
     if (follow(p, "source", p->image_path, p->o->image_format, &chain, err) ==
-        -1)
+            -1 ||
+        layout_check_size(&p->o->qcow2, chain.links[0].disk_size, err) == -1)
         return -1;
     base =
         p->o->base == NULL ? chain.count : chain_find_path(&chain, p->o->base);
@@ -325,6 +326,9 @@ static int find_data(struct preparation *p, struct error *err)
     const struct export_options *o = p->o;
 
     if (open_source(p, err) == -1)
+        return -1;
+    if (p->disk->source != NULL &&
+        layout_check_size(&o->qcow2, p->disk->source->disk_size, err) == -1)
         return -1;
     if (p->image_path != NULL && map_image(p, err) == -1)
         return -1;

@@ -110,6 +110,23 @@ int extents_combine(const struct extents *a, enum extents_op op,
     return 0;
 }
 
+int extents_merge_apart(const struct extents *a, const struct extents *b,
+                        struct extents *out, struct error *err)
+{
+    size_t i = 0, j = 0;
+
+    while (i < a->count || j < b->count) {
+        bool is_a =
+            j == b->count ||
+            (i < a->count && a->list[i].disk_offset < b->list[j].disk_offset);
+        const struct extent *e = is_a ? &a->list[i++] : &b->list[j++];
+
+        if (extents_append_apart(out, e->disk_offset, e->length, err) == -1)
+            return -1;
+    }
+    return 0;
+}
+
 uint64_t extents_total(const struct extents *extents)
 {
     uint64_t total = 0;

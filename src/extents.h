@@ -56,6 +56,12 @@ int extents_combine(const struct extents *a, enum extents_op op,
                     const struct extents *b, uint64_t limit,
                     struct extents *out, struct error *err);
 
+/* Adds to out, which is empty, the ranges of both, as they are: joined with
+ * nothing.  A range that overlaps one of the other list is an error.
+ */
+int extents_merge_apart(const struct extents *a, const struct extents *b,
+                        struct extents *out, struct error *err);
+
 /* Bytes in all of them. */
 uint64_t extents_total(const struct extents *extents);
 

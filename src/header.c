@@ -201,6 +201,8 @@ int header_read(int fd, struct header_image *image, struct error *err)
                          h.version);
     if (h.cluster_bits < 9 || h.cluster_bits > 21)
         return error_set(err, 0, "the cluster size is not 512 bytes to 2 MiB");
+    if (h.virtual_size > INT64_MAX)
+        return error_set(err, 0, "its disk is of an impossible size");
     image->virtual_size = h.virtual_size;
     image->cluster_size = UINT64_C(1) << h.cluster_bits;
     image->is_extended_l2 =

@@ -185,27 +185,57 @@ bool io_is_zero(const void *buf, size_t length)
     return length == 0 || (p[0] == 0 && memcmp(p, p + 1, length - 1) == 0);
 }
 
-static bool is_same(const struct stat *a, const struct stat *b)
+static void identify(const struct stat *st, struct io_file_id *id)
 {
-    /* A device may have several nodes. */
-    if (S_ISBLK(a->st_mode) && S_ISBLK(b->st_mode))
-        return a->st_rdev == b->st_rdev;
-    return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+    *id = (struct io_file_id){st->st_dev, st->st_ino};
+    if (S_ISBLK(st->st_mode))
+        *id = (struct io_file_id){st->st_rdev, 0};
+}
+
+int io_identify(int fd, struct io_file_id *id)
+{
+    struct stat st;
+
+    if (fstat(fd, &st) == -1)
+        return -1;
+    identify(&st, id);
+    return 0;
+}
+
+int io_identify_path(const char *path, struct io_file_id *id)
+{
+    struct stat st;
+
+    if (stat(path, &st) == -1)
+        return -1;
+    identify(&st, id);
+    return 0;
+}
+
+bool io_is_same_id(const struct io_file_id *a, const struct io_file_id *b)
+{
+    return a->device == b->device && a->inode == b->inode;
 }
 
 bool io_is_same(int fd, int other_fd)
 {
-    struct stat a, b;
+    struct io_file_id a, b;
 
-    return fstat(fd, &a) == 0 && fstat(other_fd, &b) == 0 && is_same(&a, &b);
+    return io_identify(fd, &a) == 0 && io_identify(other_fd, &b) == 0 &&
+           io_is_same_id(&a, &b);
 }
 
 bool io_is_same_file(const char *path, const char *other)
 {
-    struct stat a, b;
+    struct stat st, other_st;
+    struct io_file_id a, b;
 
-    return stat(path, &a) == 0 && stat(other, &b) == 0 &&
-           (S_ISREG(a.st_mode) || S_ISBLK(a.st_mode)) && is_same(&a, &b);
+    if (stat(path, &st) == -1 || stat(other, &other_st) == -1)
+        return false;
+    identify(&st, &a);
+    identify(&other_st, &b);
+    return (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode)) &&
+           io_is_same_id(&a, &b);
 }
 
 /* All fds from first on become close on exec.  Kernels before 5.11, and

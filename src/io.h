@@ -72,7 +72,21 @@ void *io_alloc_aligned(size_t length);
 
 bool io_is_zero(const void *buf, size_t length);
 
-/* Are both open on one file, device, pipe or socket? */
+/* Which file, device, pipe or socket something is, whatever its name.  A
+ * device may have several nodes.
+ */
+struct io_file_id {
+    dev_t device;
+    ino_t inode; /* 0: it is the device */
+};
+
+/* 0, or -1 and errno. */
+int io_identify(int fd, struct io_file_id *id);
+int io_identify_path(const char *path, struct io_file_id *id);
+
+bool io_is_same_id(const struct io_file_id *a, const struct io_file_id *b);
+
+/* Are both open on one? */
 bool io_is_same(int fd, int other_fd);
 
 /* Are both names of one regular file or block device? */

@@ -57,6 +57,8 @@
 #include "io.h"
 #include "layout.h"
 
+#include <inttypes.h>
+
 #define CONVERT_GRANULE 4096 /* convert's -S */
 #define ENTRY 8              /* bytes, of L1 and of the refcount table */
 
@@ -88,6 +90,20 @@ static uint64_t count_touched(const struct extents *extents, uint64_t unit)
         next = io_max(next, end);
     }
     return count;
+}
+
+int layout_check_size(const struct qcow2_options *options, uint64_t disk_size,
+                      struct error *err)
+{
+    uint64_t largest = QCOW2_MAX_L1 / ENTRY * qcow2_window(options);
+
+    if (disk_size <= largest)
+        return 0;
+    return error_set(err, 0,
+                     "source: its disk has %" PRIu64
+                     " bytes, and in clusters of %" PRIu64
+                     " bytes a qcow2 image can have no more than %" PRIu64,
+                     disk_size, options->cluster_size, largest);
 }
 
 uint64_t layout_scan_granule(enum layout layout,

@@ -38,6 +38,12 @@ struct layout_plan {
 /* plan->zeroes, or an empty list. */
 const struct extents *layout_zeroes(const struct layout_plan *plan);
 
+/* Fails if the disk is larger than an image of these options can be: an L1
+ * table of more than 32 MiB QEMU does not take.
+ */
+int layout_check_size(const struct qcow2_options *options, uint64_t disk_size,
+                      struct error *err);
+
 /* In which pieces to look for zeroes in a source, for this layout. */
 uint64_t layout_scan_granule(enum layout layout,
                              const struct qcow2_options *options);

@@ -3,7 +3,6 @@
 
 #include "config.h"
 
-#include "array.h"
 #include "cleanup.h"
 #include "infojson.h"
 #include "io.h"
@@ -14,15 +13,12 @@
 #include <inttypes.h>
 #include <string.h>
 
-enum { LONGEST_INFO = 16 << 20 };
-
 /* One map, as it arrives. */
 struct arriving {
     const struct mapfds *map;
     struct mapjson *parser;
-    uint64_t disk_end; /* of the last entry */
-    char *info;        /* text */
-    size_t info_length, info_space;
+    struct infojson *info_parser; /* NULL: there is none */
+    uint64_t disk_end;            /* of the last entry */
 };
 
 static int take_entry(void *opaque, const struct mapjson_entry *e,
@@ -42,21 +38,6 @@ static int take_entry(void *opaque, const struct mapjson_entry *e,
                           err);
 }
 
-static int take_info(struct arriving *a, const char *text, size_t length,
-                     struct error *err)
-{
-    if (a->info_length + length > LONGEST_INFO)
-        return error_set(err, 0, "image information is over %d bytes long",
-                         LONGEST_INFO);
-    while (a->info_space < a->info_length + length)
-        if (array_make_room(&a->info, a->info_space, &a->info_space, 1,
-                            "image information", err) == -1)
-            return -1;
-    memcpy(a->info + a->info_length, text, length);
-    a->info_length += length;
-    return 0;
-}
-
 /* Reads what there is on fd; *is_ended tells if that was the end. */
 static int take_some(struct arriving *a, int fd, bool is_map, bool *is_ended,
                      struct error *err)
@@ -73,7 +54,7 @@ static int take_some(struct arriving *a, int fd, bool is_map, bool *is_ended,
     else if (is_map)
         r = mapjson_feed(a->parser, text, n, err);
     else
-        r = take_info(a, text, n, err);
+        r = infojson_feed(a->info_parser, text, n, err);
     return r == 0 ? 0 : error_wrap(err, "%s: fd %d", a->map->who, fd);
 }
 
@@ -119,14 +100,13 @@ static int check_size(const struct mapfds *map, const char *what,
 /* Do map and information speak of this disk? */
 static int check_arrived(const struct arriving *a, struct error *err)
 {
-    struct infojson CLEANUP(infojson) info = {0};
+    struct image_info CLEANUP(image_info) info = {0};
 
     if (check_size(a->map, "map", a->disk_end, err) == -1)
         return -1;
     if (a->map->info_fd == -1)
         return 0;
-    if (infojson_parse(a->info == NULL ? "" : a->info, a->info_length, &info,
-                       err) == -1)
+    if (infojson_end(a->info_parser, &info, err) == -1)
         return error_wrap(err, "%s: fd %d", a->map->who, a->map->info_fd);
     return check_size(a->map, "information", info.virtual_size, err);
 }
@@ -141,7 +121,10 @@ static int read_and_check(const struct mapfds *maps, struct arriving *arriving,
         fds[2 * i + 1] = (struct pollfd){maps[i].info_fd, POLLIN, 0};
         arriving[i].map = &maps[i];
         arriving[i].parser = mapjson_new(take_entry, &arriving[i]);
-        if (arriving[i].parser == NULL)
+        if (maps[i].info_fd != -1)
+            arriving[i].info_parser = infojson_new();
+        if (arriving[i].parser == NULL ||
+            (maps[i].info_fd != -1 && arriving[i].info_parser == NULL))
             return error_set(err, errno, "%s: map", maps[i].who);
     }
     if (read_all(arriving, fds, count, err) == -1)
@@ -159,7 +142,7 @@ int mapfds_read(const struct mapfds *maps, size_t count, struct error *err)
 
     for (size_t i = 0; i < count; i++) {
         mapjson_free(arriving[i].parser);
-        free(arriving[i].info);
+        infojson_free(arriving[i].info_parser);
     }
     return r;
 }

@@ -18,7 +18,7 @@
 /* Standard output of a child that says little. */
 struct text {
     size_t length;
-    char buf[1 << 18]; /* an image's list of snapshots has its place */
+    char buf[4096];
 };
 
 static int collect(void *opaque, const char *piece, size_t length,
@@ -27,27 +27,11 @@ static int collect(void *opaque, const char *piece, size_t length,
     struct text *text = opaque;
 
     if (length >= sizeof text->buf - text->length)
-        return error_set(err, 0, "QEMU: qemu-img says too much");
+        return error_set(err, 0, "QEMU: it says too much");
     memcpy(text->buf + text->length, piece, length);
     text->length += length;
     text->buf[text->length] = '\0';
     return 0;
-}
-
-/* *text is the caller's to free, whatever happens. */
-static int run_for_text(const char *const *argv, struct text **text,
-                        struct error *err)
-{
-    struct child_spec spec = {
-        .argv = argv,
-        .cancel_fd = -1,
-        .consume = collect,
-    };
-
-    *text = spec.opaque = calloc(1, sizeof **text);
-    if (*text == NULL)
-        return error_set(err, errno, "QEMU: no memory for what it says");
-    return child_run(&spec, err);
 }
 
 /* program says that it is name, of which version? */
@@ -55,13 +39,19 @@ static int check_version(const char *program, const char *name,
                          struct error *err)
 {
     const char *const argv[] = {program, "--version", NULL};
-    struct text *CLEANUP(free_ptr) text = NULL;
+    struct text text = {.length = 0};
+    const struct child_spec spec = {
+        .argv = argv,
+        .cancel_fd = -1,
+        .consume = collect,
+        .opaque = &text,
+    };
     unsigned major, minor;
 
-    if (run_for_text(argv, &text, err) == -1)
+    if (child_run(&spec, err) == -1)
         return -1;
-    if (strncmp(text->buf, name, strlen(name)) != 0 ||
-        sscanf(text->buf + strcspn(text->buf, "0123456789"), "%u.%u", &major,
+    if (strncmp(text.buf, name, strlen(name)) != 0 ||
+        sscanf(text.buf + strcspn(text.buf, "0123456789"), "%u.%u", &major,
                &minor) != 2)
         return error_set(err, 0, "QEMU: %s does not tell its version",
                          program);
@@ -154,6 +144,8 @@ int qemu_img_map(const struct qemu *qemu, const struct qemu_img_map *map,
         return error_set(err, errno, "QEMU: map");
     if (map->is_shared)
         argv[n++] = "-U";
+    if (map->is_options)
+        argv[n++] = "--image-opts";
     if (map->format != NULL) {
         argv[n++] = "-f";
         argv[n++] = map->format;
@@ -174,18 +166,43 @@ int qemu_img_map(const struct qemu *qemu, const struct qemu_img_map *map,
     return r;
 }
 
-int qemu_img_info(const struct qemu *qemu, const char *file_name,
-                  const char *format, struct infojson *info, struct error *err)
+static int parse_info(void *opaque, const char *text, size_t length,
+                      struct error *err)
 {
-    const char *const argv[] = {
-        qemu->img, "info", "-U",      "--output=json",
-        "-f",      format, file_name, NULL,
-    };
-    struct text *CLEANUP(free_ptr) text = NULL;
+    return infojson_feed(opaque, text, length, err);
+}
 
-    if (run_for_text(argv, &text, err) == -1)
-        return -1;
-    if (infojson_parse(text->buf, text->length, info, err) == -1)
-        return error_wrap(err, "QEMU: qemu-img info");
-    return 0;
+int qemu_img_info(const struct qemu *qemu, const char *name,
+                  const char *format, int fd, struct image_info *info,
+                  struct error *err)
+{
+    const char *argv[10] = {qemu->img, "info", "--output=json"};
+    size_t n = 3;
+    struct infojson *j = infojson_new();
+    const struct child_spec spec = {
+        .argv = argv,
+        .inherit = &fd,
+        .n_inherit = fd == -1 ? 0 : 1,
+        .cancel_fd = -1,
+        .consume = parse_info,
+        .opaque = j,
+    };
+    int r;
+
+    if (j == NULL)
+        return error_set(err, errno, "QEMU: info");
+    if (format == NULL) {
+        argv[n++] = "--image-opts";
+    } else {
+        argv[n++] = "-U";
+        argv[n++] = "-f";
+        argv[n++] = format;
+    }
+    argv[n++] = name;
+    argv[n] = NULL;
+    r = child_run(&spec, err);
+    if (r == 0 && infojson_end(j, info, err) == -1)
+        r = error_wrap(err, "QEMU: qemu-img info");
+    infojson_free(j);
+    return r;
 }

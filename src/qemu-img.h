@@ -27,6 +27,7 @@ int qemu_img_create(const struct qemu *qemu, int store_fd,
 struct qemu_img_map {
     const char *node;   /* a file name or a node (qemu.h) */
     const char *format; /* NULL: node says it.  Never probed */
+    bool is_options;    /* node is --image-opts (qemu_chain_options) */
     const int *inherit; /* fds, as in child.h */
     size_t n_inherit;
     bool is_shared;       /* another process may hold the image */
@@ -41,10 +42,12 @@ int qemu_img_map(const struct qemu *qemu, const struct qemu_img_map *map,
                  struct error *err);
 
 /* Describes one image alone, not its backing files.  It may be held by
- * another process.  *info is the caller's, with what is in it.
+ * another process.  name is a file name, of a format; if format is NULL, it is
+ * --image-opts.  fd is for it to inherit, -1: none.  *info is the caller's,
+ * with what is in it.
  */
-int qemu_img_info(const struct qemu *qemu, const char *file_name,
-                  const char *format, struct infojson *info,
+int qemu_img_info(const struct qemu *qemu, const char *name,
+                  const char *format, int fd, struct image_info *info,
                   struct error *err);
 
 #endif

@@ -7,7 +7,6 @@
 #include "qemu-nbd.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -35,28 +34,10 @@ static int make_connection(int *listen_fd, int *client_fd, struct error *err)
     return 0;
 }
 
-/* Writes the image in the syntax of --image-opts to *options, memory to free.
- */
-static int describe(const struct qemu_nbd_image *image, char **options,
-                    struct error *err)
-{
-    char *CLEANUP(free_ptr) name = qemu_file_name(image->path);
-    char *CLEANUP(free_ptr) quoted = NULL;
-
-    if (name != NULL)
-        quoted = qemu_quote_option(name);
-    if (quoted == NULL ||
-        asprintf(options, "driver=%s,force-share=on,file.filename=%s",
-                 image->format, quoted) == -1)
-        return error_set(err, ENOMEM, "what qemu-nbd opens");
-    return 0;
-}
-
 int qemu_nbd_start(const struct qemu *qemu, const struct qemu_nbd_image *image,
                    struct child **child, int *client_fd, struct error *err)
 {
     int CLEANUP(close_fd) listening = -1, CLEANUP(close_fd) connection = -1;
-    char *CLEANUP(free_ptr) options = NULL;
     const char *argv[6] = {qemu->nbd, "--read-only"};
     size_t n = 2;
     struct child_spec spec = {
@@ -69,12 +50,8 @@ int qemu_nbd_start(const struct qemu *qemu, const struct qemu_nbd_image *image,
     if (image->node != NULL) {
         argv[n++] = image->node;
     } else {
-        if (describe(image, &options, err) == -1)
-            return -1;
-        if (image->is_direct)
-            argv[n++] = "--cache=none";
         argv[n++] = "--image-opts";
-        argv[n++] = options;
+        argv[n++] = image->options;
     }
     argv[n] = NULL;
     if (make_connection(&listening, &connection, err) == -1)

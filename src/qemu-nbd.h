@@ -7,18 +7,15 @@
 #include "child.h"
 #include "qemu.h"
 
-#include <stdbool.h>
 #include <stddef.h>
 
-/* What it is to open, read-only: node, with the fds to inherit for it; else an
- * image by its path, which may be held by another process.
+/* What it is to open, read-only: a node or, if that is NULL, options as
+ * --image-opts has them (qemu.h), with the fds to inherit.
  */
 struct qemu_nbd_image {
-    const char *node;
+    const char *node, *options;
     const int *inherit; /* as in child.h */
     size_t n_inherit;
-    const char *path, *format;
-    bool is_direct; /* without the page cache */
 };
 
 /* Starts one for one client: *client_fd is the connection to it, and the

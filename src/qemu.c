@@ -71,20 +71,40 @@ void qemu_bridge_node(char *node, int bridge_fd)
              bridge_fd);
 }
 
+static void write_file(FILE *text, const char *role, int fd)
+{
+    struct stat st;
+    bool is_device = fstat(fd, &st) == 0 && S_ISBLK(st.st_mode);
+
+    fprintf(text,
+            "\"%s\":{\"driver\":\"%s\",\"filename\":"
+            "\"/proc/self/fd/%d\"}",
+            role, is_device ? "host_device" : "file", fd);
+}
+
 /* A link up to where its backing file would come. */
 static void write_link(FILE *text, const struct qemu_link *link)
 {
-    struct stat st;
-    bool is_device = fstat(link->fd, &st) == 0 && S_ISBLK(st.st_mode);
-
     fprintf(text, "\"driver\":\"%s\",", link->format);
+    if (link->has_footer_size)
+        fputs("\"force_size_calc\":\"current_size\",", text);
     if (link->is_bridge)
         fprintf(text, BRIDGE_FILE, link->fd);
     else
-        fprintf(text,
-                "\"file\":{\"driver\":\"%s\",\"filename\":"
-                "\"/proc/self/fd/%d\"}",
-                is_device ? "host_device" : "file", link->fd);
+        write_file(text, "file", link->fd);
+    if (link->data_fd != -1) {
+        fputc(',', text);
+        write_file(text, "data-file", link->data_fd);
+    }
+}
+
+/* What was written to text, if all of it could be. */
+static char *finish(FILE *text, char **buf)
+{
+    if (fclose(text) == 0)
+        return *buf;
+    free(*buf);
+    return NULL;
 }
 
 char *qemu_chain_node(const struct qemu_link *links, size_t count)
@@ -101,29 +121,43 @@ char *qemu_chain_node(const struct qemu_link *links, size_t count)
             fputs(",\"backing\":{", text);
         write_link(text, &links[i]);
     }
-    /* Not every format can be told that there is no more. */
-    if (strcmp(links[count - 1].format, "qcow2") == 0)
-        fputs(",\"backing\":null", text);
+    fputs(",\"backing\":null", text);
     for (size_t i = 0; i < count; i++)
         fputc('}', text);
-    if (fclose(text) == 0)
-        return node;
-    free(node);
-    return NULL;
+    return finish(text, &node);
 }
 
-char *qemu_quote_option(const char *value)
+/* An option of the link that is so many below the first. */
+static void write_option(FILE *text, size_t depth, const char *option)
 {
-    char *quoted = malloc(2 * strlen(value) + 1), *to = quoted;
+    fputc(',', text);
+    for (size_t i = 0; i < depth; i++)
+        fputs("backing.", text);
+    fputs(option, text);
+}
 
-    if (quoted == NULL)
+char *qemu_chain_options(const char *file_name, const struct qemu_link *links,
+                         size_t count)
+{
+    char *options = NULL;
+    size_t length;
+    FILE *text = open_memstream(&options, &length);
+    bool is_direct = false; /* the last one was told so: it is inherited */
+
+    if (text == NULL)
         return NULL;
-    do {
-        if (*value == ',')
-            *to++ = ',';
-        *to++ = *value;
-    } while (*value++ != '\0');
-    return quoted;
+    fprintf(text, "driver=%s,force-share=on,file.filename=", links[0].format);
+    for (; *file_name != '\0'; file_name++)
+        fputs(*file_name == ',' ? ",," : (char[]){*file_name, '\0'}, text);
+    for (size_t i = 0; i < count; i++) {
+        if (links[i].has_footer_size)
+            write_option(text, i, "force_size_calc=current_size");
+        if (links[i].is_direct != is_direct)
+            write_option(text, i,
+                         is_direct ? "cache.direct=off" : "cache.direct=on");
+        is_direct = links[i].is_direct;
+    }
+    return finish(text, &options);
 }
 
 char *qemu_file_name(const char *path)

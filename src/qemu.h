@@ -50,20 +50,31 @@ enum { QEMU_NODE_SPACE = 128 };
  */
 void qemu_bridge_node(char *node, int bridge_fd);
 
-/* One image of a chain, behind an inherited fd. */
+/* One image of a chain, as QEMU is to open it. */
 struct qemu_link {
     const char *format; /* letters, digits, - and _ */
-    int fd;
-    bool is_bridge; /* it is an end of the bridge; else a file or device */
+    int fd;             /* inherited */
+    bool is_bridge;     /* it is an end of the bridge; else a file or device */
+    int data_fd;        /* inherited: where its data is, if in another file */
+    bool is_direct;     /* without the page cache */
+
+    /* A VHD whose disk is as large as its footer says, not as the geometry
+     * there, which QEMU goes by.
+     */
+    bool has_footer_size;
 };
 
-/* The same for a whole chain of images, from the top down, whatever backing
- * files they name; others may hold the files.  Memory to free, or NULL.
+/* A whole chain of images behind inherited fds, from the top down, whatever
+ * backing files they name; others may hold the files.  It is a file name for
+ * QEMU's programs: memory to free, or NULL.
  */
 char *qemu_chain_node(const struct qemu_link *links, size_t count);
 
-/* value as it has to stand in --image-opts: memory to free, or NULL. */
-char *qemu_quote_option(const char *value);
+/* The same for a chain that QEMU finds by the name of the first file, and
+ * those that the images record, as --image-opts has it: the fds do not count.
+ */
+char *qemu_chain_options(const char *file_name, const struct qemu_link *links,
+                         size_t count);
 
 /* path as QEMU takes it for a file name, whatever is in it: one with a
  * colon could be taken for a protocol.  Returns memory to free, or NULL.

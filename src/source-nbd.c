@@ -3,17 +3,24 @@
 
 #include "config.h"
 
+#include "chain-names.h"
+#include "chain-view.h"
 #include "child.h"
+#include "cleanup.h"
 #include "io.h"
 #include "qemu-img.h"
 #include "qemu-nbd.h"
-#include "source-file.h"
 #include "source-nbd.h"
 
 #include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* Links of a chain that is read over the bridge: each costs three fds, and
+ * QEMU's time grows with their square.
+ */
+enum { MOST_SHOWN = 64 };
 
 struct source_nbd {
     struct source source;   /* first */
@@ -153,6 +160,12 @@ static int connect_source(struct source_nbd *n,
         nbd_free(&n->source);
         return -1;
     }
+    /* It has opened the files, by their names. */
+    if (n->qemu_nbd != NULL && n->view == NULL &&
+        chain_check_files(&n->chain, n->qemu_nbd, err) == -1) {
+        nbd_free(&n->source);
+        return -1;
+    }
     if (n->qemu_nbd != NULL && address->reader_fd > 0 &&
         child_has_open(n->qemu_nbd, address->reader_fd)) {
         nbd_free(&n->source);
@@ -174,20 +187,21 @@ int source_nbd_open(const struct nbd_address *address, struct source **source,
 
 /* Starts the qemu-nbd of an image. */
 static int start_qemu_nbd(const struct qemu *qemu, struct source_nbd *n,
-                          const struct chain *chain, bool is_direct,
-                          int *socket_fd, struct error *err)
+                          bool is_direct, int *socket_fd, struct error *err)
 {
-    const struct chain_link *link = &chain->links[0];
-    struct qemu_nbd_image image = {
-        .path = link->path,
-        .format = link->format,
-        .is_direct = is_direct && source_file_can_direct(link->path),
-    };
+    struct qemu_nbd_image image = {.node = NULL};
+    char *CLEANUP(free_ptr) options = NULL;
+    int fd;
 
     if (n->view != NULL) {
         image.node = chain_node(n->view);
         image.inherit = chain_fds(n->view, &image.n_inherit);
-        image.is_direct = false;
+    } else {
+        if (chain_name(&n->chain, 0, is_direct, &options, &fd, err) == -1)
+            return -1;
+        image.options = options;
+        image.inherit = &fd;
+        image.n_inherit = fd == -1 ? 0 : 1;
     }
     return qemu_nbd_start(qemu, &image, &n->qemu_nbd, socket_fd, err);
 }
@@ -212,9 +226,11 @@ int source_nbd_open_image(const struct qemu *qemu, struct chain *chain,
     n->chain = *chain;
     *chain = (struct chain){.who = chain->who};
     if ((how->has_coded && !n->chain.is_by_name &&
-         chain_show(&n->chain, 0, true, &n->view, err) == -1) ||
-        start_qemu_nbd(qemu, n, &n->chain, how->is_direct, &address.socket_fd,
-                       err) == -1) {
+         n->chain.count <= MOST_SHOWN &&
+         chain_show(&n->chain, 0, n->chain.count, true, &n->view, err) ==
+             -1) ||
+        start_qemu_nbd(qemu, n, how->is_direct, &address.socket_fd, err) ==
+            -1) {
         nbd_free(&n->source);
         return -1;
     }

@@ -154,3 +154,18 @@ as_guests_see() {
     sends "$(as_guests_see image.qcow2)" qcow2 image.qcow2
     same_bytes image.qcow2 before.qcow2
 }
+
+@test "a backing file that is recorded with a protocol for its format is raw" {
+    local protocol
+    make_disk disk 4M data@1M+100K
+    for protocol in file host_device; do
+        qemu-img create -q -u -f qcow2 -b disk -F $protocol image.qcow2 4M
+        if [ $protocol = host_device ]; then
+            requires loop
+            qemu-img create -q -u -f qcow2 -b "$(make_loop disk)" \
+                -F host_device image.qcow2 4M
+        fi
+        allocate image.qcow2 2M+64K
+        sends "$(as_guests_see image.qcow2)" qcow2 image.qcow2
+    done
+}

@@ -91,3 +91,26 @@ setup() {
     ln -s real/image.qcow2 link
     sends disk qcow2 link
 }
+
+@test "a backing file whose name is no text" {
+    disk_image qcow2 disk base.qcow2
+    mv base.qcow2 $'b\xe4se.qcow2'
+    qemu-img create -q -f qcow2 -b $'b\xe4se.qcow2' -F qcow2 image.qcow2
+    sends disk qcow2 image.qcow2
+}
+
+@test "an open file, by the name of its fd" {
+    local fd
+    disk_image qcow2 disk image.qcow2
+    for fd in /dev/fd/7 /proc/self/fd/7; do
+        sends disk qcow2 $fd 7<image.qcow2
+    done
+    # As it is held open, it need not have a name any more.
+    exec 7<image.qcow2
+    rm image.qcow2
+    sends disk qcow2 /dev/fd/7
+    exec 7<&-
+    disk_image vdi disk image.vdi
+    stream_into out.qcow2 --source-format vdi --source /dev/stdin <image.vdi
+    qemu-img compare -q -f raw -F qcow2 disk out.qcow2
+}

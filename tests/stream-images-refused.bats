@@ -238,3 +238,10 @@ END
     error_says 'source: .*image.qcow2 is truncated' stream.stderr
     nothing_left
 }
+
+@test "a disk that no qcow2 image can hold is refused before it is mapped" {
+    qemu-img create -q -f qcow2 -o cluster_size=2M image.qcow2 3P
+    time_limit=20 source_fails "3377699720527872 bytes.*clusters of 65536" \
+        qcow2 image.qcow2
+    nothing_sent
+}

@@ -35,6 +35,12 @@ static const struct {
     {"a cleaning up is told if there is nothing else", DELETING,
      "qemu-img: Error when deleting file /proc/self/fd/6: Operation not "
      "permitted"},
+    {"advice behind the cause is left out",
+     "qemu-img: VHDX image file 'a' opened read-only, but contains a log that "
+     "needs to be replayed\n"
+     "To replay the log, run:\nqemu-img check -r all 'a'\n",
+     "qemu-img: VHDX image file 'a' opened read-only, but contains a log that "
+     "needs to be replayed"},
     {"a warning before the cause is left out", WARNING "the cause\n",
      "the cause"},
     {"a warning behind the cause is left out", "the cause\n" WARNING,
