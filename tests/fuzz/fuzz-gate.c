@@ -4,7 +4,7 @@
 #include "config.h"
 
 #include "fuzz.h"
-#include "gate.h"
+#include "import/gate.h"
 
 #include <string.h>
 

@@ -4,7 +4,7 @@
 #include "config.h"
 
 #include "fuzz.h"
-#include "mapjson.h"
+#include "qemu/mapjson.h"
 
 #include <string.h>
 

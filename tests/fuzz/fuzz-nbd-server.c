@@ -4,7 +4,7 @@
 #include "config.h"
 
 #include "fuzz.h"
-#include "nbd-server.h"
+#include "nbd/server.h"
 
 #include <errno.h>
 #include <string.h>

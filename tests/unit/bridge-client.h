@@ -4,8 +4,8 @@
 #ifndef QT_BRIDGE_CLIENT_H
 #define QT_BRIDGE_CLIENT_H
 
-#include "io.h"
-#include "nbd-server.h"
+#include "base/io.h"
+#include "nbd/server.h"
 #include "nbd-wire.h"
 #include "test.h"
 

@@ -4,7 +4,7 @@
 #ifndef QT_CHECK_SCRIPT_H
 #define QT_CHECK_SCRIPT_H
 
-#include "layout-script.h"
+#include "export/layout-script.h"
 #include "test.h"
 
 #include <inttypes.h>

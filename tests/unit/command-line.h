@@ -4,7 +4,7 @@
 #ifndef QT_COMMAND_LINE_H
 #define QT_COMMAND_LINE_H
 
-#include "options.h"
+#include "cli/options.h"
 #include "test.h"
 
 #include <inttypes.h>

@@ -4,8 +4,8 @@
 #ifndef QT_MEMORY_DISK_H
 #define QT_MEMORY_DISK_H
 
-#include "io.h"
-#include "source.h"
+#include "base/io.h"
+#include "export/source.h"
 #include "test.h"
 
 #define K(n) ((uint64_t)(n) << 10)

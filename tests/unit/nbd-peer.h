@@ -4,7 +4,7 @@
 #ifndef QT_NBD_PEER_H
 #define QT_NBD_PEER_H
 
-#include "io.h"
+#include "base/io.h"
 #include "nbd-wire.h"
 #include "test.h"
 

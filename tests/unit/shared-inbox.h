@@ -4,8 +4,8 @@
 #ifndef QT_TEST_SHARED_INBOX_H
 #define QT_TEST_SHARED_INBOX_H
 
-#include "inbox.h"
-#include "io.h"
+#include "import/inbox.h"
+#include "base/io.h"
 #include "test.h"
 
 enum { BLOCK = 65536, LONGEST = 1 << 20 };

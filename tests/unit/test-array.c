@@ -3,7 +3,7 @@
 
 #include "config.h"
 
-#include "array.h"
+#include "base/array.h"
 #include "test.h"
 
 /* An item whose size is no power of two. */

@@ -3,8 +3,8 @@
 
 #include "config.h"
 
-#include "child.h"
-#include "signals.h"
+#include "base/child.h"
+#include "base/signals.h"
 #include "test.h"
 
 #include <dirent.h>

@@ -3,9 +3,9 @@
 
 #include "config.h"
 
-#include "child.h"
-#include "io.h"
-#include "signals.h"
+#include "base/child.h"
+#include "base/io.h"
+#include "base/signals.h"
 #include "test.h"
 
 #include <dirent.h>

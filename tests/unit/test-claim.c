@@ -3,7 +3,7 @@
 
 #include "config.h"
 
-#include "claim.h"
+#include "base/claim.h"
 #include "test.h"
 
 #include <fcntl.h>

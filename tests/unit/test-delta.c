@@ -3,7 +3,7 @@
 
 #include "config.h"
 
-#include "delta.h"
+#include "export/delta.h"
 #include "test.h"
 
 /* Disks are drawn as text, a character for each byte.  In what is known of

@@ -4,7 +4,7 @@
 #include "config.h"
 
 #include "command-line.h"
-#include "dropin.h"
+#include "cli/dropin.h"
 
 /* ---------------------------------------------------------------- names */
 

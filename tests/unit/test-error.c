@@ -3,7 +3,7 @@
 
 #include "config.h"
 
-#include "error.h"
+#include "base/error.h"
 #include "test.h"
 
 static void test_set(void)

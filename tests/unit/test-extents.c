@@ -3,7 +3,7 @@
 
 #include "config.h"
 
-#include "extents.h"
+#include "lists/extents.h"
 #include "test.h"
 
 #include <inttypes.h>

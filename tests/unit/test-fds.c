@@ -3,7 +3,7 @@
 
 #include "config.h"
 
-#include "fds.h"
+#include "cli/fds.h"
 #include "test.h"
 
 #include <fcntl.h>

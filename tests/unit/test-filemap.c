@@ -3,7 +3,7 @@
 
 #include "config.h"
 
-#include "filemap.h"
+#include "lists/filemap.h"
 #include "test.h"
 
 /* In the tables a list ends with an empty entry. */

@@ -3,7 +3,7 @@
 
 #include "config.h"
 
-#include "gate.h"
+#include "import/gate.h"
 #include "test.h"
 
 enum { FILE_LENGTH = 4096 };

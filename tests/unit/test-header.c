@@ -3,8 +3,8 @@
 
 #include "config.h"
 
-#include "header.h"
-#include "io.h"
+#include "qemu/header.h"
+#include "base/io.h"
 #include "test.h"
 
 enum { CLUSTER = 4096, NAME_AT = 512 };

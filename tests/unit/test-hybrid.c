@@ -3,7 +3,7 @@
 
 #include "config.h"
 
-#include "hybrid.h"
+#include "export/hybrid.h"
 #include "test.h"
 
 #include <fcntl.h>

@@ -3,7 +3,7 @@
 
 #include "config.h"
 
-#include "infojson.h"
+#include "qemu/infojson.h"
 #include "test.h"
 
 static const struct {

@@ -3,8 +3,8 @@
 
 #include "config.h"
 
-#include "io.h"
-#include "signals.h"
+#include "base/io.h"
+#include "base/signals.h"
 #include "test.h"
 
 #include <fcntl.h>

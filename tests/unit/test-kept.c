@@ -3,7 +3,7 @@
 
 #include "config.h"
 
-#include "kept.h"
+#include "import/kept.h"
 #include "test.h"
 
 enum { B = KEPT_BLOCK, FAR = 1 << 30 };

@@ -3,7 +3,7 @@
 
 #include "config.h"
 
-#include "last-words.h"
+#include "base/last-words.h"
 #include "test.h"
 
 #define DELETING                                                              \

@@ -3,7 +3,7 @@
 
 #include "config.h"
 
-#include "ledger.h"
+#include "import/ledger.h"
 #include "test.h"
 
 static int add_data(struct ledger *l, uint64_t from, uint64_t to,

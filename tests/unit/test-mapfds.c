@@ -3,9 +3,9 @@
 
 #include "config.h"
 
-#include "io.h"
-#include "mapfds.h"
-#include "signals.h"
+#include "base/io.h"
+#include "export/mapfds.h"
+#include "base/signals.h"
 #include "test.h"
 
 #include <fcntl.h>

@@ -3,7 +3,7 @@
 
 #include "config.h"
 
-#include "mapjson.h"
+#include "qemu/mapjson.h"
 #include "test.h"
 
 #include <inttypes.h>

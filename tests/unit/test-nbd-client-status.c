@@ -3,7 +3,7 @@
 
 #include "config.h"
 
-#include "nbd-client.h"
+#include "nbd/client.h"
 #include "nbd-peer.h"
 #include "test.h"
 

@@ -3,7 +3,7 @@
 
 #include "config.h"
 
-#include "newfile.h"
+#include "base/newfile.h"
 #include "test.h"
 
 #include <fcntl.h>

@@ -3,8 +3,8 @@
 
 #include "config.h"
 
-#include "io.h"
-#include "occupied.h"
+#include "base/io.h"
+#include "base/occupied.h"
 #include "test.h"
 
 #include <fcntl.h>

@@ -3,7 +3,7 @@
 
 #include "config.h"
 
-#include "qemu.h"
+#include "qemu/qemu.h"
 #include "test.h"
 
 #include <limits.h>

@@ -3,7 +3,7 @@
 
 #include "config.h"
 
-#include "ranges.h"
+#include "lists/ranges.h"
 #include "test.h"
 
 /* In the tables a list ends with an empty range. */

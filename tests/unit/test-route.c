@@ -5,8 +5,8 @@
 
 #include "config.h"
 
-#include "io.h"
-#include "route.h"
+#include "base/io.h"
+#include "import/route.h"
 #include "test.h"
 
 #include <fcntl.h>

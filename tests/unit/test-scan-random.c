@@ -3,9 +3,9 @@
 
 #include "config.h"
 
-#include "io.h"
+#include "base/io.h"
 #include "memory-disk.h"
-#include "scan.h"
+#include "export/scan.h"
 #include "test.h"
 
 /* What is in a granule, and on the base in the same place. */

@@ -3,10 +3,10 @@
 
 #include "config.h"
 
-#include "io.h"
+#include "base/io.h"
 #include "memory-disk.h"
-#include "scan.h"
-#include "signals.h"
+#include "export/scan.h"
+#include "base/signals.h"
 #include "test.h"
 
 #include <fcntl.h>

@@ -3,8 +3,8 @@
 
 #include "config.h"
 
-#include "io.h"
-#include "source-file.h"
+#include "base/io.h"
+#include "export/source-file.h"
 #include "test.h"
 
 #include <fcntl.h>

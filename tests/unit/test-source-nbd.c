@@ -3,9 +3,9 @@
 
 #include "config.h"
 
-#include "io.h"
+#include "base/io.h"
 #include "nbd-peer.h"
-#include "source-nbd.h"
+#include "export/source-nbd.h"
 #include "test.h"
 
 enum { SIZE = 1000001, DISK_SIZE = 1000448, SPACE = 1 << 20 };

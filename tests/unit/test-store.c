@@ -3,8 +3,8 @@
 
 #include "config.h"
 
-#include "io.h"
-#include "store.h"
+#include "base/io.h"
+#include "nbd/store.h"
 #include "test.h"
 
 #include <dirent.h>

@@ -3,8 +3,8 @@
 
 #include "config.h"
 
-#include "io.h"
-#include "target.h"
+#include "base/io.h"
+#include "import/target.h"
 #include "test.h"
 
 #include <fcntl.h>

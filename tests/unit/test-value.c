@@ -4,7 +4,7 @@
 #include "config.h"
 
 #include "command-line.h"
-#include "value.h"
+#include "cli/value.h"
 
 #define NOT_A_SIZE(text) "--x: '" text "' is not a size"
 

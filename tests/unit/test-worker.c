@@ -3,9 +3,9 @@
 
 #include "config.h"
 
-#include "io.h"
+#include "base/io.h"
 #include "test.h"
-#include "worker.h"
+#include "base/worker.h"
 
 #include <pthread.h>
 #include <stdatomic.h>

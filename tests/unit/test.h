@@ -10,7 +10,7 @@
 #ifndef QT_TEST_H
 #define QT_TEST_H
 
-#include "error.h"
+#include "base/error.h"
 
 #include <errno.h>
 #include <poll.h>

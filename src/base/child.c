@@ -1,0 +1,512 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The one place that forks: runs a program and never leaves it behind. */
+
+#include "config.h"
+
+#include "base/array.h"
+#include "base/child.h"
+#include "base/cleanup.h"
+#include "base/io.h"
+#include "base/last-words.h"
+#include "base/listener.h"
+#include "base/log.h"
+#include "base/signals.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+    CHUNK = 65536,
+    MOST_LEFT = 16,       /* chunks that a pipe may hold */
+    LAST_WORDS_MS = 2000, /* for one that is about to end */
+    GLANCE_MS = 200,      /* how often we look whether it is still alive */
+};
+
+struct child {
+    const char *name;
+    pid_t pid; /* -1 once reaped */
+    int status;
+    bool is_lost;            /* the status is: somebody else reaped it */
+    int in, out, err;        /* our ends of its standard streams; -1: closed */
+    struct last_words words; /* on err, as far as it was drained */
+    struct listener *listener; /* drains err of one that goes on, or NULL */
+};
+
+/* Reaps it, if it has ended; options are those of waitpid(2). */
+static bool reap(struct child *c, int options)
+{
+    pid_t pid;
+
+    do
+        pid = waitpid(c->pid, &c->status, options);
+    while (pid == -1 && errno == EINTR);
+    if (pid == 0)
+        return false;
+    c->is_lost = pid == -1;
+    c->pid = -1;
+    return true;
+}
+
+static struct child new_child(const struct child_spec *spec)
+{
+    return (struct child){
+        .name = spec->argv[0],
+        .pid = -1,
+        .in = -1,
+        .out = -1,
+        .err = -1,
+    };
+}
+
+static void child_kill(struct child *c)
+{
+    if (c->pid == -1)
+        return;
+    kill(-c->pid, SIGKILL); /* its whole group: it may be a script */
+    kill(c->pid, SIGKILL);
+    reap(c, 0);
+}
+
+static void cleanup_child(struct child *c)
+{
+    child_kill(c);
+    listener_stop(c->listener);
+    cleanup_close_fd(&c->in);
+    cleanup_close_fd(&c->out);
+    cleanup_close_fd(&c->err);
+}
+
+/* What sd_listen_fds(3) looks for.  LISTEN_PID is known only in the child,
+ * where setenv must not be called any more: it is filled in there.
+ */
+enum { LISTEN_FD = 3, PID_DIGITS = 20 };
+
+struct listen_environment {
+    char pid[sizeof "LISTEN_PID=" + PID_DIGITS];
+    char **variables; /* NULL: as ours */
+};
+
+static int make_listen_environment(struct listen_environment *e,
+                                   struct error *err)
+{
+    size_t count = 0;
+
+    while (environ[count] != NULL)
+        count++;
+    e->variables = calloc(count + 3, sizeof *e->variables);
+    if (e->variables == NULL)
+        return error_set(err, errno, "no memory for the environment");
+    e->variables[0] = (char *)"LISTEN_FDS=1";
+    e->variables[1] = e->pid;
+    count = 2;
+    for (char **v = environ; *v != NULL; v++)
+        if (strncmp(*v, "LISTEN_", 7) != 0)
+            e->variables[count++] = *v;
+    return 0;
+}
+
+/* In the child: snprintf is not for here. */
+static void set_listen_pid(struct listen_environment *e)
+{
+    char digits[PID_DIGITS];
+    size_t n = 0, at = strlen("LISTEN_PID=");
+    unsigned long pid = getpid();
+
+    memcpy(e->pid, "LISTEN_PID=", at);
+    for (; pid != 0; pid /= 10)
+        digits[n++] = '0' + pid % 10;
+    while (n > 0)
+        e->pid[at++] = digits[--n];
+    e->pid[at] = '\0';
+}
+
+/* Becomes the program.  Only async-signal-safe calls: other threads of ours
+ * may have held any lock when we forked.
+ */
+static _Noreturn void become(const struct child_spec *spec,
+                             struct listen_environment *environment,
+                             pid_t parent, int in, int out, int err,
+                             int status_fd)
+{
+    int failure, moved;
+
+    signals_reset_in_child();
+    setpgid(0, 0); /* a terminal's ^C is for us to handle */
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent)
+        _exit(126);
+    if (in == -1)
+        in = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (out == -1)
+        out = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    if (in == -1 || out == -1 || dup2(in, STDIN_FILENO) == -1 ||
+        dup2(out, STDOUT_FILENO) == -1 || dup2(err, STDERR_FILENO) == -1)
+        goto fail;
+    for (size_t i = 0; i < spec->n_inherit; i++)
+        if (fcntl(spec->inherit[i], F_SETFD, 0) == -1)
+            goto fail;
+    if (spec->listen_fd != 0) {
+        /* The status pipe may stand where that is to be. */
+        if (status_fd == LISTEN_FD) {
+            moved = fcntl(status_fd, F_DUPFD_CLOEXEC, LISTEN_FD + 1);
+            if (moved == -1)
+                goto fail;
+            status_fd = moved;
+        }
+        if (spec->listen_fd == LISTEN_FD
+                ? fcntl(LISTEN_FD, F_SETFD, 0) == -1
+                : dup2(spec->listen_fd, LISTEN_FD) == -1)
+            goto fail;
+        set_listen_pid(environment);
+        environ = environment->variables;
+    }
+    execvp(spec->argv[0], (char *const *)spec->argv);
+fail:
+    failure = errno;
+    if (write(status_fd, &failure, sizeof failure) == -1)
+        _exit(126);
+    _exit(failure == ENOENT ? 127 : 126);
+}
+
+/* Without has_output what it prints goes nowhere. */
+static int start(struct child *c, const struct child_spec *spec,
+                 bool has_output, struct error *err)
+{
+    int CLEANUP(close_fd) in_r = -1, CLEANUP(close_fd) out_w = -1;
+    int CLEANUP(close_fd) err_w = -1, CLEANUP(close_fd) status_r = -1;
+    int CLEANUP(close_fd) status_w = -1;
+    const struct {
+        bool is_wanted;
+        int *read, *write;
+    } pipes[] = {
+        {true, &c->err, &err_w},
+        {true, &status_r, &status_w},
+        {has_output, &c->out, &out_w},
+        {spec->feed != NULL, &in_r, &c->in},
+    };
+    struct listen_environment environment = {.variables = NULL};
+    char **CLEANUP(free_ptr) variables = NULL;
+    pid_t parent = getpid();
+    sigset_t mask;
+    int failure;
+
+    if (spec->listen_fd != 0 &&
+        make_listen_environment(&environment, err) == -1)
+        return -1;
+    variables = environment.variables;
+    for (size_t i = 0; i < sizeof pipes / sizeof pipes[0]; i++) {
+        int fds[2];
+
+        if (!pipes[i].is_wanted)
+            continue;
+        if (pipe2(fds, O_CLOEXEC) == -1)
+            return error_set(err, errno, "cannot make a pipe for %s", c->name);
+        *pipes[i].read = fds[0];
+        *pipes[i].write = fds[1];
+    }
+    log_argv(spec->argv);
+    signals_hold(&mask);
+    c->pid = fork();
+    failure = errno;
+    if (c->pid == 0)
+        become(spec, &environment, parent, in_r, out_w, err_w, status_w);
+    signals_release(&mask);
+    if (c->pid == -1)
+        return error_set(err, failure, "cannot fork for %s", c->name);
+    setpgid(c->pid, c->pid); /* whoever of us two is first */
+
+    close(steal_fd(&status_w));
+    if (io_read_full(status_r, &failure, sizeof failure) == sizeof failure) {
+        child_kill(c);
+        return error_set(err, failure, "cannot run %s", c->name);
+    }
+    if (c->out != -1)
+        fcntl(c->out, F_SETFL, O_NONBLOCK);
+    fcntl(c->err, F_SETFL, O_NONBLOCK);
+    if (c->in != -1)
+        fcntl(c->in, F_SETFL, O_NONBLOCK);
+    return 0;
+}
+
+/* Standard input on its way into the child. */
+struct feeding {
+    char buf[CHUNK];
+    size_t length, sent;
+};
+
+/* The child can take some input. */
+static void feed(struct child *c, const struct child_spec *spec,
+                 struct feeding *f)
+{
+    ssize_t n;
+
+    if (f->sent == f->length) {
+        f->sent = 0;
+        f->length = spec->feed(spec->opaque, f->buf, sizeof f->buf);
+        if (f->length == 0) {
+            close(steal_fd(&c->in));
+            return;
+        }
+    }
+    n = write(c->in, f->buf + f->sent, f->length - f->sent);
+    if (n >= 0)
+        f->sent += n;
+    else if (errno != EAGAIN && errno != EINTR)
+        close(steal_fd(&c->in)); /* it stopped listening; its status tells */
+}
+
+/* Reads what fd has; returns 1 if there may be more, 0 when there is none
+ * now, -1 when consume failed.
+ */
+static int drain(struct child *c, const struct child_spec *spec, int *fd,
+                 struct error *err)
+{
+    char buf[CHUNK];
+    ssize_t n;
+
+    n = read(*fd, buf, sizeof buf);
+    if (n == -1 && (errno == EAGAIN || errno == EINTR))
+        return 0;
+    if (n <= 0) {
+        close(steal_fd(fd));
+        return 0;
+    }
+    if (fd == &c->err)
+        last_words_add(&c->words, buf, n);
+    else if (spec->consume != NULL &&
+             spec->consume(spec->opaque, buf, n, err) == -1)
+        return -1;
+    return 1;
+}
+
+/* The child is dead, but something it started may hold its pipes open, and
+ * even go on writing: what is in them now is all that counts.
+ */
+static int drain_rest(struct child *c, const struct child_spec *spec,
+                      struct error *err)
+{
+    for (int i = 0; c->out != -1 && i < MOST_LEFT; i++) {
+        int more = drain(c, spec, &c->out, err);
+
+        if (more == -1)
+            return -1;
+        if (more == 0)
+            break;
+    }
+    if (c->err != -1)
+        drain(c, spec, &c->err, err);
+    return 0;
+}
+
+/* Has it ended?  If so it is reaped. */
+static bool has_ended(struct child *c)
+{
+    return c->pid == -1 || reap(c, WNOHANG);
+}
+
+/* Has GLANCE_MS passed since *looked?  Then that is now. */
+static bool is_time_to_look(struct timespec *looked)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    if ((now.tv_sec - looked->tv_sec) * 1000 +
+            (now.tv_nsec - looked->tv_nsec) / 1000000 <
+        GLANCE_MS)
+        return false;
+    *looked = now;
+    return true;
+}
+
+/* Feeds it and listens to it until it is reaped. */
+static int pump(struct child *c, const struct child_spec *spec,
+                struct error *err)
+{
+    struct feeding feeding = {.length = 0};
+    struct timespec looked = {0};
+    int pause_ms = 1;
+
+    for (;;) {
+        struct pollfd fds[] = {
+            {.fd = c->in, .events = POLLOUT},
+            {.fd = c->out, .events = POLLIN},
+            {.fd = c->err, .events = POLLIN},
+            {.fd = spec->cancel_fd, .events = POLLIN},
+            {.fd = signals_fd(), .events = POLLIN},
+        };
+        bool is_silent = c->out == -1 && c->err == -1;
+        int n;
+
+        /* One that closed its output is about to end, most likely. */
+        if (is_silent && has_ended(c))
+            return 0;
+        n = poll(fds, sizeof fds / sizeof fds[0],
+                 is_silent ? pause_ms : GLANCE_MS);
+        if (n == -1 && errno != EINTR)
+            return error_set(err, errno, "cannot wait for %s", c->name);
+        if (signals_caught() != 0)
+            return error_set(err, EINTR, "%s", c->name);
+        if (n == -1)
+            continue;
+        if (is_silent)
+            pause_ms = io_min(pause_ms * 2, GLANCE_MS);
+        if (!is_silent && is_time_to_look(&looked) && has_ended(c))
+            return drain_rest(c, spec, err);
+        if (fds[3].revents != 0)
+            return error_set(err, ECANCELED, "%s", c->name);
+        if (fds[0].revents != 0)
+            feed(c, spec, &feeding);
+        if (fds[1].revents != 0 && drain(c, spec, &c->out, err) == -1)
+            return -1;
+        if (fds[2].revents != 0 && drain(c, spec, &c->err, err) == -1)
+            return -1;
+    }
+}
+
+/* It is reaped: how did it end? */
+static int judge(struct child *c, struct error *err)
+{
+    const char *words = last_words_take(&c->words);
+
+    if (c->is_lost)
+        return error_set(err, 0, "%s has ended, but how is not known",
+                         c->name);
+    if (WIFSIGNALED(c->status))
+        return error_set(err, 0, "%s was killed by signal %d (%s)%s%s",
+                         c->name, WTERMSIG(c->status),
+                         strsignal(WTERMSIG(c->status)),
+                         words[0] != '\0' ? "; " : "", words);
+    if (WEXITSTATUS(c->status) == 0)
+        return 0;
+    if (words[0] != '\0')
+        return error_set(err, 0, "%s", words);
+    return error_set(err, 0, "%s ended with exit status %d", c->name,
+                     WEXITSTATUS(c->status));
+}
+
+int child_run(const struct child_spec *spec, struct error *err)
+{
+    struct child CLEANUP(child) c = new_child(spec);
+
+    if (start(&c, spec, true, err) == -1)
+        return error_wrap(err, "QEMU");
+    if (pump(&c, spec, err) == -1)
+        return -1;
+    if (judge(&c, err) == -1)
+        return error_wrap(err, "QEMU");
+    return 0;
+}
+
+int child_start(const struct child_spec *spec, struct child **child,
+                struct error *err)
+{
+    struct child *c = malloc(sizeof *c);
+
+    if (c == NULL)
+        return error_set(err, errno, "no memory for a child");
+    *c = new_child(spec);
+    if (start(c, spec, false, err) == -1 ||
+        listener_start(c->err, &c->listener, err) == -1) {
+        child_stop(c);
+        return error_wrap(err, "QEMU");
+    }
+    *child = c;
+    return 0;
+}
+
+void child_stop(struct child *c)
+{
+    if (c == NULL)
+        return;
+    cleanup_child(c);
+    free(c);
+}
+
+bool child_has_open(const struct child *c, int fd)
+{
+    char name[300], ours[40];
+    struct dirent *entry;
+    bool has_it = false;
+    DIR *dir;
+
+    snprintf(name, sizeof name, "/proc/%d/fd", (int)c->pid);
+    snprintf(ours, sizeof ours, "/proc/self/fd/%d", fd);
+    dir = opendir(name);
+    while (dir != NULL && !has_it && (entry = readdir(dir)) != NULL) {
+        snprintf(name, sizeof name, "/proc/%d/fd/%s", (int)c->pid,
+                 entry->d_name);
+        has_it = entry->d_name[0] != '.' && io_is_same_file(name, ours);
+    }
+    if (dir != NULL)
+        closedir(dir);
+    return has_it;
+}
+
+int child_list_files(const struct child *c, struct io_file_id **list,
+                     size_t *count, struct error *err)
+{
+    size_t space = 0;
+    char name[300];
+    struct dirent *entry;
+    DIR *dir;
+    int r = 0;
+
+    *list = NULL;
+    *count = 0;
+    snprintf(name, sizeof name, "/proc/%d/fd", (int)c->pid);
+    dir = opendir(name);
+    if (dir == NULL)
+        return error_set(err, errno, "cannot see what %s has open: %s",
+                         c->name, name);
+    while (r == 0 && (entry = readdir(dir)) != NULL) {
+        snprintf(name, sizeof name, "/proc/%d/fd/%s", (int)c->pid,
+                 entry->d_name);
+        r = array_make_room(list, *count, &space, sizeof **list, "open files",
+                            err);
+        if (r == 0 && io_identify_path(name, &(*list)[*count]) == 0)
+            ++*count;
+    }
+    closedir(dir);
+    return r;
+}
+
+/* It has closed its standard error: did a signal end it?  What is known is
+ * known at once, but not whether it is about to end.
+ */
+static bool is_killed(struct child *c)
+{
+    for (int left = LAST_WORDS_MS; left > 0 && !has_ended(c); left--)
+        if (io_wait(-1, 0, -1, 1) == -1)
+            return false;
+    return c->pid == -1 && !c->is_lost && WIFSIGNALED(c->status);
+}
+
+int child_blame(struct child *c, struct error *err)
+{
+    /* If it is about to end, it has a moment to say why. */
+    bool is_silent = listener_wait(c->listener, LAST_WORDS_MS);
+    struct last_words words;
+    const char *text;
+
+    listener_take(c->listener, &words);
+    text = last_words_take(&words);
+    if (text[0] != '\0')
+        error_append(err, "; %s", text);
+    else if (is_silent && is_killed(c))
+        error_append(err, "; %s was killed by signal %d (%s)", c->name,
+                     WTERMSIG(c->status), strsignal(WTERMSIG(c->status)));
+    else if (is_silent)
+        error_append(err, "; %s ended without a word", c->name);
+    return -1;
+}

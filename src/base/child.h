@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The one place that forks: runs a program and never leaves it behind. */
+
+#ifndef QT_CHILD_H
+#define QT_CHILD_H
+
+#include "base/error.h"
+#include "base/io.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+struct child_spec {
+    const char *const *argv; /* argv[0] is looked up in PATH */
+
+    /* The fds it gets besides its standard streams, under the numbers they
+     * have here.  All others are close on exec (io_tidy_fds).
+     */
+    const int *inherit;
+    size_t n_inherit;
+
+    /* If not 0, an fd that becomes its fd 3, and is announced as a listening
+     * socket (sd_listen_fds(3)).  No inherited fd may have that number then.
+     */
+    int listen_fd;
+
+    int cancel_fd; /* readable: kill it, the work is off; -1 for none */
+
+    /* Fills buf with up to space bytes of standard input, and returns how
+     * many; 0 is the end.  NULL: standard input is /dev/null.
+     */
+    size_t (*feed)(void *opaque, char *buf, size_t space);
+
+    /* Takes the next bytes of standard output.  An error kills the child
+     * and becomes child_run's.  NULL: they are dropped.
+     */
+    int (*consume)(void *opaque, const char *text, size_t length,
+                   struct error *err);
+
+    void *opaque; /* for feed and consume, which run in the caller's thread */
+};
+
+/* Runs it to its end, and reaps it whatever happens.  Exit status 0 is
+ * success; otherwise the error says why, by the last words of the child's
+ * standard error if it wrote any.  A noted signal (signals.h) kills it.
+ *
+ * If we die ourselves the kernel kills it (PR_SET_PDEATHSIG, prctl(2)); as
+ * that is bound to the thread, the caller's has to live on until this
+ * returns, and it does.
+ */
+int child_run(const struct child_spec *spec, struct error *err);
+
+/* The same for one that goes on while we do something else.  Its standard
+ * input is /dev/null, its standard output dropped, cancel_fd not looked at.
+ */
+struct child;
+
+int child_start(const struct child_spec *spec, struct child **child,
+                struct error *err);
+
+/* Kills and reaps it, if it has not ended by itself, and frees it.  NULL is
+ * fine.
+ */
+void child_stop(struct child *child);
+
+/* Does it have the file that is open as fd here open, too? */
+bool child_has_open(const struct child *child, int fd);
+
+/* Which files it has open now: *list is the caller's, whatever happens. */
+int child_list_files(const struct child *child, struct io_file_id **list,
+                     size_t *count, struct error *err);
+
+/* It has let us down: puts what it said about that, or that it ended without a
+ * word, behind what err says.  Returns -1.
+ */
+int child_blame(struct child *child, struct error *err);
+
+#endif

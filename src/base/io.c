@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Whole reads and writes on fds that may be short, slow or non-blocking. */
+
+#include "config.h"
+
+#include "base/io.h"
+#include "base/signals.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* CLOSE_RANGE_CLOEXEC of linux/close_range.h, which is young. */
+enum { IO_CLOSE_RANGE_CLOEXEC = 1 << 2 };
+
+int io_poll(struct pollfd *fds, size_t count, int timeout_ms)
+{
+    struct pollfd all[IO_POLLED + 1] = {
+        {.fd = signals_fd(), .events = POLLIN},
+    };
+    int n;
+
+    memcpy(all + 1, fds, count * sizeof *fds);
+    do
+        n = poll(all, count + 1, timeout_ms);
+    while (n == -1 && errno == EINTR && signals_caught() == 0);
+    if (n == -1)
+        return -1;
+    if (all[0].revents != 0) {
+        errno = EINTR;
+        return -1;
+    }
+    memcpy(fds, all + 1, count * sizeof *fds);
+    return n;
+}
+
+int io_wait(int fd, short events, int wake_fd, int timeout_ms)
+{
+    struct pollfd fds[] = {
+        {.fd = fd, .events = events},
+        {.fd = wake_fd, .events = POLLIN},
+    };
+
+    if (io_poll(fds, 2, timeout_ms) == -1)
+        return -1;
+    /* Anything on fd counts, errors too: the call that follows tells. */
+    return fds[0].revents != 0 ? 1 : 0;
+}
+
+/* After a call on fd failed with errno: is it worth trying again? */
+static bool may_retry(int fd, short events)
+{
+    if (errno == EINTR)
+        return signals_caught() == 0;
+    if (errno == EAGAIN || errno == EWOULDBLOCK)
+        return io_wait(fd, events, -1, -1) == 1;
+    return false;
+}
+
+ssize_t io_read(int fd, void *buf, size_t length)
+{
+    ssize_t n;
+
+    do
+        n = read(fd, buf, length);
+    while (n == -1 && may_retry(fd, POLLIN));
+    return n;
+}
+
+ssize_t io_read_full(int fd, void *buf, size_t length)
+{
+    size_t done = 0;
+
+    while (done < length) {
+        ssize_t n = io_read(fd, (char *)buf + done, length - done);
+
+        if (n == -1)
+            return -1;
+        if (n == 0)
+            break;
+        done += n;
+    }
+    return done;
+}
+
+ssize_t io_write_most(int fd, const void *buf, size_t length)
+{
+    size_t done = 0;
+
+    while (done < length) {
+        ssize_t n = -1;
+
+        /* A write that a signal cut short must not be gone on with. */
+        errno = EINTR;
+        if (signals_caught() == 0)
+            n = write(fd, (const char *)buf + done, length - done);
+        if (n >= 0)
+            done += n;
+        else if (!may_retry(fd, POLLOUT))
+            return done > 0 ? (ssize_t)done : -1;
+    }
+    return done;
+}
+
+int io_write_full(int fd, const void *buf, size_t length)
+{
+    size_t done = 0;
+
+    while (done < length) {
+        ssize_t n = io_write_most(fd, (const char *)buf + done, length - done);
+
+        if (n == -1)
+            return -1;
+        done += n;
+    }
+    return 0;
+}
+
+ssize_t io_pread_full(int fd, void *buf, size_t length, uint64_t offset)
+{
+    size_t done = 0;
+
+    while (done < length) {
+        ssize_t n =
+            pread(fd, (char *)buf + done, length - done, offset + done);
+
+        if (n == -1) {
+            if (may_retry(fd, POLLIN))
+                continue;
+            return -1;
+        }
+        done += n;
+        /* What ends inside a block is the end of the file; another try
+         * would be refused with O_DIRECT.
+         */
+        if (n == 0 || (offset + done) % IO_SECTOR != 0)
+            break;
+    }
+    return done;
+}
+
+int io_pwrite_full(int fd, const void *buf, size_t length, uint64_t offset)
+{
+    const char *next = buf;
+
+    while (length > 0) {
+        ssize_t n = pwrite(fd, next, length, offset);
+
+        if (n == -1) {
+            if (may_retry(fd, POLLOUT))
+                continue;
+            return -1;
+        }
+        next += n;
+        offset += n;
+        length -= n;
+    }
+    return 0;
+}
+
+void *io_alloc_aligned(size_t length)
+{
+    void *p;
+    int r = posix_memalign(&p, IO_ALIGN, length);
+
+    if (r != 0) {
+        errno = r;
+        return NULL;
+    }
+    return p;
+}
+
+bool io_is_zero(const void *buf, size_t length)
+{
+    const char *p = buf;
+
+    /* All bytes are equal to the one before them, and the first is zero:
+     * memcmp is as fast as anything the C library knows for this machine.
+     */
+    return length == 0 || (p[0] == 0 && memcmp(p, p + 1, length - 1) == 0);
+}
+
+static void identify(const struct stat *st, struct io_file_id *id)
+{
+    *id = (struct io_file_id){st->st_dev, st->st_ino};
+    if (S_ISBLK(st->st_mode))
+        *id = (struct io_file_id){st->st_rdev, 0};
+}
+
+int io_identify(int fd, struct io_file_id *id)
+{
+    struct stat st;
+
+    if (fstat(fd, &st) == -1)
+        return -1;
+    identify(&st, id);
+    return 0;
+}
+
+int io_identify_path(const char *path, struct io_file_id *id)
+{
+    struct stat st;
+
+    if (stat(path, &st) == -1)
+        return -1;
+    identify(&st, id);
+    return 0;
+}
+
+bool io_is_same_id(const struct io_file_id *a, const struct io_file_id *b)
+{
+    return a->device == b->device && a->inode == b->inode;
+}
+
+bool io_is_same(int fd, int other_fd)
+{
+    struct io_file_id a, b;
+
+    return io_identify(fd, &a) == 0 && io_identify(other_fd, &b) == 0 &&
+           io_is_same_id(&a, &b);
+}
+
+bool io_is_same_file(const char *path, const char *other)
+{
+    struct stat st, other_st;
+    struct io_file_id a, b;
+
+    if (stat(path, &st) == -1 || stat(other, &other_st) == -1)
+        return false;
+    identify(&st, &a);
+    identify(&other_st, &b);
+    return (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode)) &&
+           io_is_same_id(&a, &b);
+}
+
+/* All fds from first on become close on exec.  Kernels before 5.11, and
+ * system call filters, do not know how to do that at once.
+ */
+static int close_on_exec_from(int first)
+{
+    struct dirent *entry;
+    DIR *dir;
+
+#ifdef SYS_close_range
+    if (syscall(SYS_close_range, first, ~0U, IO_CLOSE_RANGE_CLOEXEC) == 0)
+        return 0;
+#endif
+    dir = opendir("/proc/self/fd");
+    if (dir == NULL)
+        return -1;
+    while ((entry = readdir(dir)) != NULL) {
+        int fd = atoi(entry->d_name);
+
+        if (fd >= first && fd != dirfd(dir))
+            fcntl(fd, F_SETFD, FD_CLOEXEC);
+    }
+    closedir(dir);
+    return 0;
+}
+
+int io_tidy_fds(void)
+{
+    for (int fd = 0; fd <= STDERR_FILENO; fd++) {
+        /* The lowest free number is the closed one, as all below are open.
+         * Open for the wrong direction, it still fails those that use it.
+         */
+        int flags = fd == STDIN_FILENO ? O_WRONLY : O_RDONLY;
+
+        if (fcntl(fd, F_GETFD) == -1 && open("/dev/null", flags) == -1)
+            return -1;
+    }
+    return close_on_exec_from(STDERR_FILENO + 1);
+}

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Listens to a pipe while we do something else, so that it is never full. */
+
+#include "config.h"
+
+#include "base/cleanup.h"
+#include "base/io.h"
+#include "base/listener.h"
+#include "base/signals.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+
+struct listener {
+    int fd, stop_fd, end_fd; /* eventfds: we shall end; fd has ended */
+    pthread_t thread;
+    pthread_mutex_t lock; /* of words */
+    struct last_words words;
+};
+
+static void *run(void *opaque)
+{
+    struct listener *l = opaque;
+    struct pollfd fds[] = {
+        {.fd = l->fd, .events = POLLIN},
+        {.fd = l->stop_fd, .events = POLLIN},
+    };
+
+    while (poll(fds, 2, -1) != -1 && fds[1].revents == 0) {
+        char buf[4096];
+        ssize_t n = read(l->fd, buf, sizeof buf);
+
+        if (n > 0) {
+            pthread_mutex_lock(&l->lock);
+            last_words_add(&l->words, buf, n);
+            pthread_mutex_unlock(&l->lock);
+        } else if (n == 0 || errno != EAGAIN) {
+            break;
+        }
+    }
+    eventfd_write(l->end_fd, 1);
+    return NULL;
+}
+
+static void listener_free(struct listener *l)
+{
+    cleanup_close_fd(&l->stop_fd);
+    cleanup_close_fd(&l->end_fd);
+    pthread_mutex_destroy(&l->lock);
+    free(l);
+}
+
+int listener_start(int fd, struct listener **listener, struct error *err)
+{
+    struct listener *l = calloc(1, sizeof *l);
+    int r;
+
+    if (l == NULL)
+        return error_set(err, errno, "no memory for a thread");
+    pthread_mutex_init(&l->lock, NULL);
+    l->fd = fd;
+    l->stop_fd = eventfd(0, EFD_CLOEXEC);
+    l->end_fd = eventfd(0, EFD_CLOEXEC);
+    if (l->stop_fd == -1 || l->end_fd == -1) {
+        error_set(err, errno, "cannot make an eventfd");
+        listener_free(l);
+        return -1;
+    }
+    r = signals_create_thread(&l->thread, run, l);
+    if (r != 0) {
+        listener_free(l);
+        return error_set(err, r, "cannot start a thread");
+    }
+    *listener = l;
+    return 0;
+}
+
+bool listener_wait(struct listener *l, int timeout_ms)
+{
+    return io_wait(l->end_fd, POLLIN, -1, timeout_ms) == 1;
+}
+
+void listener_take(struct listener *l, struct last_words *words)
+{
+    pthread_mutex_lock(&l->lock);
+    *words = l->words;
+    l->words.length = 0;
+    pthread_mutex_unlock(&l->lock);
+}
+
+void listener_stop(struct listener *l)
+{
+    if (l == NULL)
+        return;
+    eventfd_write(l->stop_fd, 1);
+    pthread_join(l->thread, NULL);
+    listener_free(l);
+}

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A file that we make, and remove again unless all goes well. */
+
+#include "config.h"
+
+#include "base/cleanup.h"
+#include "base/newfile.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* Does the name still stand for that file? */
+static bool is_still(const char *path, dev_t dev, ino_t ino)
+{
+    struct stat st;
+
+    return lstat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_dev == dev &&
+           st.st_ino == ino;
+}
+
+/* A symbolic link that leads to nothing? */
+static bool is_dangling(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == -1 && errno == ENOENT && lstat(path, &st) == 0 &&
+           S_ISLNK(st.st_mode);
+}
+
+/* With O_EXCL a link is not followed.  Without, the file may have been made by
+ * somebody else just now: then it is theirs, if there is anything in it.
+ */
+static int create_named_by(const char *link, int flags, bool *is_made)
+{
+    int fd = open(link, flags | O_CREAT | O_CLOEXEC, 0666);
+    struct stat st;
+
+    *is_made = fd != -1 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+               st.st_size == 0;
+    return fd;
+}
+
+int newfile_create(const char *path, int flags, struct newfile *made)
+{
+    int fd = open(path, flags | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    bool is_made = fd != -1, is_link = false;
+    struct stat st;
+
+    *made = (struct newfile){0};
+    if (fd == -1 && errno == EEXIST) {
+        is_link = is_dangling(path);
+        if (!is_link) {
+            errno = EEXIST;
+            return -1;
+        }
+        fd = create_named_by(path, flags, &is_made);
+    }
+    if (!is_made || fstat(fd, &st) == -1)
+        return fd;
+    made->path = is_link ? realpath(path, NULL) : strdup(path);
+    made->dev = st.st_dev;
+    made->ino = st.st_ino;
+    return fd;
+}
+
+/* The directory that path is in; memory to free, or NULL. */
+static char *directory_of(const char *path)
+{
+    char *dir = strdup(path);
+    char *slash = dir == NULL ? NULL : strrchr(dir, '/');
+
+    if (slash != NULL)
+        slash[slash == dir ? 1 : 0] = '\0';
+    else if (dir != NULL)
+        strcpy(dir, ".");
+    return dir;
+}
+
+int newfile_keep(struct newfile *made)
+{
+    char *CLEANUP(free_ptr) path = STEAL_PTR(made->path);
+    char *CLEANUP(free_ptr) dir = NULL;
+    int CLEANUP(close_fd) fd = -1;
+
+    if (path != NULL)
+        dir = directory_of(path);
+    if (dir != NULL)
+        fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    /* Most other errors say that there is no such thing as flushing it. */
+    if (fd == -1 || fsync(fd) == 0 ||
+        (errno != EIO && errno != ENOSPC && errno != EDQUOT))
+        return 0;
+    return -1;
+}
+
+void newfile_remove(struct newfile *made)
+{
+    char *CLEANUP(free_ptr) path = STEAL_PTR(made->path);
+
+    if (path != NULL && is_still(path, made->dev, made->ino))
+        unlink(path);
+}
+
+static int create_and_unlink(char *name)
+{
+    int CLEANUP(close_fd) fd = mkostemp(name, O_CLOEXEC);
+    struct stat st;
+
+    if (fd == -1 || fstat(fd, &st) == -1)
+        return -1;
+    if (is_still(name, st.st_dev, st.st_ino) && unlink(name) == -1)
+        return -1;
+    return steal_fd(&fd);
+}
+
+int newfile_unnamed(const char *dir)
+{
+    int fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    char *CLEANUP(free_ptr) name = NULL;
+    sigset_t all, before;
+    int errnum;
+
+    /* Kernels and file systems have many ways to say that they do not know
+     * O_TMPFILE; any other reason is met again.
+     */
+    if (fd != -1 || asprintf(&name, "%s/qcow-tool.XXXXXX", dir) == -1)
+        return fd;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    fd = create_and_unlink(name);
+    errnum = errno;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    errno = errnum;
+    return fd;
+}

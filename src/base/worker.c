@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A thread that does jobs in the order they were given. */
+
+#include "config.h"
+
+#include "base/array.h"
+#include "base/cleanup.h"
+#include "base/signals.h"
+#include "base/worker.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+
+struct job_list {
+    struct job *list;
+    size_t count, space;
+};
+
+struct worker {
+    worker_do *work;
+    void *opaque;
+    int wake_fd, stop_fd;
+    pthread_t thread;
+    pthread_mutex_t lock; /* of what follows */
+    pthread_cond_t changed;
+    struct job_list waiting;
+    size_t n_taken; /* jobs that it does */
+    bool is_busy, is_held, is_stopped;
+    int result;
+    struct error err;
+};
+
+/* Waits for jobs, and takes all there are; false: there will be none. */
+static bool take_jobs(struct worker *w, struct job_list *jobs)
+{
+    bool is_stopped;
+
+    pthread_mutex_lock(&w->lock);
+    w->is_busy = false;
+    w->n_taken = 0;
+    if (w->waiting.count == 0)
+        eventfd_write(w->wake_fd, 1);
+    while ((w->waiting.count == 0 || w->is_held) && !w->is_stopped)
+        pthread_cond_wait(&w->changed, &w->lock);
+    is_stopped = w->is_stopped;
+    *jobs = w->waiting;
+    w->waiting = (struct job_list){0};
+    w->is_busy = true;
+    w->n_taken = jobs->count;
+    pthread_mutex_unlock(&w->lock);
+    return !is_stopped;
+}
+
+static void *run(void *opaque)
+{
+    struct worker *w = opaque;
+    struct job_list jobs;
+    int r = 0;
+
+    while (r == 0 && take_jobs(w, &jobs)) {
+        struct error err;
+
+        r = w->work(w->opaque, w, jobs.list, jobs.count, &err);
+        free(jobs.list);
+        if (r == -1) {
+            pthread_mutex_lock(&w->lock);
+            w->result = -1;
+            w->err = err;
+            pthread_mutex_unlock(&w->lock);
+            eventfd_write(w->wake_fd, 1);
+            return NULL;
+        }
+    }
+    free(jobs.list);
+    return NULL;
+}
+
+int worker_start(worker_do *work, void *opaque, int wake_fd,
+                 struct worker **worker, struct error *err)
+{
+    struct worker *w = calloc(1, sizeof *w);
+    int r;
+
+    if (w == NULL)
+        return error_set(err, errno, "no memory for a thread");
+    w->work = work;
+    w->opaque = opaque;
+    w->wake_fd = wake_fd;
+    w->is_busy = true; /* until it has looked */
+    w->stop_fd = eventfd(0, EFD_CLOEXEC);
+    if (w->stop_fd == -1) {
+        error_set(err, errno, "cannot make an eventfd");
+        free(w);
+        return -1;
+    }
+    pthread_mutex_init(&w->lock, NULL);
+    pthread_cond_init(&w->changed, NULL);
+    r = signals_create_thread(&w->thread, run, w);
+    if (r != 0) {
+        error_set(err, r, "cannot start a thread");
+        close(w->stop_fd);
+        free(w);
+        return -1;
+    }
+    *worker = w;
+    return 0;
+}
+
+void worker_hold(struct worker *w)
+{
+    pthread_mutex_lock(&w->lock);
+    w->is_held = true;
+    pthread_mutex_unlock(&w->lock);
+}
+
+void worker_release(struct worker *w)
+{
+    pthread_mutex_lock(&w->lock);
+    w->is_held = false;
+    pthread_cond_signal(&w->changed);
+    pthread_mutex_unlock(&w->lock);
+}
+
+int worker_add(struct worker *w, const struct job *job, struct error *err)
+{
+    struct job_list *jobs = &w->waiting;
+    int r;
+
+    pthread_mutex_lock(&w->lock);
+    r = array_make_room(&jobs->list, jobs->count, &jobs->space,
+                        sizeof *jobs->list, "jobs", err);
+    if (r == 0)
+        jobs->list[jobs->count++] = *job;
+    pthread_cond_signal(&w->changed);
+    pthread_mutex_unlock(&w->lock);
+    return r;
+}
+
+size_t worker_count(struct worker *w)
+{
+    size_t count;
+
+    pthread_mutex_lock(&w->lock);
+    count = w->waiting.count + w->n_taken;
+    pthread_mutex_unlock(&w->lock);
+    return count;
+}
+
+bool worker_is_idle(struct worker *w)
+{
+    bool is_idle;
+
+    pthread_mutex_lock(&w->lock);
+    is_idle = !w->is_busy && w->waiting.count == 0;
+    pthread_mutex_unlock(&w->lock);
+    return is_idle;
+}
+
+int worker_check(struct worker *w, struct error *err)
+{
+    int r;
+
+    pthread_mutex_lock(&w->lock);
+    r = w->result;
+    if (r == -1)
+        *err = w->err;
+    pthread_mutex_unlock(&w->lock);
+    return r;
+}
+
+bool worker_is_stopped(struct worker *w)
+{
+    bool is_stopped;
+
+    pthread_mutex_lock(&w->lock);
+    is_stopped = w->is_stopped;
+    pthread_mutex_unlock(&w->lock);
+    return is_stopped;
+}
+
+int worker_stop_fd(const struct worker *w)
+{
+    return w->stop_fd;
+}
+
+void worker_free(struct worker *w)
+{
+    if (w == NULL)
+        return;
+    pthread_mutex_lock(&w->lock);
+    w->is_stopped = true;
+    eventfd_write(w->stop_fd, 1);
+    pthread_cond_signal(&w->changed);
+    pthread_mutex_unlock(&w->lock);
+    pthread_join(w->thread, NULL);
+    free(w->waiting.list);
+    close(w->stop_fd);
+    pthread_mutex_destroy(&w->lock);
+    pthread_cond_destroy(&w->changed);
+    free(w);
+}

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Runs a command; the only place that prints an error and exits. */
+
+#include "config.h"
+
+#include "cli/dropin.h"
+#include "base/error.h"
+#include "base/io.h"
+#include "base/log.h"
+#include "cli/options.h"
+#include "base/progress.h"
+#include "base/signals.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { EXIT_USAGE = 2 };
+
+static int run_stream(const struct options *o, struct error *err)
+{
+    return stream(&o->stream, err);
+}
+
+static int run_measure(const struct options *o, struct error *err)
+{
+    return measure(&o->measure, err);
+}
+
+static int run_serve(const struct options *o, struct error *err)
+{
+    return serve(&o->serve, err);
+}
+
+static int (*const run[COMMAND_COUNT])(const struct options *o,
+                                       struct error *err) = {
+    [COMMAND_STREAM] = run_stream,
+    [COMMAND_MEASURE] = run_measure,
+    [COMMAND_SERVE] = run_serve,
+};
+
+/* How we were called. */
+struct call {
+    enum dropin dropin;
+    struct options options;
+};
+
+static const char *program_name(const struct call *call)
+{
+    return call->dropin == DROPIN_NONE ? "qcow-tool"
+                                       : dropin_name(call->dropin);
+}
+
+static int fail(const struct call *call, const struct error *err, int status)
+{
+    enum command command = call->options.command;
+
+    if (command == COMMAND_NONE || call->dropin != DROPIN_NONE)
+        log_error("%s", err->msg);
+    else
+        log_error("%s: %s", option_command_name(command), err->msg);
+    return status;
+}
+
+/* Text that did not reach its reader is a failure, too. */
+static int finish_text(void)
+{
+    if (fflush(stdout) == 0)
+        return EXIT_SUCCESS;
+    log_error("cannot write to standard output: %s", strerror(errno));
+    return EXIT_FAILURE;
+}
+
+static int show_help(const struct call *call)
+{
+    if (call->dropin != DROPIN_NONE)
+        dropin_print_help(call->dropin);
+    else
+        option_print_help(call->options.command);
+    return finish_text();
+}
+
+static int show_version(const struct call *call)
+{
+    printf("%s " PACKAGE_VERSION "\n", program_name(call));
+    return finish_text();
+}
+
+int main(int argc, char **argv)
+{
+    struct call call = {.dropin = dropin_find(argv[0])};
+    struct options *o = &call.options;
+    struct error err;
+
+    log_open(program_name(&call), LOG_ERRORS);
+    if (io_tidy_fds() == -1) {
+        log_error("cannot tidy the open files: %s%s", strerror(errno),
+                  errno == ENOENT ? "; /proc is not mounted" : "");
+        return EXIT_FAILURE;
+    }
+    if (call.dropin == DROPIN_NONE
+            ? options_parse(argc, argv, o, &err) == -1
+            : dropin_parse(call.dropin, argc, argv, o, &err) == -1)
+        return fail(&call, &err, EXIT_USAGE);
+    if (o->wants_help)
+        return show_help(&call);
+    if (o->wants_version)
+        return show_version(&call);
+    log_open(program_name(&call), o->log_level);
+    if (signals_open(&err) == 0 &&
+        signals_answer_usr1(progress_tell, &err) == 0 &&
+        run[o->command](o, &err) == 0)
+        return EXIT_SUCCESS;
+    if (signals_caught() != 0)
+        error_set(&err, 0, "ended by signal %d (%s)", signals_caught(),
+                  strsignal(signals_caught()));
+    fail(&call, &err, EXIT_FAILURE);
+    signals_raise_again();
+    return EXIT_FAILURE;
+}

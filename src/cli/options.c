@@ -1,0 +1,418 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* From the command line to what a command needs to know. */
+
+#include "config.h"
+
+#include "base/cleanup.h"
+#include "export/hybrid.h"
+#include "cli/options.h"
+#include "cli/value.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Options of what goes out. */
+static int take_export(struct export_options *o,
+                       const struct option_spec *spec, const char *value,
+                       struct error *err)
+{
+    int word = 0;
+
+    switch (spec->id) {
+    case OPT_SOURCE:
+        o->source = value; /* looked at when its format is known */
+        return 0;
+    case OPT_RELATIVE_TO:
+        o->base = value; /* the same */
+        return 0;
+    case OPT_IMAGE_FORMAT:
+        o->image_format = value;
+        return value_parse_word(spec->name, value,
+                                "qcow2, raw, vpc, vhdx, vmdk, vdi", &word,
+                                err);
+    case OPT_ZERO_CLUSTERS:
+        if (value_parse_word(spec->name, value, "data, flag", &word, err) ==
+            -1)
+            return -1;
+        o->is_marking_zeroes = word == 1;
+        return 0;
+    case OPT_DETECT_ZEROES:
+        o->is_detecting_zeroes = true;
+        return 0;
+    case OPT_LAYOUT:
+        if (value_parse_word(spec->name, value, "streamable, convert, any",
+                             &word, err) == -1)
+            return -1;
+        o->layout = word; /* the words are in its order */
+        return 0;
+    case OPT_CLUSTER_SIZE:
+        return value_parse_cluster_size(spec->name, value, &o->qcow2, err);
+    case OPT_REFCOUNT_BITS:
+        return value_parse_refcount_bits(spec->name, value, &o->qcow2, err);
+    case OPT_COMPAT:
+        if (value_parse_word(spec->name, value, "1.1, 0.10, v3, v2", &word,
+                             err) == -1)
+            return -1;
+        o->qcow2.is_v2 = word == 1 || word == 3;
+        return 0;
+    case OPT_EXTENDED_L2:
+        o->qcow2.is_extended_l2 = true;
+        return 0;
+    case OPT_EXPECT_ID:
+        return value_parse_id(spec->name, value, &o->expected_id, err);
+    case OPT_EXPECT_LENGTH:
+        o->has_expected_length = true;
+        return value_parse_size(spec->name, value, &o->expected_length, err);
+    default:
+        return error_set(err, 0, "--%s is not for this", spec->name);
+    }
+}
+
+/* Options of where it goes. */
+static int take_stream(struct stream_options *o,
+                       const struct option_spec *spec, const char *value,
+                       struct error *err)
+{
+    int word;
+
+    switch (spec->id) {
+    case OPT_DESTINATION:
+        return value_parse_destination(spec->name, value, &o->destination,
+                                       err);
+    case OPT_DESTINATION_FD:
+        o->destination = (struct sink_address){0};
+        return value_parse_fd(spec->name, value, &o->destination.fd, err);
+    case OPT_DESTINATION_FORMAT:
+        return value_parse_word(spec->name, value, "qcow2", &word, err);
+    case OPT_OFFSET:
+        return value_parse_size(spec->name, value, &o->file_offset, err);
+    default:
+        return take_export(&o->export, spec, value, err);
+    }
+}
+
+/* Options that only `serve` has. */
+static int take_serve(struct serve_options *o, const struct option_spec *spec,
+                      const char *value, struct error *err)
+{
+    int word;
+
+    switch (spec->id) {
+    case OPT_SOURCE_FD:
+        return value_parse_fd(spec->name, value, &o->source_fd, err);
+    case OPT_SOURCE_SIZE:
+        return value_parse_size(spec->name, value, &o->source_size, err);
+    case OPT_DESTINATION:
+        return value_parse_path(spec->name, value, &o->destination, err);
+    case OPT_DESTINATION_FORMAT:
+        return value_parse_word(spec->name, value, "raw", &word, err);
+    case OPT_DESTINATION_SIZE:
+        o->has_size_hint = true;
+        return value_parse_size(spec->name, value, &o->size_hint, err);
+    case OPT_SPOOL_LIMIT:
+        return value_parse_size(spec->name, value, &o->spool_limit, err);
+    case OPT_PREZEROED:
+        o->is_prezeroed = true;
+        return 0;
+    default:
+        return error_set(err, 0, "--%s is not for serve", spec->name);
+    }
+}
+
+/* What several commands have, until they are told apart. */
+struct common {
+    struct qemu qemu;
+    bool is_direct, is_progress, is_machine;
+    const char *spool_dir;
+    const char *source_format; /* of what goes out */
+};
+
+static int take(struct options *o, struct common *common,
+                const struct option_spec *spec, const char *value,
+                struct error *err)
+{
+    int word;
+
+    switch (spec->id) {
+    case OPT_SOURCE_FORMAT:
+        common->source_format = value;
+        return 0;
+    case OPT_PROTOCOL:
+        return value_parse_word(spec->name, value, "none", &word, err);
+    case OPT_FORCE:
+        o->stream.claim = o->serve.claim = CLAIM_FORCE;
+        return 0;
+    case OPT_DIRECT:
+        common->is_direct = true;
+        return 0;
+    case OPT_SPOOL_DIR:
+        common->spool_dir = value;
+        return 0;
+    case OPT_PROGRESS:
+        common->is_progress = true;
+        return 0;
+    case OPT_MACHINE:
+        common->is_machine = true;
+        return 0;
+    case OPT_QEMU_IMG:
+        common->qemu.img = value;
+        return 0;
+    case OPT_QEMU_IO:
+        common->qemu.io = value;
+        return 0;
+    case OPT_QEMU_NBD:
+        common->qemu.nbd = value;
+        return 0;
+    case OPT_VERBOSE:
+        if (o->log_level < LOG_SUMMARY)
+            o->log_level = LOG_SUMMARY;
+        return 0;
+    case OPT_DEBUG:
+        o->log_level = LOG_DEBUG;
+        return 0;
+    case OPT_HELP:
+        o->wants_help = true;
+        return 0;
+    case OPT_VERSION:
+        o->wants_version = true;
+        return 0;
+    case OPT_IGNORED:
+    case OPT_IGNORED_PREFIX:
+        return 0;
+    default:
+        return o->command == COMMAND_SERVE
+                   ? take_serve(&o->serve, spec, value, err)
+                   : take_stream(&o->stream, spec, value, err);
+    }
+}
+
+static const char *default_spool_dir(void)
+{
+    const char *tmpdir = getenv("TMPDIR");
+
+    return tmpdir != NULL && tmpdir[0] != '\0' ? tmpdir : "/var/tmp";
+}
+
+/* What the source is, and whether its name is fit for that. */
+static int complete_source(struct export_options *o, const char *format,
+                           struct error *err)
+{
+    static const enum export_format formats[] = {
+        EXPORT_RAW,   EXPORT_HYBRID, EXPORT_IMAGE,
+        EXPORT_IMAGE, EXPORT_IMAGE,  EXPORT_IMAGE,
+        EXPORT_IMAGE, EXPORT_NBD,    EXPORT_NBD_HYBRID,
+    };
+    struct hybrid_nbd CLEANUP(hybrid_nbd) parts = {0};
+    const char *colon;
+    int word;
+
+    if (value_parse_word("source-format", format,
+                         "raw, hybrid, qcow2, vpc, vhdx, vmdk, vdi, nbd, "
+                         "nbdhybrid",
+                         &word, err) == -1)
+        return -1;
+    if (o->source == NULL)
+        return error_set(err, 0, "--source is missing");
+    o->format = formats[word];
+    if (o->format == EXPORT_NBD)
+        return value_parse_uri("source", o->source, err);
+    if (o->format == EXPORT_IMAGE)
+        o->image_format = format;
+    if (value_parse_path("source", o->source, &o->source, err) == -1)
+        return -1;
+    colon = strchr(o->source, ':');
+    if (o->format == EXPORT_HYBRID &&
+        (colon == NULL || colon == o->source || colon[1] == '\0'))
+        return error_set(err, 0,
+                         "--source: '%s' is not DEVICE:IMAGE, as hybrid "
+                         "wants it",
+                         o->source);
+    if (o->format == EXPORT_NBD_HYBRID)
+        return hybrid_split_nbd(o->source, &parts, err);
+    return 0;
+}
+
+/* Do the options of what goes out fit together? */
+static int complete_export(struct export_options *o, const char *format,
+                           struct error *err)
+{
+    const struct qcow2_options *q = &o->qcow2;
+    struct error not_uri;
+
+    if (complete_source(o, format, err) == -1)
+        return -1;
+    if (o->base != NULL &&
+        value_parse_uri("relative-to", o->base, &not_uri) == -1 &&
+        value_parse_path("relative-to", o->base, &o->base, err) == -1)
+        return -1;
+    if (q->is_v2 && o->is_marking_zeroes)
+        return error_set(err, 0,
+                         "--zero-clusters flag: --compat 0.10 has no zero "
+                         "flag");
+    if (q->is_v2 && (q->is_extended_l2 || q->refcount_bits != 16))
+        return error_set(err, 0,
+                         "--compat 0.10 has neither --extended-l2 nor "
+                         "another --refcount-bits than 16");
+    if (q->is_extended_l2 && q->cluster_size < 16 << 10)
+        return error_set(err, 0,
+                         "--extended-l2 needs a --cluster-size of 16K at "
+                         "least");
+    return 0;
+}
+
+/* All options are in: what is missing, what contradicts? */
+static int complete(struct options *o, const struct common *common,
+                    struct error *err)
+{
+    struct export_options *export = &o->stream.export;
+    enum progress_mode progress = PROGRESS_NONE;
+    const char *format = common->source_format;
+    int word;
+
+    if (common->is_progress)
+        progress = common->is_machine ? PROGRESS_MACHINE : PROGRESS_BAR;
+    o->stream.progress = o->measure.progress = o->serve.progress = progress;
+    export->qemu = o->serve.qemu = common->qemu;
+    export->is_direct = o->serve.is_direct = common->is_direct;
+    export->spool_dir = o->serve.spool_dir = common->spool_dir;
+
+    if (o->command == COMMAND_SERVE) {
+        if (format != NULL && value_parse_word("source-format", format,
+                                               "qcow2", &word, err) == -1)
+            return -1;
+        if (o->serve.destination == NULL)
+            return error_set(err, 0, "--destination is missing");
+        return 0;
+    }
+    if (complete_export(export, format == NULL ? "raw" : format, err) == -1)
+        return -1;
+    o->measure.export = *export;
+    export->must_be_stable =
+        o->stream.file_offset > 0 && export->expected_id == NULL;
+    return 0;
+}
+
+/* getopt_long's table for one command; each option's val is its index in
+ * specs, from 0x100 on.
+ */
+static void make_table(enum command command, struct option *table)
+{
+    for (int i = 0; i < option_specs_count; i++) {
+        int has_arg = no_argument;
+
+        if (!(option_specs[i].commands & 1 << command))
+            continue;
+        if (option_specs[i].id == OPT_IGNORED_PREFIX)
+            has_arg = optional_argument;
+        else if (option_specs[i].value != NULL)
+            has_arg = required_argument;
+        *table++ =
+            (struct option){option_specs[i].name, has_arg, NULL, 0x100 + i};
+    }
+    *table = (struct option){0};
+}
+
+/* xapi gives the prefix as an argument of its own, which may be empty, and
+ * an operator may leave it out: it is there unless an option follows.
+ */
+static void skip_prefix(int argc, char **argv)
+{
+    if (optarg == NULL && optind < argc && argv[optind][0] != '-')
+        optind++;
+}
+
+static int parse_command(int argc, char **argv, struct options *o,
+                         struct error *err)
+{
+    struct common common = {.spool_dir = default_spool_dir()};
+    struct option table[OPTION_SPECS_MOST + 1];
+    int c;
+
+    make_table(o->command, table);
+    opterr = 0;
+    optind = 0;
+    while ((c = getopt_long(argc, argv, "+:hv", table, NULL)) != -1) {
+        const struct option_spec *spec;
+
+        if (c == ':')
+            return error_set(err, 0, "%s needs a value", argv[optind - 1]);
+        if (c == '?' && optopt >= 0x100)
+            return error_set(err, 0, "--%s takes no value",
+                             option_specs[optopt - 0x100].name);
+        if (c == '?' && optopt != 0)
+            return error_set(err, 0, "unknown option '-%c'", optopt);
+        if (c == '?')
+            return error_set(err, 0, "unknown option '%s'", argv[optind - 1]);
+        if (c == 'h')
+            o->wants_help = true;
+        if (c == 'v' && o->log_level < LOG_SUMMARY)
+            o->log_level = LOG_SUMMARY;
+        if (c == 'h' || c == 'v')
+            continue;
+        spec = &option_specs[c - 0x100];
+        if (spec->id == OPT_IGNORED_PREFIX)
+            skip_prefix(argc, argv);
+        if (take(o, &common, spec, optarg, err) == -1)
+            return -1;
+    }
+    if (o->wants_help || o->wants_version)
+        return 0;
+    if (optind < argc)
+        return error_set(err, 0, "unexpected argument '%s'", argv[optind]);
+    qemu_find(&common.qemu);
+    return complete(o, &common, err);
+}
+
+void options_set_defaults(struct options *o)
+{
+    *o = (struct options){
+        .command = COMMAND_NONE,
+        .stream =
+            {
+                .export =
+                    {
+                        .image_format = "qcow2",
+                        .map_fd = -1,
+                        .info_fd = -1,
+                        .base_map_fd = -1,
+                        .base_info_fd = -1,
+                        .qcow2 = {.cluster_size = 64 << 10,
+                                  .refcount_bits = 16},
+                        .spool_dir = default_spool_dir(),
+                    },
+                .destination = {.fd = STDOUT_FILENO},
+            },
+        .serve = {.source_fd = STDIN_FILENO, .spool_dir = default_spool_dir()},
+    };
+    o->measure.export = o->stream.export;
+}
+
+int options_parse(int argc, char **argv, struct options *o, struct error *err)
+{
+    const char *word = argc > 1 ? argv[1] : "";
+
+    options_set_defaults(o);
+    for (int i = 0; i < COMMAND_COUNT; i++)
+        if (strcmp(word, option_command_name(i)) == 0)
+            o->command = i;
+    if (o->command != COMMAND_NONE)
+        return parse_command(argc - 1, argv + 1, o, err);
+    o->wants_help = strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
+    o->wants_version = strcmp(word, "--version") == 0;
+    if (o->wants_help || o->wants_version)
+        return 0;
+    if (word[0] == '\0')
+        return error_set(err, 0,
+                         "a command is missing: stream, measure or serve "
+                         "(see --help)");
+    return error_set(err, 0,
+                     "unknown %s '%s'; the commands are stream, measure and "
+                     "serve",
+                     word[0] == '-' ? "option" : "command", word);
+}

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* From the text of an option's value to what it means. */
+
+#include "config.h"
+
+#include "base/cleanup.h"
+#include "cli/fds.h"
+#include "export/identity.h"
+#include "cli/value.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+int value_parse_size(const char *name, const char *text, uint64_t *size,
+                     struct error *err)
+{
+    static const char units[] = "KMGTkmgt"; /* QEMU's tools take both */
+    const char *unit;
+    char *end;
+    unsigned shift = 0;
+
+    errno = 0;
+    *size = strtoull(text, &end, 10);
+    if (text[0] < '0' || text[0] > '9' || errno != 0)
+        return error_set(err, 0, "--%s: '%s' is not a size", name, text);
+    unit = *end == '\0' ? NULL : strchr(units, *end);
+    if (unit != NULL) {
+        shift = 10 * ((unit - units) % 4 + 1);
+        end++;
+    }
+    if (*end != '\0' || *size > (uint64_t)INT64_MAX >> shift)
+        return error_set(err, 0, "--%s: '%s' is not a size", name, text);
+    *size <<= shift;
+    return 0;
+}
+
+int value_parse_word(const char *name, const char *value,
+                     const char *supported, int *index, struct error *err)
+{
+    const char *word = supported;
+
+    for (*index = 0; *word != '\0'; ++*index) {
+        size_t length = strcspn(word, ",");
+
+        if (strlen(value) == length && strncmp(word, value, length) == 0)
+            return 0;
+        word += length;
+        word += strspn(word, ", ");
+    }
+    return error_set(err, 0, "--%s: '%s' is not supported; supported: %s",
+                     name, value, supported);
+}
+
+/* A URL that is none of ours is not a file name that anyone means. */
+static int parse_any_path(const char *name, const char *value,
+                          const char *supported, const char **path,
+                          struct error *err)
+{
+    const char *colon = strstr(value, "://");
+
+    if (strncmp(value, "file://", 7) == 0)
+        value += 7;
+    else if (colon != NULL && strcspn(value, "/") > (size_t)(colon - value))
+        return error_set(err, 0, "--%s: '%s' is not supported; supported: %s",
+                         name, value, supported);
+    if (value[0] == '\0')
+        return error_set(err, 0, "--%s: the path is empty", name);
+    *path = value;
+    return 0;
+}
+
+int value_parse_path(const char *name, const char *value, const char **path,
+                     struct error *err)
+{
+    return parse_any_path(name, value, "PATH, file://PATH", path, err);
+}
+
+int value_parse_fd(const char *name, const char *value, int *fd,
+                   struct error *err)
+{
+    if (strncmp(value, "fd:", 3) == 0)
+        value += 3;
+    if (fds_find(value, fd, err) == -1)
+        return error_wrap(err, "--%s", name);
+    return 0;
+}
+
+/* A power of two from least to most, which range says for people. */
+static int parse_power(const char *name, const char *text, uint64_t least,
+                       uint64_t most, const char *range, uint64_t *number,
+                       struct error *err)
+{
+    if (value_parse_size(name, text, number, err) == -1)
+        return -1;
+    if (*number >= least && *number <= most && (*number & (*number - 1)) == 0)
+        return 0;
+    return error_set(err, 0, "--%s: '%s' is not a power of two from %s", name,
+                     text, range);
+}
+
+int value_parse_cluster_size(const char *name, const char *value,
+                             struct qcow2_options *qcow2, struct error *err)
+{
+    return parse_power(name, value, 512, 2 << 20, "512 to 2M",
+                       &qcow2->cluster_size, err);
+}
+
+int value_parse_refcount_bits(const char *name, const char *value,
+                              struct qcow2_options *qcow2, struct error *err)
+{
+    uint64_t number;
+
+    if (parse_power(name, value, 1, 64, "1 to 64", &number, err) == -1)
+        return -1;
+    qcow2->refcount_bits = number;
+    return 0;
+}
+
+int value_parse_id(const char *name, const char *value, const char **id,
+                   struct error *err)
+{
+    *id = value;
+    if (identity_is_valid(value))
+        return 0;
+    return error_set(err, 0,
+                     "--%s: '%s' is not an id as measure prints it, which has "
+                     "%d hexadecimal digits",
+                     name, value, IDENTITY_DIGITS);
+}
+
+int value_parse_uri(const char *name, const char *value, struct error *err)
+{
+    static const char *const schemes[] = {
+        "nbd://",       "nbds://",      "nbd+unix://",
+        "nbds+unix://", "nbd+vsock://", "nbds+vsock://",
+    };
+
+    for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++)
+        if (strncmp(value, schemes[i], strlen(schemes[i])) == 0)
+            return 0;
+    return error_set(err, 0,
+                     "--%s: '%s' is not supported; supported: nbd://, "
+                     "nbds://, nbd+unix:// and their like",
+                     name, value);
+}
+
+static int parse_tcp(const char *name, const char *value, const char **tcp,
+                     struct error *err)
+{
+    char *CLEANUP(free_ptr) host = NULL;
+    const char *port;
+
+    *tcp = value + 6;
+    if (sink_split_tcp(*tcp, &host, &port) == 0)
+        return 0;
+    return error_set(err, 0, "--%s: '%s' is not tcp://HOST:PORT", name, value);
+}
+
+int value_parse_destination(const char *name, const char *value,
+                            struct sink_address *address, struct error *err)
+{
+    *address = (struct sink_address){.fd = STDOUT_FILENO};
+    if (strcmp(value, "stdout:") == 0)
+        return 0;
+    if (strncmp(value, "fd:", 3) == 0)
+        return value_parse_fd(name, value, &address->fd, err);
+    if (strncmp(value, "tcp://", 6) == 0)
+        return parse_tcp(name, value, &address->tcp, err);
+    if (strncmp(value, "unix://", 7) == 0) {
+        address->socket_path = value + 7;
+        if (value[7] == '\0')
+            return error_set(err, 0, "--%s: '%s' has no path", name, value);
+        return 0;
+    }
+    return parse_any_path(name, value,
+                          "stdout:, fd:FD, PATH, file://PATH, unix://PATH, "
+                          "tcp://HOST:PORT",
+                          &address->path, err);
+}

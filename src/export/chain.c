@@ -1,0 +1,443 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* An image file and its backing files. */
+
+#include "config.h"
+
+#include "base/array.h"
+#include "export/chain.h"
+#include "base/cleanup.h"
+#include "qemu/header.h"
+#include "base/io.h"
+#include "base/occupied.h"
+#include "qemu/qemu-img.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define LARGEST_L2_SLICE (UINT64_C(64) << 10) /* bytes, qcow2's default */
+#define FORMAT_CHARACTERS "abcdefghijklmnopqrstuvwxyz0123456789-_"
+
+enum {
+    LONGEST_CHAIN = 1000,
+    MOST_HELD = 200, /* files that are kept open: 1024 may be all there are */
+};
+
+/* A VHD's footer, also found at the front of one that is not fixed
+ * ("Virtual Hard Disk Image Format Specification", Hard Disk Footer Format).
+ */
+enum {
+    VHD_FOOTER = 512,
+    VHD_CREATOR_AT = 28,
+    VHD_TYPE_AT = 60,
+    VHD_DIFFERENCING = 4,
+};
+
+static bool is_vhd_footer(int fd, uint64_t file_offset, char *footer)
+{
+    return io_pread_full(fd, footer, VHD_FOOTER, file_offset) == VHD_FOOTER &&
+           memcmp(footer, "conectix", 8) == 0;
+}
+
+/* The size of a disk is in the footer twice, as a number and as a geometry
+ * that is seldom the same.  QEMU goes by the geometry unless it knows the
+ * creator.  But only these, Virtual PC, Virtual Server and QEMU itself, mean
+ * that; Xen Orchestra ("xo  "), VirtualBox ("vbox") and all others do not.
+ */
+static bool means_geometry(const char *creator)
+{
+    return memcmp(creator, "vpc ", 4) == 0 ||
+           memcmp(creator, "vs  ", 4) == 0 || memcmp(creator, "qemu", 4) == 0;
+}
+
+/* QEMU reads a VHD that has a parent as if it had none, without a word.  What
+ * else is wrong with the file is QEMU's to say.
+ */
+static int look_at_vhd(const char *who, struct chain_link *link,
+                       struct error *err)
+{
+    off_t end = lseek(link->fd, 0, SEEK_END);
+    char footer[VHD_FOOTER];
+    uint32_t type;
+
+    if (end < VHD_FOOTER ||
+        (!is_vhd_footer(link->fd, 0, footer) &&
+         !is_vhd_footer(link->fd, end - VHD_FOOTER, footer)))
+        return 0;
+    link->has_footer_size = !means_geometry(footer + VHD_CREATOR_AT);
+    memcpy(&type, footer + VHD_TYPE_AT, sizeof type);
+    if (be32toh(type) != VHD_DIFFERENCING)
+        return 0;
+    return error_set(err, 0,
+                     "%s: %s is a differencing VHD, and QEMU does not read "
+                     "its parent",
+                     who, link->path);
+}
+
+/* A VMDK may be a text that names the files with the disk. */
+static bool is_vmdk_in_parts(int fd)
+{
+    char magic[4];
+
+    return io_pread_full(fd, magic, sizeof magic, 0) != sizeof magic ||
+           (memcmp(magic, "KDMV", 4) != 0 && memcmp(magic, "COWD", 4) != 0);
+}
+
+/* QEMU's block drivers go no further at once than a part of an L2 table
+ * (qcow2), or than a block.
+ */
+static uint64_t piece_of_status(const char *format,
+                                const struct image_info *info)
+{
+    uint64_t entry_size = info->is_extended_l2 ? 16 : 8;
+
+    if (strcmp(format, "qcow2") == 0)
+        return io_min(info->cluster_size, LARGEST_L2_SLICE) / entry_size *
+               info->cluster_size;
+    if (strcmp(format, "vdi") == 0 || strcmp(format, "vmdk") == 0)
+        return info->cluster_size;
+    return 0;
+}
+
+/* As QEMU tells them from files. */
+static bool is_protocol(const char *name)
+{
+    return name[strcspn(name, "/:")] == ':';
+}
+
+/* The format of a backing file may be recorded as how QEMU gets at it
+ * (`blockdev-snapshot-sync` does so): then it is raw.
+ */
+static const char *format_of(const char *recorded)
+{
+    static const char *const protocols[] = {
+        "file", "host_device", "host_cdrom", "nbd", "http", "https",
+        "ftp",  "ftps",        "ssh",        "nfs", "rbd",  "iscsi",
+    };
+
+    for (size_t i = 0; i < sizeof protocols / sizeof protocols[0]; i++)
+        if (strcmp(recorded, protocols[i]) == 0)
+            return "raw";
+    return recorded;
+}
+
+static bool is_format(const struct chain_link *link, const char *format)
+{
+    return strcmp(link->format, format) == 0;
+}
+
+/* Opens the file of a link.  To open a FIFO would wait for its other end. */
+static int open_link(const char *who, struct chain_link *link,
+                     struct error *err)
+{
+    struct stat st;
+
+    link->is_file = true;
+    link->fd = open(link->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (link->fd == -1 || fstat(link->fd, &st) == -1 ||
+        io_identify(link->fd, &link->id) == -1)
+        return error_set(err, errno, "%s: cannot open %s", who, link->path);
+    if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
+        return error_set(err, 0, "%s: %s is neither a file nor a block device",
+                         who, link->path);
+    return 0;
+}
+
+/* QEMU takes its name as it is, whatever the image's name. */
+static int open_data_file(struct chain *chain, struct chain_link *link,
+                          struct image_info *info, struct error *err)
+{
+    link->data_path = STEAL_PTR(info->data_file);
+    if (is_protocol(link->data_path)) {
+        link->is_whole = false;
+        return 0;
+    }
+    link->data_fd = open(link->data_path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (link->data_fd == -1 ||
+        io_identify(link->data_fd, &link->data_id) == -1)
+        return error_set(err, errno, "%s: cannot open %s, the data file of %s",
+                         chain->who, link->data_path, link->path);
+    return 0;
+}
+
+/* Makes room for a link; path and format become the chain's. */
+static int add_link(struct chain *chain, char *path, char *format,
+                    struct error *err)
+{
+    int r = path == NULL || format == NULL ? -1 : 0;
+
+    if (r == -1)
+        error_set(err, ENOMEM, "%s: backing files", chain->who);
+    else
+        r = array_make_room(&chain->links, chain->count, &chain->space,
+                            sizeof *chain->links, "backing files", err);
+    if (r == -1) {
+        free(path);
+        free(format);
+        return -1;
+    }
+    chain->links[chain->count++] = (struct chain_link){
+        .path = path,
+        .format = format,
+        .fd = -1,
+        .data_fd = -1,
+    };
+    return 0;
+}
+
+/* What a qcow2 file says is in its header. */
+static int read_header(const struct chain_link *link, struct image_info *info,
+                       struct error *err)
+{
+    struct header_image image;
+
+    if (header_read(link->fd, &image, err) == -1)
+        return -1;
+    *info = (struct image_info){
+        .virtual_size = image.virtual_size,
+        .cluster_size = image.cluster_size,
+        .is_extended_l2 = image.is_extended_l2,
+        .data_file = image.data_file,
+        .backing_file = image.backing_file,
+        .backing_format = image.backing_format,
+    };
+    return 0;
+}
+
+/* Has QEMU say it.  A file that has others beside it goes by its name. */
+static int ask_qemu(const struct qemu *qemu, const struct chain_link *link,
+                    struct image_info *info, struct error *err)
+{
+    const struct qemu_link as = {
+        .format = link->format,
+        .has_footer_size = link->has_footer_size,
+        .data_fd = -1,
+    };
+    char *CLEANUP(free_ptr) options = NULL;
+    char name[40];
+
+    if (!link->is_file)
+        return qemu_img_info(qemu, link->path, link->format, -1, info, err);
+    snprintf(name, sizeof name, "/proc/self/fd/%d", link->fd);
+    options = qemu_chain_options(link->is_whole ? name : link->path, &as, 1);
+    if (options == NULL)
+        return error_set(err, ENOMEM, "what qemu-img opens");
+    return qemu_img_info(qemu, options, NULL, link->fd, info, err);
+}
+
+static int read_info(const struct qemu *qemu, const struct chain_link *link,
+                     struct image_info *info, struct error *err)
+{
+    off_t end;
+
+    if (link->is_file && is_format(link, "qcow2"))
+        return read_header(link, info, err);
+    if (!link->is_file || !is_format(link, "raw"))
+        return ask_qemu(qemu, link, info, err);
+    end = lseek(link->fd, 0, SEEK_END);
+    if (end == -1)
+        return error_set(err, errno, "cannot tell its size");
+    info->virtual_size = IO_ROUND_UP((uint64_t)end, IO_SECTOR);
+    return 0;
+}
+
+/* Opens what the last link names. */
+static int open_last(struct chain *chain, struct error *err)
+{
+    struct chain_link *link = &chain->links[chain->count - 1];
+
+    if (link->format[strspn(link->format, FORMAT_CHARACTERS)] != '\0')
+        return error_set(err, 0, "%s: there is no format '%s'", chain->who,
+                         link->format);
+    if (is_protocol(link->path))
+        return 0;
+    if (open_link(chain->who, link, err) == -1)
+        return -1;
+    for (size_t i = 0; i < chain->count - 1; i++)
+        if (chain->links[i].is_file &&
+            io_is_same_id(&chain->links[i].id, &link->id))
+            return error_set(err, ELOOP, "%s: %s is its own backing file",
+                             chain->who, link->path);
+    link->is_whole = !(is_format(link, "vmdk") && is_vmdk_in_parts(link->fd));
+    if (is_format(link, "vpc"))
+        return look_at_vhd(chain->who, link, err);
+    return 0;
+}
+
+/* Looks at the last link: *info tells whether there is a next one. */
+static int look_at_link(const struct qemu *qemu, struct chain *chain,
+                        struct image_info *info, struct error *err)
+{
+    struct chain_link *link = &chain->links[chain->count - 1];
+
+    if (chain->count > LONGEST_CHAIN)
+        return error_set(err, 0, "%s: there are more than %d backing files",
+                         chain->who, LONGEST_CHAIN - 1);
+    if (open_last(chain, err) == -1)
+        return -1;
+    if (read_info(qemu, link, info, err) == -1)
+        return error_wrap(err, "%s: %s", chain->who, link->path);
+    if (info->backing_file != NULL && info->backing_format == NULL)
+        return error_set(err, 0,
+                         "%s: %s does not record the format of its backing "
+                         "file %s, and formats are not probed",
+                         chain->who, link->path, info->backing_file);
+    link->disk_size = info->virtual_size;
+    link->status_piece = piece_of_status(link->format, info);
+    if (info->data_file != NULL &&
+        open_data_file(chain, link, info, err) == -1)
+        return -1;
+    if (!link->is_whole)
+        chain->is_by_name = true;
+    if (chain->count > MOST_HELD && is_format(link, "qcow2")) {
+        cleanup_close_fd(&link->fd);
+        link->fd = -1;
+    }
+    return 0;
+}
+
+/* The name of the next link, as QEMU finds it: relative to the directory of
+ * this one's name.  Memory to free, or NULL.
+ */
+static char *next_name(const struct chain_link *link, struct image_info *info)
+{
+    const char *slash = strrchr(link->path, '/'), *name = info->backing_file;
+    char *next;
+
+    if (!link->is_file && info->full_backing_file != NULL)
+        return STEAL_PTR(info->full_backing_file);
+    if (!link->is_file || name[0] == '/' || is_protocol(name) || slash == NULL)
+        return STEAL_PTR(info->backing_file);
+    if (asprintf(&next, "%.*s%s", (int)(slash + 1 - link->path), link->path,
+                 name) == -1)
+        return NULL;
+    return next;
+}
+
+int chain_open(const struct qemu *qemu, const char *who, const char *path,
+               const char *format, struct chain *chain, struct error *err)
+{
+    char *next = qemu_file_name(path), *next_format = strdup(format);
+
+    *chain = (struct chain){.who = who};
+    for (;;) {
+        struct image_info CLEANUP(image_info) info = {0};
+
+        if (add_link(chain, next, next_format, err) == -1 ||
+            look_at_link(qemu, chain, &info, err) == -1)
+            return -1;
+        if (info.backing_file == NULL)
+            return 0;
+        next = next_name(&chain->links[chain->count - 1], &info);
+        next_format = strdup(format_of(info.backing_format));
+    }
+}
+
+void chain_close(struct chain *chain)
+{
+    for (size_t i = 0; i < chain->count; i++) {
+        cleanup_close_fd(&chain->links[i].fd);
+        cleanup_close_fd(&chain->links[i].data_fd);
+        free(chain->links[i].path);
+        free(chain->links[i].data_path);
+        free(chain->links[i].format);
+    }
+    free(chain->links);
+    *chain = (struct chain){.who = chain->who};
+}
+
+size_t chain_find_fd(const struct chain *chain, int fd)
+{
+    size_t i = 0;
+
+    if (fd == -1)
+        return chain->count;
+    for (; i < chain->count; i++) {
+        const struct chain_link *link = &chain->links[i];
+        struct error ignored;
+        int CLEANUP(close_fd) file = -1;
+
+        if (link->is_file && chain_open_link(chain, i, &file, &ignored) == 0 &&
+            occupied_is_same(file, fd))
+            break;
+        if (link->data_fd != -1 && occupied_is_same(link->data_fd, fd))
+            break;
+    }
+    return i;
+}
+
+size_t chain_find_path(const struct chain *chain, const char *path)
+{
+    int CLEANUP(close_fd) fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+
+    return fd == -1 ? chain->count : chain_find_fd(chain, fd);
+}
+
+int chain_replaced(const struct chain *chain, const char *path,
+                   struct error *err)
+{
+    return error_set(err, 0,
+                     "%s: %s has become another file since it was opened",
+                     chain->who, path);
+}
+
+int chain_open_link(const struct chain *chain, size_t link, int *fd,
+                    struct error *err)
+{
+    const struct chain_link *l = &chain->links[link];
+    struct io_file_id id;
+
+    *fd = l->fd != -1 ? fcntl(l->fd, F_DUPFD_CLOEXEC, 0)
+                      : open(l->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (*fd == -1 || io_identify(*fd, &id) == -1)
+        return error_set(err, errno, "%s: cannot open %s", chain->who,
+                         l->path);
+    return io_is_same_id(&id, &l->id) ? 0
+                                      : chain_replaced(chain, l->path, err);
+}
+
+/* Does the file have what the map knows of?  The last sector of a raw disk
+ * may be cut short.
+ */
+static int check_end(const struct chain *chain, size_t i, struct error *err)
+{
+    const struct chain_link *link = &chain->links[i];
+    uint64_t unit = is_format(link, "raw") ? IO_SECTOR : 1;
+    int CLEANUP(close_fd) again = -1;
+    int fd = link->data_fd != -1 ? link->data_fd : link->fd;
+    off_t there;
+
+    if (!link->is_whole || link->needed_end == 0)
+        return 0;
+    if (fd == -1 && chain_open_link(chain, i, &again, err) == -1)
+        return -1;
+    there = lseek(fd == -1 ? again : fd, 0, SEEK_END);
+    if (there == -1 || IO_ROUND_UP((uint64_t)there, unit) >= link->needed_end)
+        return 0;
+    return error_set(err, 0,
+                     "%s: %s is truncated: it ends at file offset %" PRIu64
+                     ", and the bytes up to %" PRIu64 " are needed",
+                     chain->who, link->path, (uint64_t)there,
+                     link->needed_end);
+}
+
+int chain_need(struct chain *chain, size_t link, uint64_t file_end,
+               struct error *err)
+{
+    if (link >= chain->count || file_end <= chain->links[link].needed_end)
+        return 0;
+    chain->links[link].needed_end = file_end;
+    return check_end(chain, link, err);
+}
+
+int chain_check_ends(const struct chain *chain, struct error *err)
+{
+    for (size_t i = 0; i < chain->count; i++)
+        if (check_end(chain, i, err) == -1)
+            return -1;
+    return 0;
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* An image file and its backing files. */
+
+#ifndef QT_CHAIN_H
+#define QT_CHAIN_H
+
+#include "base/error.h"
+#include "base/io.h"
+#include "qemu/qemu.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct chain_link {
+    char *path, *format;
+    bool is_file; /* else it is something that QEMU knows by name */
+    int fd;       /* -1: it is no file, or not held (chain_open_link) */
+    struct io_file_id id; /* of the file */
+
+    /* Of the file that the data is in, if it is another.  fd -1: none. */
+    char *data_path;
+    int data_fd;
+    struct io_file_id data_id;
+
+    uint64_t disk_size;
+    bool is_whole;        /* all of its data is in its file, or data_fd's */
+    bool has_footer_size; /* qemu.h */
+    uint64_t needed_end;  /* where the data that is known of ends there */
+
+    /* The pieces in which QEMU tells what is allocated, multiples of so many
+     * bytes of disk; 0: no bound.
+     */
+    uint64_t status_piece;
+};
+
+/* The links from the image down; not empty once it is open. */
+struct chain {
+    const char *who; /* begins messages: "source", "base" */
+    struct chain_link *links;
+    size_t count, space;
+    bool is_by_name; /* only QEMU can find all of its parts */
+};
+
+/* Opens the image at path, of the format that it is told to have, and follows
+ * it to the end.  A link that does not record the format of the next is
+ * refused, because to probe it is to trust what a guest wrote onto its own
+ * disk; so is what QEMU does not follow, a differencing VHD.  Another process
+ * may hold the images.
+ */
+int chain_open(const struct qemu *qemu, const char *who, const char *path,
+               const char *format, struct chain *chain, struct error *err);
+
+/* Which of the links is this file, or has its data there?  If none, count. */
+size_t chain_find_path(const struct chain *chain, const char *path);
+size_t chain_find_fd(const struct chain *chain, int fd);
+
+/* *fd is the file of a link, and the caller's.  Fails if the path has come to
+ * mean another one.
+ */
+int chain_open_link(const struct chain *chain, size_t link, int *fd,
+                    struct error *err);
+
+/* That is the error.  Returns -1. */
+int chain_replaced(const struct chain *chain, const char *path,
+                   struct error *err);
+
+/* Data of a link goes on to file_end: fails if the file does not, and notes it
+ * for chain_check_ends, which looks again at all of them.
+ */
+int chain_need(struct chain *chain, size_t link, uint64_t file_end,
+               struct error *err);
+int chain_check_ends(const struct chain *chain, struct error *err);
+
+void chain_close(struct chain *chain);
+
+#define cleanup_chain chain_close /* for CLEANUP(chain) */
+
+#endif

@@ -1,0 +1,454 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A disk that is ready to go out: what of it, and laid out how. */
+
+/* Notes on the design
+ *
+ *     open --> what may be data --> what is to be sent --> skeleton
+ *                                   (choose.c)
+ *
+ * What may be data is told by the map of an image, by a map from the caller,
+ * by block status, or by the holes of a file.  Where that is uncertain, or if
+ * zeroes are to be detected, the disk is read and looked at.
+ *
+ * With a base, less is sent.  If it is in the source's chain, what was
+ * allocated since is what differs, and nothing is read at all.  Else both
+ * disks are compared, where either may hold data.
+ */
+
+#include "config.h"
+
+#include "export/choose.h"
+#include "base/cleanup.h"
+#include "export/export.h"
+#include "export/fiemap.h"
+#include "export/hybrid.h"
+#include "export/image.h"
+#include "base/io.h"
+#include "base/log.h"
+#include "export/mapfds.h"
+#include "base/occupied.h"
+#include "qemu/qemu-img.h"
+#include "export/source-file.h"
+#include "export/source-nbd.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static void cleanup_preparation(struct preparation *p)
+{
+    free(p->device);
+    free(p->image_path);
+    free(p->base_format);
+    source_free(p->block_status);
+    source_free(p->base);
+    extents_clear(&p->may_be_data);
+    extents_clear(&p->uncertain);
+    extents_clear(&p->above);
+    extents_clear(&p->base_data);
+    extents_clear(&p->base_uncertain);
+    delta_clear(&p->delta);
+}
+
+static int refuse_overwrite(struct error *err, const char *who)
+{
+    return error_set(err, 0, "destination: it is the %s", who);
+}
+
+static bool is_uri(const char *name)
+{
+    return strncmp(name, "nbd", 3) == 0 && strstr(name, "://") != NULL;
+}
+
+static bool has_image(const struct export_options *o)
+{
+    return o->format == EXPORT_HYBRID || o->format == EXPORT_IMAGE;
+}
+
+static int open_file(const struct preparation *p, const char *who,
+                     const char *path, struct source **source,
+                     struct error *err)
+{
+    if (source_file_open(who, path, p->o->is_direct, source, err) == -1)
+        return -1;
+    if (occupied_is_same(p->destination_fd, (*source)->fd))
+        return refuse_overwrite(err, who);
+    return 0;
+}
+
+static int open_uri(const struct preparation *p, const char *who,
+                    const char *uri, struct source **source, struct error *err)
+{
+    const struct nbd_address address = {
+        .who = who,
+        .socket_fd = -1,
+        .uri = uri,
+        .reader_fd = p->destination_fd,
+    };
+
+    return source_nbd_open(&address, source, err);
+}
+
+/* Opens the image that chain is of, once its map is known. */
+static int open_image(const struct preparation *p, struct chain *chain,
+                      const struct image_map *map, struct source **source,
+                      struct error *err)
+{
+    const struct source_nbd_how how = {
+        .is_direct = p->o->is_direct,
+        .has_coded = map->has_coded,
+        .reader_fd = p->destination_fd,
+    };
+
+    return source_nbd_open_image(&p->o->qemu, chain, &how, source, err);
+}
+
+static int open_hybrid(struct preparation *p, struct error *err)
+{
+    if (hybrid_split(p->o->source, &p->device, &p->image_path, err) == -1)
+        return -1;
+    return open_file(p, "source", p->device, &p->disk->source, err);
+}
+
+static int open_nbd_hybrid(struct preparation *p, struct error *err)
+{
+    struct hybrid_nbd CLEANUP(hybrid_nbd) parts = {0};
+    struct nbd_address address = {
+        .who = "source",
+        .socket_fd = -1,
+        .reader_fd = p->destination_fd,
+    };
+    struct source *disk;
+
+    if (hybrid_split_nbd(p->o->source, &parts, err) == -1)
+        return -1;
+    p->device = STEAL_PTR(parts.device);
+    address.socket_path = parts.socket_path;
+    address.export_name = parts.export_name;
+    if (open_file(p, "source", p->device, &p->disk->source, err) == -1 ||
+        source_nbd_open(&address, &p->block_status, err) == -1)
+        return -1;
+    disk = p->disk->source;
+    if (disk->disk_size < parts.size)
+        return error_set(err, 0,
+                         "source: %s has %" PRIu64 " bytes, not %" PRIu64,
+                         p->device, disk->size, parts.size);
+    disk->size = io_min(disk->size, parts.size);
+    disk->disk_size = IO_ROUND_UP(parts.size, IO_SECTOR);
+    if (p->block_status->disk_size != disk->disk_size)
+        return error_set(err, 0,
+                         "source: the export '%s' has %" PRIu64
+                         " bytes, not %" PRIu64,
+                         parts.export_name, p->block_status->size, parts.size);
+    return 0;
+}
+
+static int open_source(struct preparation *p, struct error *err)
+{
+    struct source **source = &p->disk->source;
+
+    switch (p->o->format) {
+    case EXPORT_HYBRID:
+        return open_hybrid(p, err);
+    case EXPORT_NBD_HYBRID:
+        return open_nbd_hybrid(p, err);
+    case EXPORT_NBD:
+        return open_uri(p, "source", p->o->source, source, err);
+    case EXPORT_RAW:
+        return open_file(p, "source", p->o->source, source, err);
+    case EXPORT_IMAGE:
+        p->image_path = strdup(p->o->source);
+        if (p->image_path == NULL)
+            return error_set(err, ENOMEM, "source: name");
+        return 0; /* to be opened once its chain is known to be fit for it */
+    }
+    return -1;
+}
+
+static int follow(const struct preparation *p, const char *who,
+                  const char *path, const char *format, struct chain *chain,
+                  struct error *err)
+{
+    if (chain_open(&p->o->qemu, who, path, format, chain, err) == -1)
+        return -1;
+    if (chain_find_fd(chain, p->destination_fd) < chain->count)
+        return refuse_overwrite(err, who);
+    return 0;
+}
+
+/* By the map of the source's image: what may be data, and what was allocated
+ * since the base, if that is in its chain.
+ */
+static int map_image(struct preparation *p, struct error *err)
+{
+    struct chain CLEANUP(chain) chain = {0};
+    struct image_map CLEANUP(image_map) map = {0};
+    struct image_map CLEANUP(image_map) base_map = {0};
+    struct image_query query = {.is_in_pieces =
+                                    p->o->layout == LAYOUT_CONVERT};
+    size_t base;
+
+    if (follow(p, "source", p->image_path, p->o->image_format, &chain, err) ==
+            -1 ||
+        layout_check_size(&p->o->qcow2, chain.links[0].disk_size, err) == -1)
+        return -1;
+    base =
+        p->o->base == NULL ? chain.count : chain_find_path(&chain, p->o->base);
+    p->is_in_chain = base < chain.count;
+    query.n_above = p->is_in_chain ? base : 0;
+    if (p->disk->source != NULL)
+        query.disk_size = p->disk->source->disk_size;
+    if (image_map(&p->o->qemu, &chain, &query, &map, err) == -1)
+        return -1;
+    extents_move(&p->may_be_data, &map.data);
+    extents_move(&p->uncertain, &map.uncertain);
+    p->is_unsteady = map.is_unsteady;
+    if (p->is_in_chain) {
+        query = (struct image_query){.first = base};
+        if (image_map(&p->o->qemu, &chain, &query, &base_map, err) == -1)
+            return -1;
+        extents_move(&p->above, &map.above);
+        extents_move(&p->base_data, &base_map.data);
+        extents_move(&p->base_uncertain, &base_map.uncertain);
+        p->base_format = strdup(chain.links[base].format);
+        if (p->base_format == NULL)
+            return error_set(err, ENOMEM, "base: name");
+    }
+    if (p->disk->source != NULL)
+        return 0;
+    return open_image(p, &chain, &map, &p->disk->source, err);
+}
+
+int export_open_base_image(struct preparation *p, struct error *err)
+{
+    struct chain CLEANUP(chain) chain = {0};
+    struct image_map CLEANUP(image_map) map = {0};
+    const struct image_query query = {0};
+    const char *format =
+        p->base_format == NULL ? p->o->image_format : p->base_format;
+
+    if (follow(p, "base", p->o->base, format, &chain, err) == -1 ||
+        image_map(&p->o->qemu, &chain, &query, &map, err) == -1 ||
+        open_image(p, &chain, &map, &p->base, err) == -1)
+        return -1;
+    extents_move(&p->base_data, &map.data);
+    extents_move(&p->base_uncertain, &map.uncertain);
+    return 0;
+}
+
+/* Opens a base that has to be read, and finds where it may have data. */
+static int open_base(struct preparation *p, struct error *err)
+{
+    bool ignored;
+
+    if (!is_uri(p->o->base) && has_image(p->o))
+        return export_open_base_image(p, err);
+    if (is_uri(p->o->base)
+            ? open_uri(p, "base", p->o->base, &p->base, err) == -1
+            : open_file(p, "base", p->o->base, &p->base, err) == -1)
+        return -1;
+    if (p->o->base_map_fd != -1)
+        return 0;
+    return source_find_data(p->base, &p->base_data, &ignored, err);
+}
+
+/* Reads the maps that the caller passes in. */
+static int read_maps(struct preparation *p, struct error *err)
+{
+    const struct export_options *o = p->o;
+    struct mapfds maps[2];
+    size_t n = 0;
+
+    if (o->map_fd != -1)
+        maps[n++] =
+            (struct mapfds){"source", o->map_fd, o->info_fd,
+                            p->disk->source->disk_size, &p->may_be_data};
+    if (o->base_map_fd != -1 && p->base != NULL)
+        maps[n++] = (struct mapfds){"base", o->base_map_fd, o->base_info_fd,
+                                    p->base->disk_size, &p->base_data};
+    return mapfds_read(maps, n, err);
+}
+
+/* By a raw file's holes, which are zeroes for certain; the rest may be, too.
+ * Where the ranges themselves count, they are those that have been written, if
+ * the file system knows.
+ */
+static int ask_file(struct preparation *p, struct error *err)
+{
+    struct source *source = p->disk->source;
+    struct ranges CLEANUP(ranges) written = {0};
+    bool is_known = false, ignored;
+    struct stat st;
+
+    if (p->o->layout == LAYOUT_CONVERT &&
+        fiemap_find_written(source->fd, &written, &is_known, err) == -1)
+        return error_wrap(err, "source");
+    for (size_t i = 0; i < written.count; i++) {
+        uint64_t from = written.list[i].file_offset;
+        uint64_t to = io_min(range_end(&written.list[i]), source->size);
+
+        if (from < to &&
+            extents_append(&p->may_be_data, from, to - from, err) == -1)
+            return -1;
+    }
+    if (is_known)
+        return 0;
+    p->is_unsteady = fstat(source->fd, &st) == -1 || !S_ISBLK(st.st_mode);
+    return source_find_data(source, &p->may_be_data, &ignored, err);
+}
+
+/* By what the source itself says of its data. */
+static int ask_source(struct preparation *p, struct error *err)
+{
+    struct source *source =
+        p->block_status == NULL ? p->disk->source : p->block_status;
+    uint64_t disk_size = p->disk->source->disk_size;
+    bool is_map = false;
+
+    if (p->o->format == EXPORT_RAW) {
+        if (ask_file(p, err) == -1)
+            return -1;
+    } else {
+        p->is_unsteady = true;
+        if (source_find_data(source, &p->may_be_data, &is_map, err) == -1)
+            return -1;
+    }
+    if (is_map || disk_size == 0)
+        return 0;
+    return extents_append(&p->uncertain, 0, disk_size, err);
+}
+
+/* Opens source and base, and finds out where there may be data on them. */
+static int find_data(struct preparation *p, struct error *err)
+{
+    const struct export_options *o = p->o;
+
+    if (open_source(p, err) == -1)
+        return -1;
+    if (p->disk->source != NULL &&
+        layout_check_size(&o->qcow2, p->disk->source->disk_size, err) == -1)
+        return -1;
+    if (p->image_path != NULL && map_image(p, err) == -1)
+        return -1;
+    if (o->base != NULL && !p->is_in_chain && open_base(p, err) == -1)
+        return -1;
+    if (read_maps(p, err) == -1)
+        return -1;
+    if (o->map_fd != -1)
+        p->is_unsteady = true;
+    if (p->image_path != NULL || o->map_fd != -1)
+        return 0;
+    return ask_source(p, err);
+}
+
+static void log_ranges(const char *what, const struct extents *extents)
+{
+    for (size_t i = 0; log_is_debug() && i < extents->count; i++)
+        log_debug("plan: %s at disk offset %" PRIu64 " length %" PRIu64, what,
+                  extents->list[i].disk_offset, extents->list[i].length);
+}
+
+static void log_plan(const struct layout_plan *plan)
+{
+    log_debug("plan: disk of %" PRIu64 " bytes, %" PRIu64
+              " of data in %zu ranges, %" PRIu64 " marked as zeroes in %zu",
+              plan->disk_size, extents_total(plan->data), plan->data->count,
+              extents_total(plan->zeroes), plan->zeroes->count);
+    log_ranges("data", plan->data);
+    log_ranges("zeroes", plan->zeroes);
+}
+
+static int lay_out(struct preparation *p, struct error *err)
+{
+    const struct export_options *o = p->o;
+    const struct layout_plan plan = {
+        .layout = o->layout,
+        .options = o->qcow2,
+        .disk_size = p->disk->source->disk_size,
+        .data = &p->delta.data,
+        /* The ranges that were read, if only zeroes were left out. */
+        .status = o->base == NULL && p->may_be_data.count > 0 ? &p->may_be_data
+                                                              : &p->delta.data,
+        .zeroes = &p->delta.zeroes,
+    };
+
+    log_plan(&plan);
+    progress_stage(p->progress, p->progress->to + 5, 0);
+    if (store_new(o->spool_dir, &p->disk->store, err) == -1)
+        return -1;
+    return skeleton_build(&o->qemu, &plan, p->disk->store, &p->disk->skeleton,
+                          err);
+}
+
+int export_identity(const struct export_disk *disk, char id[IDENTITY_SPACE],
+                    struct error *err)
+{
+    return identity_compute(&disk->skeleton, disk->store,
+                            disk->source->disk_size, id, err);
+}
+
+/* Is it the image that the caller knows? */
+static int check_expected(const struct preparation *p, struct error *err)
+{
+    const struct export_options *o = p->o;
+    uint64_t length = p->disk->skeleton.file_length;
+    char id[IDENTITY_SPACE];
+
+    if (o->has_expected_length && length != o->expected_length)
+        return error_set(err, 0,
+                         "source: the image has %" PRIu64
+                         " bytes, not %" PRIu64 " as --expect-length says",
+                         length, o->expected_length);
+    if (o->expected_id == NULL)
+        return 0;
+    if (export_identity(p->disk, id, err) == -1)
+        return -1;
+    if (identity_is_equal(id, o->expected_id))
+        return 0;
+    return error_set(err, 0,
+                     "source: it is another image than --expect-id says: its "
+                     "id is %s",
+                     id);
+}
+
+static int prepare(struct preparation *p, struct error *err)
+{
+    if (find_data(p, err) == -1)
+        return -1;
+    p->disk->is_stable = choose_is_stable(p);
+    if (p->o->must_be_stable && !p->disk->is_stable)
+        return choose_refuse_unstable(p, err);
+    if (choose(p, err) == -1 || lay_out(p, err) == -1)
+        return -1;
+    return check_expected(p, err);
+}
+
+int export_open(const struct export_options *options, int destination_fd,
+                struct progress *progress, struct export_disk *disk,
+                struct error *err)
+{
+    struct preparation CLEANUP(preparation) p = {
+        .o = options,
+        .destination_fd = destination_fd,
+        .progress = progress,
+        .disk = disk,
+    };
+
+    *disk = (struct export_disk){0};
+    if (qemu_check_proc(err) == 0 &&
+        qemu_img_check_version(&options->qemu, err) == 0 &&
+        prepare(&p, err) == 0)
+        return 0;
+    export_close(disk);
+    return -1;
+}
+
+void export_close(struct export_disk *disk)
+{
+    skeleton_clear(&disk->skeleton);
+    store_free(disk->store);
+    source_free(disk->source);
+    *disk = (struct export_disk){0};
+}

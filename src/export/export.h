@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A disk that is ready to go out: what of it, and laid out how. */
+
+#ifndef QT_EXPORT_H
+#define QT_EXPORT_H
+
+#include "base/error.h"
+#include "lists/extents.h"
+#include "export/identity.h"
+#include "export/layout.h"
+#include "base/progress.h"
+#include "qemu/qemu.h"
+#include "export/skeleton.h"
+#include "export/source.h"
+#include "nbd/store.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum export_format {
+    EXPORT_RAW,        /* a raw disk */
+    EXPORT_HYBRID,     /* DEVICE:IMAGE, data and allocation map */
+    EXPORT_IMAGE,      /* an image file */
+    EXPORT_NBD,        /* an NBD URI */
+    EXPORT_NBD_HYBRID, /* DEVICE:NBD-SOCKET:EXPORT:SIZE */
+};
+
+struct export_options {
+    struct qemu qemu;
+    enum export_format format;
+    const char *source;
+    const char *image_format; /* of the image, or of hybrid's IMAGE */
+
+    /* Send what differs from it only: an NBD URI; else an image where the
+     * source is or has one, a raw disk where it has none.  NULL: all.
+     */
+    const char *base;
+    bool is_marking_zeroes;   /* what is zero here but not on the base becomes
+                               no data, but marked */
+    bool is_detecting_zeroes; /* in what the map says is data */
+
+    /* For a raw source and base, maps of what they hold; -1: none. */
+    int map_fd, info_fd, base_map_fd, base_info_fd;
+
+    enum layout layout;
+    struct qcow2_options qcow2;
+    bool is_direct;
+    const char *spool_dir;
+
+    const char *expected_id; /* of the image, or fail; NULL: any */
+    bool has_expected_length;
+    uint64_t expected_length; /* bytes */
+
+    /* Another part has been sent before: fail unless this one is sure to be of
+     * the same image.
+     */
+    bool must_be_stable;
+};
+
+struct export_disk {
+    struct source *source;
+    struct store *store;
+    struct skeleton skeleton; /* metadata in store, data in source */
+    bool is_stable; /* as long as the disk does not change, neither does it */
+};
+
+/* Takes the first part of progress.  destination_fd (-1 for none) must not be
+ * a file that the image is made from: writing would lose the disk.  (Not found
+ * is what is below a loop device.)
+ */
+int export_open(const struct export_options *options, int destination_fd,
+                struct progress *progress, struct export_disk *disk,
+                struct error *err);
+
+struct preparation;
+
+/* For choose.h, if a base that is an image has to be read after all: opens it,
+ * and finds where it may have data.
+ */
+int export_open_base_image(struct preparation *p, struct error *err);
+
+/* What tells the image from others (identity.h). */
+int export_identity(const struct export_disk *disk, char id[IDENTITY_SPACE],
+                    struct error *err);
+
+void export_close(struct export_disk *disk);
+
+#define cleanup_export export_close /* for CLEANUP(export) */
+
+#endif

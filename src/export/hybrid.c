@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Takes apart the names of sources that have several parts. */
+
+#include "config.h"
+
+#include "base/cleanup.h"
+#include "export/hybrid.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+/* The colon that ends the first part of names, or NULL. */
+static const char *find_end(const char *names)
+{
+    const char *first = strchr(names, ':');
+
+    for (const char *colon = first; colon != NULL;
+         colon = strchr(colon + 1, ':')) {
+        char *CLEANUP(free_ptr) name = strndup(names, colon - names);
+
+        if (name != NULL && name[0] != '\0' && access(name, F_OK) == 0)
+            return colon;
+    }
+    return first;
+}
+
+int hybrid_split(const char *hybrid, char **device, char **image,
+                 struct error *err)
+{
+    const char *colon = find_end(hybrid);
+
+    if (colon == NULL || colon == hybrid || colon[1] == '\0')
+        return error_set(err, 0, "source: '%s' is not DEVICE:IMAGE", hybrid);
+    *device = strndup(hybrid, colon - hybrid);
+    *image = strdup(colon + 1);
+    if (*device == NULL || *image == NULL)
+        return error_set(err, errno, "source: name");
+    return 0;
+}
+
+int hybrid_split_nbd(const char *hybrid, struct hybrid_nbd *parts,
+                     struct error *err)
+{
+    const char *size = strrchr(hybrid, ':');
+    char *CLEANUP(free_ptr) names = NULL, *end = NULL;
+    const char *socket_path = NULL, *export_name = NULL;
+
+    if (size != NULL && size[1] >= '0' && size[1] <= '9') {
+        errno = 0;
+        parts->size = strtoull(size + 1, &end, 10);
+        names = strndup(hybrid, size - hybrid);
+    }
+    if (names != NULL && *end == '\0' && errno == 0)
+        socket_path = find_end(names);
+    if (socket_path != NULL)
+        export_name = find_end(socket_path + 1);
+    if (export_name == NULL || socket_path == names ||
+        export_name == socket_path + 1 || parts->size > INT64_MAX)
+        return error_set(err, 0,
+                         "source: '%s' is not DEVICE:NBD-SOCKET:EXPORT:SIZE",
+                         hybrid);
+    parts->device = strndup(names, socket_path - names);
+    parts->socket_path =
+        strndup(socket_path + 1, export_name - socket_path - 1);
+    parts->export_name = strdup(export_name + 1);
+    if (parts->device == NULL || parts->socket_path == NULL ||
+        parts->export_name == NULL)
+        return error_set(err, errno, "source: name");
+    return 0;
+}
+
+void hybrid_nbd_clear(struct hybrid_nbd *parts)
+{
+    free(parts->device);
+    free(parts->socket_path);
+    free(parts->export_name);
+    *parts = (struct hybrid_nbd){0};
+}

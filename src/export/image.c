@@ -1,0 +1,402 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What is allocated in an image and its backing files. */
+
+/* Notes on the design
+ *
+ * QEMU tells from an image's tables what is data.  An image without tables, a
+ * raw one, say, is data where its file has no hole; and there the file system
+ * answers QEMU another way once it has been read: ext4 and XFS call a range
+ * that was allocated and never written a hole until it is in the page cache.
+ * So what QEMU calls data in such a link is cut to what has been written, by
+ * a map that no reading changes (fiemap.h).  Where that cannot be had the data
+ * is uncertain: it is for the caller to look at.  So is what QEMU calls data
+ * for want of a map.
+ *
+ * QEMU's time for a node grows with the square of how many images it nests,
+ * and each costs us three fds and a thread.  So a chain is mapped in groups of
+ * a few links, from the top down.  What a group says counts where all those
+ * above it are open: where they hold nothing, and do not end.  Behind the end
+ * of an image there are zeroes, whatever is in those below it.
+ */
+
+#include "config.h"
+
+#include "export/chain-names.h"
+#include "export/chain-view.h"
+#include "base/cleanup.h"
+#include "export/fiemap.h"
+#include "export/flat.h"
+#include "export/image.h"
+#include "base/io.h"
+#include "qemu/qemu-img.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+void image_map_clear(struct image_map *map)
+{
+    extents_clear(&map->data);
+    extents_clear(&map->above);
+    extents_clear(&map->uncertain);
+}
+
+/* What decides what of a link is data, once it has been asked. */
+struct judge {
+    enum { NOT_ASKED, MAP, WRITTEN, CONTENTS } by;
+    struct ranges written; /* by offset in the link's file */
+};
+
+enum { GROUP = 16 }; /* links */
+
+/* Links that are mapped together. */
+struct group {
+    struct chain *chain;
+    const struct image_query *query;
+    size_t first, count;
+    const struct extents *open; /* what those above leave to them */
+    size_t next;                /* of open, where the map is now */
+    struct judge *judges;       /* of each of the links */
+    struct image_map map;       /* of open alone */
+    struct extents below;       /* what these leave to those below */
+    uint64_t disk_end;          /* of the last entry */
+    struct error missing; /* some data is: the cause of what came after */
+};
+
+static void cleanup_group(struct group *g)
+{
+    for (size_t i = 0; g->judges != NULL && i < g->count; i++)
+        ranges_clear(&g->judges[i].written);
+    free(g->judges);
+    image_map_clear(&g->map);
+    extents_clear(&g->below);
+}
+
+/* Appends data of a link, in the pieces that it and those above it are looked
+ * at in.
+ */
+static int append_pieces(struct group *g, uint64_t disk_offset,
+                         uint64_t length, size_t link, struct error *err)
+{
+    uint64_t disk_end = disk_offset + length;
+
+    for (uint64_t at = disk_offset, end; at < disk_end; at = end) {
+        end = disk_end;
+        for (size_t i = g->query->first; i < g->chain->count && i <= link;
+             i++) {
+            uint64_t piece = g->chain->links[i].status_piece;
+
+            if (piece != 0)
+                end = io_min(end, IO_ROUND_DOWN(at, piece) + piece);
+        }
+        if (extents_append_apart(&g->map.data, at, end - at, err) == -1)
+            return -1;
+    }
+    return 0;
+}
+
+/* A link that QEMU asks the file system about, if that is in file_fd (-1: who
+ * knows where).  The holes of a block device do not change, as it has none.
+ */
+static int ask_file_system(struct group *g, const struct chain_link *link,
+                           int file_fd, struct judge *judge, struct error *err)
+{
+    bool is_known = false;
+    struct stat st;
+
+    if (file_fd != -1 &&
+        fiemap_find_written(file_fd, &judge->written, &is_known, err) == -1)
+        return error_wrap(err, "%s: %s", g->chain->who, link->path);
+    judge->by = is_known ? WRITTEN : CONTENTS;
+    if (!is_known && (fstat(file_fd, &st) == -1 || !S_ISBLK(st.st_mode)))
+        g->map.is_unsteady = true;
+    return 0;
+}
+
+static int find_judge(struct group *g, size_t link, struct error *err)
+{
+    const struct chain_link *l = &g->chain->links[link];
+    struct judge *judge = &g->judges[link - g->first];
+    enum flat_who who = flat_ask(l->format, l->fd);
+
+    if (who == FLAT_NOBODY) {
+        judge->by = CONTENTS;
+        return 0;
+    }
+    if (who == FLAT_FILE_SYSTEM)
+        return ask_file_system(g, l, l->is_whole ? l->fd : -1, judge, err);
+    /* Where it opens a qcow2 file by its name, QEMU asks the file system, too,
+     * if the image looks preallocated.
+     */
+    if (!l->is_file || l->data_path != NULL ||
+        (g->chain->is_by_name && strcmp(l->format, "qcow2") == 0))
+        return ask_file_system(g, l, l->data_fd, judge, err);
+    judge->by = MAP;
+    return 0;
+}
+
+static int append_data(struct group *g, uint64_t disk_offset, uint64_t length,
+                       size_t link, struct error *err)
+{
+    if (g->judges[link - g->first].by == CONTENTS &&
+        extents_append(&g->map.uncertain, disk_offset, length, err) == -1)
+        return -1;
+    if (g->query->is_in_pieces)
+        return append_pieces(g, disk_offset, length, link, err);
+    return extents_append(&g->map.data, disk_offset, length, err);
+}
+
+/* Takes a part of an entry that is data. */
+static int take_data(struct group *g, const struct mapjson_entry *e,
+                     uint64_t disk_offset, uint64_t length, struct error *err)
+{
+    uint64_t file_offset = e->file_offset + (disk_offset - e->disk_offset);
+    uint64_t file_end = file_offset + length;
+    size_t link = g->first + e->depth;
+    const struct judge *judge = &g->judges[e->depth];
+    struct range piece;
+
+    if (!e->has_file_offset)
+        g->map.has_coded = true;
+    else if (chain_need(g->chain, link, file_end, &g->missing) == -1)
+        return error_set(err, 0, "it is cut short");
+    if (judge->by == NOT_ASKED && find_judge(g, link, err) == -1)
+        return -1;
+    if (judge->by != WRITTEN || !e->has_file_offset)
+        return append_data(g, disk_offset, length, link, err);
+    for (uint64_t at = file_offset;
+         ranges_find(&judge->written, at, file_end, &piece);
+         at = range_end(&piece))
+        if (append_data(g, disk_offset + (piece.file_offset - file_offset),
+                        piece.length, link, err) == -1)
+            return -1;
+    return 0;
+}
+
+/* Takes a part of an entry that is left to this group. */
+static int take_part(struct group *g, const struct mapjson_entry *e,
+                     uint64_t disk_offset, uint64_t length, struct error *err)
+{
+    bool is_data = mapjson_entry_has_data(e);
+
+    if (is_data && take_data(g, e, disk_offset, length, err) == -1)
+        return -1;
+    if (!is_data && !e->is_present)
+        return extents_append(&g->below, disk_offset, length, err);
+    if (e->is_present &&
+        g->first + e->depth < g->query->first + g->query->n_above)
+        return extents_append(&g->map.above, disk_offset, length, err);
+    return 0;
+}
+
+static int take_entry(void *opaque, const struct mapjson_entry *e,
+                      struct error *err)
+{
+    struct group *g = opaque;
+    uint64_t disk_end = e->disk_offset + e->length;
+
+    if (e->disk_offset != g->disk_end)
+        return error_set(err, 0, "the map does not begin at its beginning");
+    if (e->depth >= g->count)
+        return error_set(err, 0, "the map has more backing files than it");
+    g->disk_end = disk_end;
+    for (; g->next < g->open->count; g->next++) {
+        const struct extent *open = &g->open->list[g->next];
+        uint64_t from = io_max(open->disk_offset, e->disk_offset);
+        uint64_t to = io_min(extent_end(open), disk_end);
+
+        if (from < to && take_part(g, e, from, to - from, err) == -1)
+            return -1;
+        if (extent_end(open) > disk_end)
+            break;
+    }
+    return 0;
+}
+
+/* What QEMU says is for those who know the image by its name. */
+static int explain(const struct group *g, struct error *err)
+{
+    const char *path = g->chain->links[g->first].path;
+    char *node = strstr(err->msg, "'json:{");
+    char *end = node == NULL ? NULL : strstr(node, "}'");
+
+    if (end != NULL) {
+        memcpy(node, "it", 2);
+        memmove(node + 2, end + 2, strlen(end + 2) + 1);
+    }
+    return error_wrap(err, "%s: %s", g->chain->who, path);
+}
+
+static int run_map_by_name(const struct qemu *qemu, struct group *g,
+                           struct qemu_img_map request, struct error *err)
+{
+    char *CLEANUP(free_ptr) options = NULL;
+    int fd;
+
+    if (chain_name(g->chain, g->first, false, &options, &fd, err) == -1)
+        return -1;
+    request.node = options;
+    request.is_options = true;
+    request.inherit = &fd;
+    request.n_inherit = fd == -1 ? 0 : 1;
+    if (qemu_img_map(qemu, &request, err) == -1)
+        return explain(g, err);
+    return chain_check_names(g->chain, err);
+}
+
+/* The map, by names or by what is shown. */
+static int run_map(const struct qemu *qemu, struct group *g, struct error *err)
+{
+    struct qemu_img_map request = {
+        .cancel_fd = -1,
+        .sink = take_entry,
+        .opaque = g,
+    };
+    struct chain_view *view;
+    int r;
+
+    if (g->chain->is_by_name)
+        return run_map_by_name(qemu, g, request, err);
+    if (chain_show(g->chain, g->first, g->count, false, &view, err) == -1)
+        return -1;
+    request.node = chain_node(view);
+    request.inherit = chain_fds(view, &request.n_inherit);
+    r = qemu_img_map(qemu, &request, err);
+    if (r == -1)
+        explain(g, err);
+    if (chain_check(view, err) == -1)
+        r = -1;
+    chain_hide(view);
+    return r;
+}
+
+/* Adds to list ranges that are not in it. */
+static int merge(struct extents *list, struct extents *more, bool is_in_pieces,
+                 struct error *err)
+{
+    struct extents CLEANUP(extents) all = {0};
+
+    if (more->count == 0)
+        return 0;
+    if (is_in_pieces ? extents_merge_apart(list, more, &all, err) == -1
+                     : extents_combine(list, EXTENTS_EITHER, more, INT64_MAX,
+                                       &all, err) == -1)
+        return -1;
+    extents_move(list, &all);
+    return 0;
+}
+
+/* Maps a group, and takes from open what it holds. */
+static int map_group(const struct qemu *qemu, struct group *g,
+                     struct extents *open, struct image_map *map,
+                     struct error *err)
+{
+    if (run_map(qemu, g, err) == -1) {
+        if (g->missing.msg[0] != '\0')
+            *err = g->missing;
+        return -1;
+    }
+    map->has_coded |= g->map.has_coded;
+    map->is_unsteady |= g->map.is_unsteady;
+    if (merge(&map->data, &g->map.data, g->query->is_in_pieces, err) == -1 ||
+        merge(&map->above, &g->map.above, false, err) == -1 ||
+        merge(&map->uncertain, &g->map.uncertain, false, err) == -1)
+        return -1;
+    extents_move(open, &g->below);
+    return 0;
+}
+
+/* Takes from open what is behind disk_end. */
+static int cut(struct extents *open, uint64_t disk_end, struct error *err)
+{
+    const struct extents none = {0};
+    struct extents CLEANUP(extents) rest = {0};
+
+    if (extents_combine(open, EXTENTS_EITHER, &none, disk_end, &rest, err) ==
+        -1)
+        return -1;
+    extents_move(open, &rest);
+    return 0;
+}
+
+/* Maps all groups; *disk_end is the end of the first one's disk. */
+static int map_groups(const struct qemu *qemu, struct chain *chain,
+                      const struct image_query *query, struct image_map *map,
+                      uint64_t *disk_end, struct error *err)
+{
+    struct extents CLEANUP(extents) open = {0};
+    size_t first = query->first;
+
+    if (extents_append(&open, 0,
+                       query->disk_size == 0 ? INT64_MAX : query->disk_size,
+                       err) == -1)
+        return -1;
+    while (first < chain->count && open.count > 0) {
+        struct group CLEANUP(group) g = {
+            .chain = chain,
+            .query = query,
+            .first = first,
+            .count = io_min(GROUP, chain->count - first),
+            .open = &open,
+        };
+
+        if (chain->is_by_name)
+            g.count = chain->count - first;
+        g.judges = calloc(g.count, sizeof *g.judges);
+        if (g.judges == NULL)
+            return error_set(err, errno, "%s: backing files", chain->who);
+        if (map_group(qemu, &g, &open, map, err) == -1)
+            return -1;
+        if (first == query->first)
+            *disk_end = g.disk_end;
+        for (size_t i = 0; i < g.count; i++)
+            if (cut(&open, chain->links[first + i].disk_size, err) == -1)
+                return -1;
+        first += g.count;
+    }
+    return 0;
+}
+
+/* Behind the end of a link there are zeroes, whatever is in those below it.
+ * Not every QEMU says that they are allocated there.
+ */
+static int add_ends(const struct chain *chain, const struct image_query *query,
+                    uint64_t disk_end, struct image_map *map,
+                    struct error *err)
+{
+    struct extents CLEANUP(extents) behind = {0}, CLEANUP(extents) all = {0};
+    uint64_t end = disk_end;
+
+    for (size_t i = 1; i < query->n_above; i++)
+        end = io_min(end, chain->links[query->first + i].disk_size);
+    if (end == disk_end)
+        return 0;
+    if (extents_append(&behind, end, disk_end - end, err) == -1 ||
+        extents_combine(&map->above, EXTENTS_EITHER, &behind, disk_end, &all,
+                        err) == -1)
+        return -1;
+    extents_move(&map->above, &all);
+    return 0;
+}
+
+int image_map(const struct qemu *qemu, struct chain *chain,
+              const struct image_query *query, struct image_map *map,
+              struct error *err)
+{
+    uint64_t disk_end = 0;
+
+    if (map_groups(qemu, chain, query, map, &disk_end, err) == -1)
+        return -1;
+    if (query->disk_size != 0 &&
+        IO_ROUND_UP(disk_end, IO_SECTOR) != query->disk_size)
+        return error_set(err, 0,
+                         "%s: the device has %" PRIu64
+                         " bytes, but %s describes a disk of %" PRIu64,
+                         chain->who, query->disk_size,
+                         chain->links[query->first].path, disk_end);
+    if (query->disk_size != 0)
+        disk_end = io_min(disk_end, query->disk_size);
+    return add_ends(chain, query, disk_end, map, err);
+}

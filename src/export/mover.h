@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Moves bytes from a file into a stream, by the fastest way that works. */
+
+#ifndef QT_MOVER_H
+#define QT_MOVER_H
+
+#include "base/error.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* sendfile(2), until it is refused; then reads and writes through buf.  The
+ * environment's QCOW_TOOL_MOVER=copy means the latter from the start.
+ */
+struct mover {
+    bool is_copying;
+    char *buf; /* allocated when it is first needed */
+};
+
+enum mover_side { MOVER_READS, MOVER_WRITES };
+
+void mover_open(struct mover *m);
+void mover_close(struct mover *m);
+
+/* Moves up to length bytes from in_offset in in_fd, a file or block device,
+ * to out_fd, where that stands.  is_direct: in_fd has O_DIRECT.  Returns how
+ * many, at least 1 before the end of in_fd and 0 there; or -1, errno, and
+ * the side that failed.
+ */
+ssize_t mover_move(struct mover *m, int in_fd, bool is_direct,
+                   uint64_t in_offset, uint64_t length, int out_fd,
+                   enum mover_side *side);
+
+#endif

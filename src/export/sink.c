@@ -1,0 +1,419 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Where an exported stream goes: a socket, a pipe or a file. */
+
+#include "config.h"
+
+#include "base/cleanup.h"
+#include "base/io.h"
+#include "base/signals.h"
+#include "export/sink.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/fs.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+/* With a reader that does not close. */
+enum { PATIENCE_MS = 2000, STEP_MS = 20 };
+
+static int open_path(struct sink *s, const char *path)
+{
+    s->is_opened = true;
+    s->fd = newfile_create(path, O_WRONLY, &s->made);
+    if (s->fd == -1 && errno == EEXIST)
+        s->fd = open(path, O_WRONLY | O_CLOEXEC);
+    return s->fd == -1 ? -1 : 0;
+}
+
+static int connect_unix(struct sink *s, const char *path, struct error *err)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+    if (strlen(path) >= sizeof address.sun_path)
+        return error_set(err, ENAMETOOLONG, "destination: %s", path);
+    strcpy(address.sun_path, path);
+    s->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (s->fd == -1 ||
+        connect(s->fd, (struct sockaddr *)&address, sizeof address) == -1)
+        return error_set(err, errno, "destination: cannot connect to %s",
+                         path);
+    return 0;
+}
+
+int sink_split_tcp(const char *tcp, char **host, const char **port)
+{
+    const char *colon = strrchr(tcp, ':');
+    const char *from = tcp, *end = colon;
+
+    if (colon == NULL || colon == tcp || colon[1] == '\0')
+        return -1;
+    if (tcp[0] == '[' && colon[-1] == ']') {
+        from++;
+        end--;
+    } else if (memchr(tcp, ':', colon - tcp) != NULL) {
+        return -1; /* an IPv6 address would be ambiguous */
+    }
+    /* getaddrinfo(3) would take 70000 for 4464. */
+    if (strlen(colon + 1) > 5 ||
+        colon[1 + strspn(colon + 1, "0123456789")] != '\0' ||
+        atoi(colon + 1) == 0 || atoi(colon + 1) > UINT16_MAX)
+        return -1;
+    *port = colon + 1;
+    *host = from < end ? strndup(from, end - from) : NULL;
+    return *host == NULL ? -1 : 0;
+}
+
+/* Tries each of the host's addresses. */
+static int connect_tcp(struct sink *s, const char *tcp, struct error *err)
+{
+    const struct addrinfo hints = {
+        .ai_flags = AI_NUMERICSERV,
+        .ai_socktype = SOCK_STREAM,
+    };
+    char *CLEANUP(free_ptr) host = NULL;
+    const char *port;
+    struct addrinfo *found;
+    int r, errnum = 0;
+
+    if (sink_split_tcp(tcp, &host, &port) == -1)
+        return error_set(err, 0, "destination: '%s' is not HOST:PORT", tcp);
+    r = getaddrinfo(host, port, &hints, &found);
+    if (r != 0)
+        return error_set(err, r == EAI_SYSTEM ? errno : 0,
+                         "destination: cannot find %s: %s", tcp,
+                         gai_strerror(r));
+    for (struct addrinfo *a = found; a != NULL; a = a->ai_next) {
+        s->fd = socket(a->ai_family, a->ai_socktype | SOCK_CLOEXEC,
+                       a->ai_protocol);
+        if (s->fd != -1 && connect(s->fd, a->ai_addr, a->ai_addrlen) == 0)
+            break;
+        errnum = errno;
+        cleanup_close_fd(&s->fd);
+        s->fd = -1;
+        if (signals_caught() != 0)
+            break;
+    }
+    freeaddrinfo(found);
+    if (s->fd == -1)
+        return error_set(err, errnum, "destination: cannot connect to %s",
+                         tcp);
+    return 0;
+}
+
+static int open_address(struct sink *s, const struct sink_address *address,
+                        struct error *err)
+{
+    s->is_opened = true;
+    if (address->path != NULL && open_path(s, address->path) == -1)
+        return error_set(err, errno, "destination: cannot open %s",
+                         address->path);
+    if (address->path != NULL)
+        return 0;
+    if (address->socket_path != NULL)
+        return connect_unix(s, address->socket_path, err);
+    if (address->tcp != NULL)
+        return connect_tcp(s, address->tcp, err);
+    s->is_opened = false;
+    s->fd = address->fd;
+    return 0;
+}
+
+int sink_open(const struct sink_address *address, struct sink *s,
+              struct error *err)
+{
+    int flags;
+
+    *s = (struct sink){
+        .path = address->path,
+        .fd = -1,
+        .policy = CLAIM_FORCE,
+        .held_fd = -1,
+        .beginning_fd = -1,
+    };
+    mover_open(&s->mover);
+    if (open_address(s, address, err) == -1)
+        return -1;
+    flags = fcntl(s->fd, F_GETFL);
+    if (flags == -1)
+        return error_set(err, errno, "destination: fd %d", s->fd);
+    if ((flags & O_ACCMODE) == O_RDONLY)
+        return error_set(err, 0, "destination: fd %d is read-only", s->fd);
+    if (isatty(s->fd))
+        return error_set(err, 0,
+                         "destination: refusing to write an image to a "
+                         "terminal");
+    return 0;
+}
+
+const char *sink_name(const struct sink *s, char name[SINK_NAME])
+{
+    if (s->path != NULL)
+        snprintf(name, SINK_NAME, "%s", s->path);
+    else
+        snprintf(name, SINK_NAME, "fd %d", s->fd);
+    return name;
+}
+
+/* The fd may be anything: then only what is open there is known. */
+static int claim(struct sink *s, struct error *err)
+{
+    char name[SINK_NAME];
+
+    return claim_take(s->fd, sink_name(s, name), s->is_opened, s->policy,
+                      &s->held_fd, err);
+}
+
+int sink_claim(struct sink *s, enum claim_policy policy, struct error *err)
+{
+    s->policy = policy;
+    return claim(s, err);
+}
+
+static bool is_appending(const struct sink *s)
+{
+    return fcntl(s->fd, F_GETFL) & O_APPEND;
+}
+
+/* The same file, to be read.  Only an fd of its caller's without a right to
+ * read takes /proc.
+ */
+static int open_beginning(struct sink *s, struct error *err)
+{
+    char name[SINK_NAME], link[64];
+    int flags = fcntl(s->fd, F_GETFL);
+
+    snprintf(link, sizeof link, "/proc/self/fd/%d", s->fd);
+    if (flags != -1 && (flags & O_ACCMODE) == O_RDWR)
+        s->beginning_fd = fcntl(s->fd, F_DUPFD_CLOEXEC, 0);
+    else
+        s->beginning_fd =
+            open(s->path != NULL ? s->path : link, O_RDONLY | O_CLOEXEC);
+    if (s->beginning_fd == -1)
+        return error_set(err, errno,
+                         "destination: cannot read what %s holds already",
+                         sink_name(s, name));
+    if (!io_is_same(s->beginning_fd, s->fd))
+        return error_set(err, 0, "destination: %s is another file by now",
+                         sink_name(s, name));
+    return 0;
+}
+
+/* at is where its fd stands. */
+static int aim_at_file(struct sink *s, uint64_t size, uint64_t at,
+                       struct error *err)
+{
+    uint64_t to = s->file_offset;
+    bool is_end = size == to && (at == 0 || at == to || is_appending(s));
+    char name[SINK_NAME];
+
+    if (to == 0 || size == 0)
+        return 0;
+    if (is_end || (size > to && at == to && !is_appending(s)))
+        return open_beginning(s, err);
+    if (at == 0)
+        return error_set(err, 0,
+                         "destination: %s has %" PRIu64 " bytes, and cannot "
+                         "go on at file offset %" PRIu64,
+                         sink_name(s, name), size, to);
+    return error_set(err, 0,
+                     "destination: %s has %" PRIu64
+                     " bytes, stands at %" PRIu64
+                     ", and cannot go on at file offset %" PRIu64,
+                     sink_name(s, name), size, at, to);
+}
+
+static int aim_at_device(struct sink *s, uint64_t at, struct error *err)
+{
+    char name[SINK_NAME];
+    uint64_t size;
+
+    sink_name(s, name);
+    if (is_appending(s))
+        return error_set(err, 0, "destination: nothing can be appended to %s",
+                         name);
+    if (s->file_offset > 0 && at != 0 && at != s->file_offset)
+        return error_set(err, 0,
+                         "destination: %s stands at %" PRIu64
+                         ", and cannot go on at file offset %" PRIu64,
+                         name, at, s->file_offset);
+    if (s->file_offset > 0)
+        at = 0;
+    if (ioctl(s->fd, BLKGETSIZE64, &size) == -1)
+        return error_set(err, errno, "destination: cannot tell the size of %s",
+                         name);
+    if (at > size || s->length > size - at)
+        return error_set(err, 0,
+                         "destination: %s has %" PRIu64
+                         " bytes, too few for an image of %" PRIu64,
+                         name, size, s->length);
+    return s->file_offset == 0 ? 0 : open_beginning(s, err);
+}
+
+int sink_aim(struct sink *s, uint64_t file_offset, uint64_t length,
+             struct error *err)
+{
+    struct stat st;
+    off_t at;
+
+    s->file_offset = file_offset;
+    s->length = length;
+    if (fstat(s->fd, &st) == -1 ||
+        (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode)))
+        return 0;
+    at = lseek(s->fd, 0, SEEK_CUR);
+    if (at == -1)
+        return error_set(err, errno, "destination: cannot seek");
+    return S_ISREG(st.st_mode) ? aim_at_file(s, st.st_size, at, err)
+                               : aim_at_device(s, at, err);
+}
+
+int sink_begin(struct sink *s, struct error *err)
+{
+    char name[SINK_NAME];
+    struct stat st;
+
+    if (claim(s, err) == -1)
+        return -1;
+    if (s->beginning_fd != -1) {
+        cleanup_close_fd(&s->beginning_fd);
+        s->beginning_fd = -1;
+        /* Appending needs none, but then it does no harm. */
+        if (lseek(s->fd, s->file_offset, SEEK_SET) == -1)
+            return error_set(err, errno, "destination: cannot go on in %s",
+                             sink_name(s, name));
+        return 0;
+    }
+    if (s->path != NULL && fstat(s->fd, &st) == 0 && S_ISREG(st.st_mode) &&
+        ftruncate(s->fd, 0) == -1)
+        return error_set(err, errno, "destination: cannot empty %s", s->path);
+    return 0;
+}
+
+static int writing_failed(const struct sink *s, struct error *err)
+{
+    if (errno == EPIPE || errno == ECONNRESET)
+        return error_set(err, errno,
+                         "destination: the reader left at file offset %" PRIu64
+                         " of %" PRIu64,
+                         s->file_offset, s->length);
+    return error_set(err, errno,
+                     "destination: cannot write at file offset %" PRIu64
+                     " of %" PRIu64,
+                     s->file_offset, s->length);
+}
+
+int sink_send(struct sink *s, const struct sink_from *from, uint64_t offset,
+              uint64_t length, uint64_t *sent, struct error *err)
+{
+    *sent = 0;
+    while (*sent < length) {
+        enum mover_side side;
+        ssize_t n = mover_move(&s->mover, from->fd, from->is_direct,
+                               offset + *sent, length - *sent, s->fd, &side);
+
+        if (n == -1 && side == MOVER_WRITES)
+            return writing_failed(s, err);
+        if (n == -1)
+            return error_set(err, errno,
+                             "%s: cannot read at %s offset %" PRIu64,
+                             from->name, from->unit, offset + *sent);
+        if (n == 0)
+            break;
+        *sent += n;
+        s->file_offset += n;
+    }
+    return 0;
+}
+
+int sink_write(struct sink *s, const void *buf, size_t length,
+               struct error *err)
+{
+    for (size_t done = 0; done < length;) {
+        ssize_t n =
+            io_write_most(s->fd, (const char *)buf + done, length - done);
+
+        if (n == -1)
+            return writing_failed(s, err);
+        s->file_offset += n;
+        done += n;
+    }
+    return 0;
+}
+
+int sink_send_zeroes(struct sink *s, uint64_t length, struct error *err)
+{
+    static const char zeroes[65536];
+
+    while (length > 0) {
+        uint64_t n = io_min(length, sizeof zeroes);
+
+        if (sink_write(s, zeroes, n, err) == -1)
+            return -1;
+        length -= n;
+    }
+    return 0;
+}
+
+/* A socket that we close while there is something to read for us would be
+ * reset, and what the reader has not got yet be lost.  So it has a moment to
+ * close it first.
+ */
+static int finish_socket(struct sink *s, struct error *err)
+{
+    char buf[4096];
+
+    if (shutdown(s->fd, SHUT_WR) == -1 && errno != ENOTCONN)
+        return writing_failed(s, err);
+    for (int left = PATIENCE_MS; left > 0; left -= STEP_MS) {
+        int ready = io_wait(s->fd, POLLIN, -1, STEP_MS);
+        ssize_t n = ready == 1 ? io_read(s->fd, buf, sizeof buf) : ready;
+
+        if (n == -1)
+            return writing_failed(s, err);
+        if (ready == 1 && n == 0)
+            break;
+    }
+    return 0;
+}
+
+int sink_finish(struct sink *s, struct error *err)
+{
+    struct stat st;
+    int fd = s->fd;
+
+    /* Only then is it known that a disk has taken it all. */
+    if (fstat(fd, &st) == 0 && (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode)) &&
+        fdatasync(fd) == -1)
+        return error_set(err, errno, "destination: cannot flush it");
+    if (!s->is_opened)
+        return 0;
+    if (s->path == NULL && finish_socket(s, err) == -1)
+        return -1;
+    s->fd = -1;
+    if (close(fd) == -1)
+        return error_set(err, errno, "destination: cannot close it");
+    if (newfile_keep(&s->made) == -1)
+        return error_set(err, errno,
+                         "destination: cannot flush the directory of %s",
+                         s->path);
+    return 0;
+}
+
+void sink_close(struct sink *s)
+{
+    newfile_remove(&s->made);
+    if (s->is_opened)
+        cleanup_close_fd(&s->fd);
+    cleanup_close_fd(&s->held_fd);
+    cleanup_close_fd(&s->beginning_fd);
+    mover_close(&s->mover);
+    *s = SINK_NONE;
+}

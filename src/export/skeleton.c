@@ -1,0 +1,399 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Has QEMU lay out a qcow2 image that has no data in it yet. */
+
+/* Notes on the design
+ *
+ * qemu-img creates an empty image in the store.  Then qemu-io writes zeroes
+ * to each range of the disk that holds data (`write -P 0`, not `write -z`):
+ * qcow2 allocates for them exactly as for any other data, and the layer
+ * below, told to detect zeroes, turns them into requests that leave holes in
+ * the store.  What remains is all of the metadata and none of the data, in
+ * the places that real data would have had.  `qemu-img map` says where those
+ * are.  It must agree with the plan, whatever qemu-io said: that reports a
+ * failed command as text only.
+ *
+ * What is written in which order makes the layout: see layout.c.  None of it
+ * is promised by QEMU, so the order is checked on the map.  If it is another
+ * one the older way to the layout is tried, once, and then it is refused.
+ * That L1 comes before each L2 table is seen by what the map reads.
+ *
+ *       +--------+----------+----------+----+-----------+--------+
+ *       | header | refcount | refcount | L1 | L2 tables |  data  |
+ *       |        |  table   |  blocks  |    |           |        |
+ *       +--------+----------+----------+----+-----------+--------+
+ */
+
+#include "config.h"
+
+#include "base/cleanup.h"
+#include "qemu/header.h"
+#include "base/io.h"
+#include "export/layout-script.h"
+#include "base/log.h"
+#include "nbd/server.h"
+#include "qemu/qemu-img.h"
+#include "qemu/qemu-io.h"
+#include "export/skeleton.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+/* What became of the image, as QEMU tells it. */
+struct mapped {
+    char said[QEMU_IO_SAID]; /* qemu-io, while it was laid out */
+    struct extents data, zeroes;
+    struct filemap_batch batch;
+    bool is_l1_first; /* no L2 table stands before L1 */
+};
+
+static void cleanup_mapped(struct mapped *m)
+{
+    extents_clear(&m->data);
+    extents_clear(&m->zeroes);
+    filemap_batch_clear(&m->batch);
+}
+
+static int take_entry(void *opaque, const struct mapjson_entry *e,
+                      struct error *err)
+{
+    struct mapped *m = opaque;
+
+    if (!mapjson_entry_has_data(e) && e->is_present)
+        return extents_append(&m->zeroes, e->disk_offset, e->length, err);
+    if (!mapjson_entry_has_data(e))
+        return 0;
+    if (!e->has_file_offset)
+        return error_set(err, 0,
+                         "QEMU: no file offset for disk offset %" PRIu64,
+                         e->disk_offset);
+    log_debug("map: disk offset %" PRIu64 " length %" PRIu64
+              " file offset %" PRIu64,
+              e->disk_offset, e->length, e->file_offset);
+    if (extents_append(&m->data, e->disk_offset, e->length, err) == -1)
+        return -1;
+    return filemap_batch_add(&m->batch, e->file_offset, e->length,
+                             e->disk_offset, err);
+}
+
+/* Does the map say what the plan said? */
+static int check_map(const struct layout_plan *plan, uint64_t granule,
+                     const struct mapped *mapped, struct error *err)
+{
+    struct extents CLEANUP(extents) planned = {0};
+    const char *said = mapped->said;
+    uint64_t differ;
+
+    if (extents_widen(plan->data, granule, plan->disk_size, &planned, err) ==
+        -1)
+        return -1;
+    if (extents_is_equal(&planned, &mapped->data, &differ) &&
+        extents_is_equal(layout_zeroes(plan), &mapped->zeroes, &differ))
+        return 0;
+    return error_set(err, 0,
+                     "QEMU: the image it laid out differs from the plan at "
+                     "disk offset %" PRIu64 "%s%s",
+                     differ, said[0] != '\0' ? "; qemu-io says: " : "", said);
+}
+
+/* Is the data in order, and without a gap? */
+static int check_order(const struct filemap *map, uint64_t cluster_size,
+                       struct error *err)
+{
+    for (size_t i = 1; i < map->count; i++) {
+        const struct filemap_entry *e = &map->list[i], *last = e - 1;
+        uint64_t last_end = last->file_offset + last->length;
+
+        /* Subclusters may be left out, but no cluster. */
+        if (IO_ROUND_DOWN(e->file_offset, cluster_size) >
+                IO_ROUND_UP(last_end, cluster_size) ||
+            e->disk_offset < last->disk_offset)
+            return error_set(err, 0,
+                             "QEMU: this version does not lay the image out "
+                             "in order, at file offset %" PRIu64
+                             " (--layout any sends it all the same)",
+                             e->file_offset);
+    }
+    return 0;
+}
+
+/* Where the image ends.  A data cluster counts in full, as QEMU zeroes what
+ * the guest cannot see of it.  Behind the data convert may have a table.  In
+ * the streamable layout there were tables that have been freed since, and
+ * punched out of the store; what is still there is in use, and so is a table,
+ * even of zeroes, that QEMU has read to map the image.
+ */
+static int find_length(const struct layout_plan *plan,
+                       const struct store *store, uint64_t granule,
+                       struct skeleton *skeleton, struct error *err)
+{
+    uint64_t cs = plan->options.cluster_size, used_end;
+    uint64_t data_end = filemap_end(&skeleton->map);
+
+    if (plan->layout == LAYOUT_CONVERT || skeleton->map.count == 0) {
+        skeleton->file_length =
+            io_max(IO_ROUND_UP(data_end, granule), store_written_end(store));
+        /* Without data QEMU's file ends inside the last table. */
+        if (plan->layout != LAYOUT_CONVERT)
+            skeleton->file_length = IO_ROUND_UP(skeleton->file_length, cs);
+        return 0;
+    }
+    data_end = IO_ROUND_UP(data_end, cs);
+    if (store_find_content_end(store, data_end, &used_end, err) == -1)
+        return -1;
+    used_end = io_max(used_end, store_read_end(store));
+    skeleton->file_length = data_end;
+    if (used_end <= data_end)
+        return 0;
+    skeleton->file_length = IO_ROUND_UP(used_end, cs);
+    if (plan->layout == LAYOUT_ANY)
+        return 0;
+    return error_set(err, 0,
+                     "QEMU: this version puts metadata behind the data, at "
+                     "file offset %" PRIu64
+                     " (--layout any sends it all the same)",
+                     data_end);
+}
+
+static bool next_command(void *opaque, char line[QEMU_IO_LINE])
+{
+    if (!layout_script_next(opaque, line))
+        return false;
+    log_debug("qemu-io> %s", line);
+    return true;
+}
+
+/* One run of qemu-io, in which it does what the plan says next. */
+static int run_commands(const struct qemu *qemu, struct layout_script *script,
+                        const struct layout_run *run, struct store *store,
+                        char said[QEMU_IO_SAID], struct error *err)
+{
+    struct qemu_io_image image = {.is_to_fail = run->is_reserving};
+    char ignored[QEMU_IO_SAID];
+    struct nbd_export export;
+    struct nbd_server *server;
+    int r;
+
+    if (run->has_no_disk &&
+        header_write_disk_size(store_fd(store), 0, err) == -1)
+        return -1;
+    store_show_writable(store, run->store_size, &export);
+    if (nbd_server_start(&export, &server, &image.bridge_fd, err) == -1)
+        return -1;
+    /* The first complaint counts; in this run there has to be one. */
+    if (run->is_reserving || said[0] != '\0')
+        said = ignored;
+    r = qemu_io_run(qemu, &image, next_command, script, said, err);
+    nbd_server_stop(server);
+    return r;
+}
+
+/* Has qemu-io write what the plan says. */
+static int write_image(const struct qemu *qemu, const struct layout_plan *plan,
+                       const struct layout_geometry *geometry,
+                       struct store *store, char said[QEMU_IO_SAID],
+                       struct error *err)
+{
+    struct layout_script CLEANUP(layout_script) script;
+    struct layout_run run;
+
+    if (layout_script_open(plan, geometry, &script, err) == -1)
+        return -1;
+    while (layout_script_begin_run(&script, &run))
+        if (run_commands(qemu, &script, &run, store, said, err) == -1)
+            return -1;
+    return 0;
+}
+
+/* The store, shown to qemu-img map. */
+struct watch {
+    const struct nbd_export *store;
+    uint64_t cluster_size;
+    struct header header;
+    uint64_t first_table; /* file offset of the first one that was read */
+};
+
+static int read_watched(void *opaque, void *buf, uint32_t length,
+                        uint64_t file_offset)
+{
+    struct watch *w = opaque;
+
+    if (file_offset >= w->cluster_size &&
+        file_offset - w->header.refcount_offset >=
+            w->header.refcount_clusters * w->cluster_size)
+        w->first_table = io_min(w->first_table, file_offset);
+    return w->store->read(w->store->opaque, buf, length, file_offset);
+}
+
+static int map_image(const struct qemu *qemu, const struct nbd_export *export,
+                     struct mapped *mapped, struct error *err)
+{
+    unsigned char header[HEADER_BYTES];
+    char node[QEMU_NODE_SPACE];
+    int bridge_fd, r;
+    struct qemu_img_map map = {
+        .node = node,
+        .inherit = &bridge_fd,
+        .n_inherit = 1,
+        .cancel_fd = -1,
+        .sink = take_entry,
+        .opaque = mapped,
+    };
+    struct watch watch = {.store = export, .first_table = UINT64_MAX};
+    struct nbd_export watched = {
+        .size = export->size,
+        .read = read_watched,
+        .opaque = &watch,
+    };
+    struct nbd_server *server;
+
+    if (export->read(export->opaque, header, sizeof header, 0) != 0)
+        return error_set(err, EIO, "spool: cannot read the header");
+    header_parse(header, &watch.header);
+    watch.cluster_size = UINT64_C(1) << watch.header.cluster_bits;
+    if (nbd_server_start(&watched, &server, &bridge_fd, err) == -1)
+        return -1;
+    qemu_bridge_node(node, bridge_fd);
+    r = qemu_img_map(qemu, &map, err);
+    nbd_server_stop(server);
+    mapped->is_l1_first = watch.first_table >= watch.header.l1_offset;
+    return r;
+}
+
+/* Lays the image out, and maps it. */
+static int build_image(const struct qemu *qemu, const struct layout_plan *plan,
+                       const struct layout_geometry *geometry,
+                       struct store *store, struct mapped *mapped,
+                       struct error *err)
+{
+    struct nbd_export export;
+    int r;
+
+    if (qemu_img_create(qemu, store_fd(store), &plan->options,
+                        geometry->create_size, err) == -1)
+        return -1;
+    r = write_image(qemu, plan, geometry, store, mapped->said, err);
+    /* Anew, so that only what the map reads counts as in use. */
+    store_show_writable(store, geometry->store_size, &export);
+    if (r == 0)
+        r = map_image(qemu, &export, mapped, err);
+    /* If the spool is full, say, that is why QEMU failed. */
+    if (store_check(store, err) == -1)
+        return -1;
+    return r;
+}
+
+/* Is it what was planned?  Fills skeleton if so. */
+static int judge(const struct layout_plan *plan,
+                 const struct layout_geometry *geometry, struct store *store,
+                 struct mapped *mapped, struct skeleton *skeleton,
+                 struct error *err)
+{
+    if (check_map(plan, geometry->granule, mapped, err) == -1 ||
+        filemap_merge(&skeleton->map, &mapped->batch, err) == -1 ||
+        find_length(plan, store, geometry->granule, skeleton, err) == -1)
+        return -1;
+    if (geometry->is_l1_first && !mapped->is_l1_first)
+        return error_set(err, 0,
+                         "QEMU: this version puts an L2 table before L1");
+    if (plan->layout == LAYOUT_STREAMABLE)
+        return check_order(&skeleton->map, plan->options.cluster_size, err);
+    return 0;
+}
+
+/* The way that costs little, where there is one.  *is_done is false if QEMU
+ * has done something else: that is logged, and the store empty again.
+ */
+static int build_by_reserving(const struct qemu *qemu,
+                              const struct layout_plan *plan,
+                              struct store *store, struct skeleton *skeleton,
+                              bool *is_done, struct error *err)
+{
+    struct mapped CLEANUP(mapped) mapped = {0};
+    struct layout_plan strict = *plan;
+    struct layout_geometry geometry;
+
+    *is_done = false;
+    layout_measure(plan, LAYOUT_BY_RESERVING, &geometry);
+    if (!geometry.is_reserved && !geometry.is_filled)
+        return 0;
+    strict.layout = LAYOUT_STREAMABLE;
+    if (build_image(qemu, &strict, &geometry, store, &mapped, err) == 0 &&
+        judge(&strict, &geometry, store, &mapped, skeleton, err) == 0) {
+        *is_done = true;
+        return 0;
+    }
+    if (err->errnum != 0)
+        return -1; /* it is not what QEMU makes of it */
+    log_debug("plan: %s; laying it out once more, by growing", err->msg);
+    skeleton_clear(skeleton);
+    return store_clear(store, err);
+}
+
+int skeleton_build(const struct qemu *qemu, const struct layout_plan *plan,
+                   struct store *store, struct skeleton *skeleton,
+                   struct error *err)
+{
+    struct mapped CLEANUP(mapped) mapped = {0};
+    struct layout_geometry geometry;
+    bool is_done;
+
+    if (build_by_reserving(qemu, plan, store, skeleton, &is_done, err) == -1)
+        return -1;
+    if (is_done)
+        return 0;
+    layout_measure(plan, LAYOUT_BY_GROWING, &geometry);
+    if (build_image(qemu, plan, &geometry, store, &mapped, err) == -1)
+        return -1;
+    return judge(plan, &geometry, store, &mapped, skeleton, err);
+}
+
+/* The metadata between two entries of the file map. */
+static int read_gap(const struct store *store, uint64_t file_offset,
+                    uint64_t file_end, skeleton_take *take, void *opaque,
+                    struct error *err)
+{
+    char buf[65536];
+
+    while (file_offset < file_end) {
+        size_t n = io_min(file_end - file_offset, sizeof buf);
+        ssize_t got = io_pread_full(store_fd(store), buf, n, file_offset);
+
+        if (got == -1)
+            return error_set(err, errno,
+                             "spool: cannot read at file offset %" PRIu64,
+                             file_offset);
+        /* The store ends with its last byte that is not zero. */
+        memset(buf + got, 0, n - got);
+        if (take(opaque, buf, n, file_offset, err) == -1)
+            return -1;
+        file_offset += n;
+    }
+    return 0;
+}
+
+int skeleton_read_metadata(const struct skeleton *skeleton,
+                           const struct store *store, uint64_t file_end,
+                           skeleton_take *take, void *opaque,
+                           struct error *err)
+{
+    const struct filemap *map = &skeleton->map;
+    uint64_t at = 0;
+
+    for (size_t i = 0; i < map->count && at < file_end; i++) {
+        const struct filemap_entry *e = &map->list[i];
+
+        if (read_gap(store, at, io_min(e->file_offset, file_end), take, opaque,
+                     err) == -1)
+            return -1;
+        at = e->file_offset + e->length;
+    }
+    return read_gap(store, at, io_min(skeleton->file_length, file_end), take,
+                    opaque, err);
+}
+
+void skeleton_clear(struct skeleton *skeleton)
+{
+    filemap_clear(&skeleton->map);
+    *skeleton = (struct skeleton){0};
+}

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A disk to read that is a raw file or a block device. */
+
+#include "config.h"
+
+#include "base/cleanup.h"
+#include "base/io.h"
+#include "export/source-file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <sys/stat.h>
+
+struct source_file {
+    struct source source; /* first */
+    bool is_direct;       /* it has O_DIRECT */
+};
+
+static struct source_file *file_of(struct source *s)
+{
+    return (struct source_file *)s;
+}
+
+static int ended_early(const struct source *s, uint64_t disk_offset,
+                       struct error *err)
+{
+    return error_set(err, 0,
+                     "%s: ended at disk offset %" PRIu64 " while being read",
+                     s->who, disk_offset);
+}
+
+static int file_read(struct source *s, char *buf, uint64_t disk_offset,
+                     uint64_t length, struct error *err)
+{
+    /* The last sector may be in part behind the end. */
+    ssize_t got =
+        io_pread_full(s->fd, buf, IO_ROUND_UP(length, IO_ALIGN), disk_offset);
+
+    if (got == -1)
+        return error_set(err, errno, "%s: cannot read at disk offset %" PRIu64,
+                         s->who, disk_offset);
+    if ((uint64_t)got < length)
+        return ended_early(s, disk_offset + got, err);
+    return 0;
+}
+
+static int file_send(struct source *s, uint64_t disk_offset, uint64_t length,
+                     struct sink *sink, struct error *err)
+{
+    const struct sink_from from = {
+        .name = s->who,
+        .unit = "disk",
+        .fd = s->fd,
+        .is_direct = file_of(s)->is_direct,
+    };
+    uint64_t sent;
+
+    if (sink_send(sink, &from, disk_offset, length, &sent, err) == -1)
+        return -1;
+    return sent == length ? 0 : ended_early(s, disk_offset + sent, err);
+}
+
+/* Next data at or after disk_offset: [*from, *to).  Both are the size when
+ * there is none.  Where nobody knows, all is data.
+ */
+static void next_data(const struct source *s, uint64_t disk_offset,
+                      uint64_t *from, uint64_t *to)
+{
+    off_t data = lseek(s->fd, disk_offset, SEEK_DATA), hole;
+
+    *from = *to = s->size;
+    if (data == -1 && errno == ENXIO)
+        return;
+    /* Block devices and some file systems cannot tell, and say so in many
+     * ways.  What else is wrong is met again when the disk is read.
+     */
+    hole = data == -1 ? -1 : lseek(s->fd, data, SEEK_HOLE);
+    *from = data == -1 ? disk_offset : io_min(data, s->size);
+    if (hole != -1)
+        *to = io_min(hole, s->size);
+}
+
+/* A file's holes (SEEK_DATA, lseek(2)) are zeroes for certain; what is no
+ * hole may be zeroes, too.
+ */
+static int file_find_data(struct source *s, struct extents *data, bool *is_map,
+                          struct error *err)
+{
+    uint64_t at = 0;
+
+    *is_map = false;
+    while (at < s->size) {
+        uint64_t from, to;
+
+        next_data(s, at, &from, &to);
+        if (from < to && extents_append(data, from, to - from, err) == -1)
+            return -1;
+        at = to;
+    }
+    return 0;
+}
+
+static void file_free(struct source *s)
+{
+    cleanup_close_fd(&s->fd);
+    free(s);
+}
+
+/* Not every file system has O_DIRECT; any other reason is met again. */
+static int open_maybe_direct(const char *path, bool *is_direct)
+{
+    int fd = -1;
+
+    if (*is_direct)
+        fd = open(path, O_RDONLY | O_CLOEXEC | O_DIRECT);
+    *is_direct = fd != -1;
+    return fd != -1 ? fd : open(path, O_RDONLY | O_CLOEXEC);
+}
+
+bool source_file_can_direct(const char *path)
+{
+    bool is_direct = true;
+    int CLEANUP(close_fd) fd = open_maybe_direct(path, &is_direct);
+
+    return fd != -1 && is_direct;
+}
+
+int source_file_open(const char *who, const char *path, bool is_direct,
+                     struct source **source, struct error *err)
+{
+    static const struct source_ops ops = {
+        .read = file_read,
+        .send = file_send,
+        .find_data = file_find_data,
+        .free = file_free,
+    };
+    int CLEANUP(close_fd) fd = -1;
+    struct source_file *f;
+    struct stat st;
+    off_t end;
+
+    /* Opening a FIFO would wait for its other end. */
+    if (stat(path, &st) == -1)
+        return error_set(err, errno, "%s: cannot open %s", who, path);
+    if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
+        return error_set(err, 0, "%s: %s is neither a file nor a block device",
+                         who, path);
+    fd = open_maybe_direct(path, &is_direct);
+    if (fd == -1)
+        return error_set(err, errno, "%s: cannot open %s", who, path);
+    end = lseek(fd, 0, SEEK_END);
+    if (end == -1)
+        return error_set(err, errno, "%s: cannot tell the size of %s", who,
+                         path);
+    posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
+    f = malloc(sizeof *f);
+    if (f == NULL)
+        return error_set(err, errno, "%s: no memory", who);
+    *f = (struct source_file){
+        .source =
+            {
+                .ops = &ops,
+                .who = who,
+                .fd = steal_fd(&fd),
+                .is_slow = is_direct,
+                .size = end,
+                .disk_size = IO_ROUND_UP((uint64_t)end, IO_SECTOR),
+            },
+        .is_direct = is_direct,
+    };
+    *source = &f->source;
+    return 0;
+}

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A disk to read that comes over NBD: an export, or an image's by qemu-nbd. */
+
+#include "config.h"
+
+#include "export/chain-names.h"
+#include "export/chain-view.h"
+#include "base/child.h"
+#include "base/cleanup.h"
+#include "base/io.h"
+#include "qemu/qemu-img.h"
+#include "qemu/qemu-nbd.h"
+#include "export/source-nbd.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Links of a chain that is read over the bridge: each costs three fds, and
+ * QEMU's time grows with their square.
+ */
+enum { MOST_SHOWN = 64 };
+
+struct source_nbd {
+    struct source source;   /* first */
+    struct child *qemu_nbd; /* of ours; or NULL */
+    struct chain chain;     /* that it is shown; or empty */
+    struct chain_view *view;
+    struct nbd_client *client;
+    struct sink *sink; /* that it was told to send to */
+    bool has_sink_failed;
+};
+
+static struct source_nbd *nbd_of(struct source *s)
+{
+    return (struct source_nbd *)s;
+}
+
+/* The reason may be that the image is cut short, or in what qemu-nbd said. */
+static int failed(struct source_nbd *n, struct error *err)
+{
+    if (n->view != NULL && chain_check(n->view, err) == -1)
+        return -1;
+    return n->qemu_nbd == NULL ? -1 : child_blame(n->qemu_nbd, err);
+}
+
+/* opaque is where the disk's first byte would be, were all of it in memory. */
+static int copy(void *opaque, const void *buf, size_t length,
+                uint64_t disk_offset, struct error *err)
+{
+    (void)err;
+    memcpy((void *)((uintptr_t)opaque + disk_offset), buf, length);
+    return 0;
+}
+
+static int nbd_read(struct source *s, char *buf, uint64_t disk_offset,
+                    uint64_t length, struct error *err)
+{
+    void *opaque = (void *)((uintptr_t)buf - disk_offset);
+
+    if (nbd_client_read(nbd_of(s)->client, disk_offset, length, copy, opaque,
+                        err) == 0)
+        return 0;
+    return failed(nbd_of(s), err);
+}
+
+static int nbd_wait(struct source *s, struct error *err)
+{
+    if (nbd_client_finish(nbd_of(s)->client, err) == 0)
+        return 0;
+    return failed(nbd_of(s), err);
+}
+
+/* The destination's errors are not the server's. */
+static int deliver(void *opaque, const void *buf, size_t length,
+                   uint64_t disk_offset, struct error *err)
+{
+    struct source_nbd *n = opaque;
+
+    (void)disk_offset;
+    n->has_sink_failed = sink_write(n->sink, buf, length, err) == -1;
+    return n->has_sink_failed ? -1 : 0;
+}
+
+static int sending_failed(struct source_nbd *n, struct error *err)
+{
+    return n->has_sink_failed ? -1 : failed(n, err);
+}
+
+static int nbd_send(struct source *s, uint64_t disk_offset, uint64_t length,
+                    struct sink *sink, struct error *err)
+{
+    struct source_nbd *n = nbd_of(s);
+
+    n->sink = sink;
+    if (nbd_client_read(n->client, disk_offset, length, deliver, n, err) == 0)
+        return 0;
+    return sending_failed(n, err);
+}
+
+static int nbd_flush(struct source *s, struct sink *sink, struct error *err)
+{
+    struct source_nbd *n = nbd_of(s);
+
+    (void)sink;
+    if (nbd_client_finish(n->client, err) == -1)
+        return sending_failed(n, err);
+    /* An image that has shrunk meanwhile was read as zeroes. */
+    return chain_check_ends(&n->chain, err);
+}
+
+static int nbd_find_data(struct source *s, struct extents *data, bool *is_map,
+                         struct error *err)
+{
+    return nbd_client_status(nbd_of(s)->client, data, is_map, err);
+}
+
+static void nbd_free(struct source *s)
+{
+    nbd_client_free(nbd_of(s)->client);
+    child_stop(nbd_of(s)->qemu_nbd);
+    chain_hide(nbd_of(s)->view);
+    chain_close(&nbd_of(s)->chain);
+    free(s);
+}
+
+static struct source_nbd *new_source(const char *who, struct error *err)
+{
+    static const struct source_ops ops = {
+        .read = nbd_read,
+        .wait = nbd_wait,
+        .send = nbd_send,
+        .flush = nbd_flush,
+        .find_data = nbd_find_data,
+        .free = nbd_free,
+    };
+    struct source_nbd *n = calloc(1, sizeof *n);
+
+    if (n == NULL) {
+        error_set(err, errno, "%s: no memory", who);
+        return NULL;
+    }
+    n->source.ops = &ops;
+    n->source.who = who;
+    n->source.fd = -1;
+    n->source.is_slow = true;
+    return n;
+}
+
+/* Frees n if that fails. */
+static int connect_source(struct source_nbd *n,
+                          const struct nbd_address *address,
+                          struct source **source, struct error *err)
+{
+    if (nbd_client_open(address, -1, &n->client, err) == -1) {
+        failed(n, err);
+        if (n->qemu_nbd != NULL)
+            error_wrap(err, "QEMU: qemu-nbd of %s", n->chain.links[0].path);
+        nbd_free(&n->source);
+        return -1;
+    }
+    /* It has opened the files, by their names. */
+    if (n->qemu_nbd != NULL && n->view == NULL &&
+        chain_check_files(&n->chain, n->qemu_nbd, err) == -1) {
+        nbd_free(&n->source);
+        return -1;
+    }
+    if (n->qemu_nbd != NULL && address->reader_fd > 0 &&
+        child_has_open(n->qemu_nbd, address->reader_fd)) {
+        nbd_free(&n->source);
+        return error_set(err, 0, "destination: it is the %s", address->who);
+    }
+    n->source.size = nbd_client_size(n->client);
+    n->source.disk_size = IO_ROUND_UP(n->source.size, IO_SECTOR);
+    *source = &n->source;
+    return 0;
+}
+
+int source_nbd_open(const struct nbd_address *address, struct source **source,
+                    struct error *err)
+{
+    struct source_nbd *n = new_source(address->who, err);
+
+    return n == NULL ? -1 : connect_source(n, address, source, err);
+}
+
+/* Starts the qemu-nbd of an image. */
+static int start_qemu_nbd(const struct qemu *qemu, struct source_nbd *n,
+                          bool is_direct, int *socket_fd, struct error *err)
+{
+    struct qemu_nbd_image image = {.node = NULL};
+    char *CLEANUP(free_ptr) options = NULL;
+    int fd;
+
+    if (n->view != NULL) {
+        image.node = chain_node(n->view);
+        image.inherit = chain_fds(n->view, &image.n_inherit);
+    } else {
+        if (chain_name(&n->chain, 0, is_direct, &options, &fd, err) == -1)
+            return -1;
+        image.options = options;
+        image.inherit = &fd;
+        image.n_inherit = fd == -1 ? 0 : 1;
+    }
+    return qemu_nbd_start(qemu, &image, &n->qemu_nbd, socket_fd, err);
+}
+
+int source_nbd_open_image(const struct qemu *qemu, struct chain *chain,
+                          const struct source_nbd_how *how,
+                          struct source **source, struct error *err)
+{
+    struct source_nbd *n = new_source(chain->who, err);
+    struct nbd_address address = {
+        .who = chain->who,
+        .socket_fd = -1,
+        .reader_fd = how->reader_fd,
+    };
+
+    if (n == NULL)
+        return -1;
+    if (qemu_img_check_nbd_version(qemu, err) == -1) {
+        nbd_free(&n->source);
+        return -1;
+    }
+    n->chain = *chain;
+    *chain = (struct chain){.who = chain->who};
+    if ((how->has_coded && !n->chain.is_by_name &&
+         n->chain.count <= MOST_SHOWN &&
+         chain_show(&n->chain, 0, n->chain.count, true, &n->view, err) ==
+             -1) ||
+        start_qemu_nbd(qemu, n, how->is_direct, &address.socket_fd, err) ==
+            -1) {
+        nbd_free(&n->source);
+        return -1;
+    }
+    return connect_source(n, &address, source, err);
+}

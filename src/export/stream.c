@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* qcow-tool stream: a disk goes out as qcow2. */
+
+/* Notes on the design
+ *
+ *     source map --> QEMU lays out a skeleton --> file map --> send
+ *
+ * The file map, all that is sent, is known before the first byte goes out;
+ * so is the length.  Sending is one walk over it: what an entry covers comes
+ * from the source, what lies between entries is metadata and comes from the
+ * store.  Holes of the store are the zeroes that pad tables and subclusters.
+ *
+ * Equal disks give equal images, so the walk may as well begin in the middle,
+ * where a destination that can be read has to hold this image's beginning.
+ */
+
+#include "config.h"
+
+#include "export/beginning.h"
+#include "base/cleanup.h"
+#include "base/io.h"
+#include "base/log.h"
+#include "export/stream.h"
+
+#include <inttypes.h>
+
+/* What is open while a disk is exported. */
+struct sending {
+    struct sink sink;
+    struct export_disk disk;
+    struct progress progress;
+
+    /* How far the walk is in the image.  The sink may be behind: a source
+     * may still be waiting for what it was asked to send.
+     */
+    uint64_t file_offset;
+};
+
+static void cleanup_sending(struct sending *s)
+{
+    export_close(&s->disk);
+    sink_close(&s->sink);
+}
+
+/* Sends the skeleton up to file_end, unless the walk is there. */
+static int send_metadata(struct sending *s, uint64_t file_end,
+                         struct error *err)
+{
+    const struct sink_from from = {
+        .name = "spool",
+        .unit = "file",
+        .fd = store_fd(s->disk.store),
+    };
+    uint64_t length, sent;
+
+    if (s->file_offset >= file_end)
+        return 0;
+    length = file_end - s->file_offset;
+    if (source_flush(s->disk.source, &s->sink, err) == -1 ||
+        sink_send(&s->sink, &from, s->file_offset, length, &sent, err) == -1)
+        return -1;
+    s->file_offset = file_end;
+    /* The store ends with its last byte that is not zero. */
+    return sink_send_zeroes(&s->sink, length - sent, err);
+}
+
+/* Sends what is left of an entry of the file map. */
+static int send_data(struct sending *s, const struct filemap_entry *e,
+                     struct error *err)
+{
+    uint64_t file_end = e->file_offset + e->length;
+
+    while (s->file_offset < file_end) {
+        uint64_t n = io_min(file_end - s->file_offset, 8 * IO_PIECE);
+        uint64_t done = s->file_offset - e->file_offset;
+
+        if (source_send(s->disk.source, e->disk_offset + done, n, &s->sink,
+                        err) == -1)
+            return -1;
+        s->file_offset += n;
+        progress_moved(&s->progress, n);
+        progress_set(&s->progress, s->sink.file_offset);
+    }
+    return 0;
+}
+
+/* If the destination holds a beginning, it has to be that of this image. */
+static int begin(struct sending *s, struct error *err)
+{
+    const struct skeleton *skeleton = &s->disk.skeleton;
+    char name[SINK_NAME];
+
+    if (s->file_offset > skeleton->file_length)
+        return error_set(err, 0,
+                         "the image ends at file offset %" PRIu64
+                         ", before %" PRIu64,
+                         skeleton->file_length, s->file_offset);
+    if (sink_aim(&s->sink, s->file_offset, skeleton->file_length, err) == -1)
+        return -1;
+    if (s->sink.beginning_fd != -1 &&
+        beginning_check(skeleton, s->disk.store, s->file_offset,
+                        s->sink.beginning_fd, sink_name(&s->sink, name),
+                        err) == -1)
+        return -1;
+    return sink_begin(&s->sink, err);
+}
+
+static int send_all(struct sending *s, struct error *err)
+{
+    const struct skeleton *skeleton = &s->disk.skeleton;
+
+    progress_stage(&s->progress, 100, skeleton->file_length);
+    for (size_t i = 0; i < skeleton->map.count; i++) {
+        const struct filemap_entry *e = &skeleton->map.list[i];
+
+        if (send_metadata(s, e->file_offset, err) == -1 ||
+            send_data(s, e, err) == -1)
+            return -1;
+    }
+    if (send_metadata(s, skeleton->file_length, err) == -1)
+        return -1;
+    return source_flush(s->disk.source, &s->sink, err);
+}
+
+static void summarize(const struct sending *s, uint64_t from)
+{
+    uint64_t data = filemap_total(&s->disk.skeleton.map);
+    uint64_t length = s->disk.skeleton.file_length;
+    char id[IDENTITY_SPACE];
+    struct error err;
+
+    if (!log_is_summary())
+        return;
+    if (export_identity(&s->disk, id, &err) == 0)
+        log_summary("id %s", id);
+    log_summary("sent %" PRIu64 " bytes of %" PRIu64 ": %" PRIu64
+                " of data in %zu ranges, %" PRIu64
+                " of metadata; spooled %" PRIu64 "; %s",
+                s->file_offset - from, length, data,
+                s->disk.skeleton.map.count, length - data,
+                store_spooled(s->disk.store),
+                s->sink.mover.is_copying || s->disk.source->is_slow
+                    ? "by read and write"
+                    : "by sendfile");
+}
+
+int stream(const struct stream_options *options, struct error *err)
+{
+    struct sending CLEANUP(sending) s = {
+        .sink = SINK_NONE,
+        .file_offset = options->file_offset,
+    };
+
+    if (sink_open(&options->destination, &s.sink, err) == -1 ||
+        sink_claim(&s.sink, options->claim, err) == -1)
+        return -1;
+    progress_open(&s.progress, options->progress, s.sink.fd);
+    if (export_open(&options->export, s.sink.fd, &s.progress, &s.disk, err) ==
+        -1)
+        return -1;
+    if (begin(&s, err) == -1)
+        return -1;
+    if (send_all(&s, err) == -1 || sink_finish(&s.sink, err) == -1)
+        return -1;
+    progress_succeed(&s.progress);
+    summarize(&s, options->file_offset);
+    return 0;
+}

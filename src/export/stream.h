@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* qcow-tool stream: a disk goes out as qcow2. */
+
+#ifndef QT_STREAM_H
+#define QT_STREAM_H
+
+#include "base/error.h"
+#include "export/export.h"
+#include "base/progress.h"
+#include "export/sink.h"
+
+#include <stdint.h>
+
+struct stream_options {
+    struct export_options export;
+    struct sink_address destination;
+    enum claim_policy claim; /* of the destination */
+    uint64_t file_offset;    /* where in the image to begin */
+    enum progress_mode progress;
+};
+
+/* Returns 0 once the whole image has been sent, and flushed if it went to a
+ * file.
+ */
+int stream(const struct stream_options *options, struct error *err);
+
+#endif

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Decides by its header whether a stranger's image may meet QEMU. */
+
+#ifndef QT_GATE_H
+#define QT_GATE_H
+
+#include "base/error.h"
+#include "qemu/header.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { GATE_HEADER = HEADER_BYTES }; /* what is looked at */
+
+/* What the rest of the import needs to know of it. */
+struct gate_image {
+    uint64_t virtual_size; /* bytes, a multiple of 512 */
+    uint64_t cluster_size;
+    uint64_t window; /* bytes of disk one L2 table describes */
+    size_t header_length;
+    bool is_zstd; /* what is compressed is, by that: else zlib's deflate */
+    uint64_t l1_offset, l1_length;             /* in the file, in bytes */
+    uint64_t refcount_offset, refcount_length; /* the refcount table */
+};
+
+/* Looks at the first length bytes of a stream, GATE_HEADER of them unless
+ * it is shorter.  Refused: what is not qcow2 of version 2 or 3; a backing
+ * file, an external data file, encryption; an incompatible feature other
+ * than the dirty bit, the compression type and extended L2 entries; a
+ * compression type that contradicts its feature bit; tables past the limits
+ * that QEMU has; a stream that ends in the header.
+ */
+int gate_check(const unsigned char *header, size_t length,
+               struct gate_image *image, struct error *err);
+
+/* Changes the stream's length bytes in buf, which stand at file_offset, into
+ * what QEMU is shown (header_clean): it neither waits for tables at the end of
+ * the stream nor parses more of it than it must.  The first call has the whole
+ * header.
+ */
+void gate_clean(const struct gate_image *image, uint64_t file_offset,
+                unsigned char *buf, size_t length);
+
+#endif

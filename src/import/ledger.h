@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Who owns which byte of an arriving qcow2 file: data or metadata. */
+
+#ifndef QT_LEDGER_H
+#define QT_LEDGER_H
+
+#include "base/error.h"
+#include "lists/filemap.h"
+#include "lists/ranges.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* A byte of the file is one thing, once and for all.  Where two want it the
+ * image is refused, by file offset.  All-zero is the empty ledger.  It has no
+ * lock of its own.
+ */
+struct ledger {
+    struct ranges data;           /* plain data of the disk */
+    struct ranges coded;          /* compressed data: see ledger_add_coded */
+    struct ranges_batch coded_in; /* the newest of it */
+    struct ranges tables;         /* read by QEMU, in runs that counted */
+    struct ranges protected;      /* of them, those that every run reads */
+    struct ranges droppable;      /* of them, the others */
+    struct ranges dropped;        /* of them, what is not to be read again */
+};
+
+/* A table that every run of QEMU reads: never dropped. */
+int ledger_protect(struct ledger *ledger, uint64_t file_offset,
+                   uint64_t length, struct error *err);
+
+/* May QEMU read this as metadata? */
+int ledger_check_table(struct ledger *ledger, uint64_t file_offset,
+                       uint64_t length, struct error *err);
+
+/* What QEMU has read, in a run that counted, is metadata. */
+int ledger_add_tables(struct ledger *ledger, struct ranges_batch *reads,
+                      struct error *err);
+
+/* These pieces are plain data.  A cluster of granule bytes, a power of two,
+ * belongs to one cluster of the disk, however little of it is in use.
+ */
+int ledger_add_data(struct ledger *ledger, const struct filemap *data,
+                    uint64_t granule, struct error *err);
+
+/* QEMU reads a compressed cluster from its first byte to the end of the sector
+ * that it ends in, in one read (docs/interop/qcow2.txt in QEMU's source,
+ * "Compressed Clusters Descriptor").  Where it ends there is not told, and the
+ * next one may begin in that sector.  A read is of a table instead if
+ * is_opening, or if it is all of known tables and begins with a sector; but
+ * those that every run reads are read no more.  *is_coded says which it was.
+ * Each cluster is to be read once: one that has a byte of another is refused.
+ */
+int ledger_add_coded(struct ledger *ledger, bool is_opening,
+                     uint64_t file_offset, uint64_t length, bool *is_coded,
+                     struct error *err);
+
+/* Has any compressed cluster a byte of another?  All of them are looked at in
+ * ledger_add_data and here, some before.
+ */
+int ledger_check_coded(struct ledger *ledger, struct error *err);
+
+/* The tables that are done with are no more to be read: gives each to drop. */
+typedef void ledger_drop(void *opaque, uint64_t file_offset, uint64_t length);
+
+int ledger_drop_tables(struct ledger *ledger, ledger_drop *drop, void *opaque,
+                       struct error *err);
+
+void ledger_clear(struct ledger *ledger);
+
+#endif

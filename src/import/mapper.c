@@ -1,0 +1,457 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Finds out what each byte of an arriving qcow2 stream is. */
+
+/* Notes on the design
+ *
+ * qcow2 needs random access and a socket has none, so QEMU takes page
+ * faults: `qemu-img map` runs on what has arrived so far, fails where a table
+ * is missing, and the bridge notes which bytes it wanted.  When they have
+ * come, it is run again.  A run takes about 10 ms, so what matters is how
+ * many there are.
+ *
+ * The disk is mapped in windows.  A run that faults is wasted (the map
+ * prints a merged range only when the next one differs, so what it printed
+ * says nothing about its last range), and the larger its window the larger
+ * the waste; but windows that succeed should be few.  So they double, and
+ * are halved on a fault.  A unit is what one L2 table describes, but at least
+ * 256 MiB: with 4 KiB clusters a table covers 2 MiB only.
+ *
+ * A table that is missing may be a long way off, in an image that a guest
+ * has grown, while those of later windows are here.  Then the window is put
+ * aside, a unit of it, and tried again when its table has come.
+ *
+ * The map is checked as far as it is ours to check: it covers the window
+ * without a gap (mapjson), and no byte of the file is two bytes of the disk,
+ * or data and metadata (inbox).
+ *
+ * While QEMU runs, the receiver waits rather than keep what it may be told to
+ * write to the disk a moment later: unknown bytes are kept only as far as we
+ * allow.  At a fault that is the missing table and some more, in which there
+ * may be the next one; twice as much each time that was not enough for the
+ * window.
+ *
+ * What a window says is held in memory until its data has come.  So that small
+ * tables that say much do not fill it, a run has no more than MOST_FINDINGS
+ * ranges, and its window is halved, to what a slice of an L2 table describes;
+ * and the next run waits until what is held is no more than 8 bytes for each
+ * byte that has come, and some MiB.
+ *
+ * A fault past the end of a stream that has ended is how truncation shows.
+ */
+
+#include "config.h"
+
+#include "base/cleanup.h"
+#include "base/io.h"
+#include "base/log.h"
+#include "import/mapper.h"
+#include "nbd/server.h"
+#include "qemu/qemu-img.h"
+#include "base/worker.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+
+#define SMALLEST_UNIT (UINT64_C(256) << 20)
+#define SMALLEST_LOOKAHEAD (UINT64_C(512) << 10)
+#define LARGEST_LOOKAHEAD (UINT64_C(64) << 20)
+
+#define HELD_AT_ANY_TIME (UINT64_C(8) << 20)
+#define LARGEST_SLICE (UINT64_C(64) << 10) /* of an L2 table, in qcow2 */
+
+/* A slice has half as many ranges at the most. */
+enum { MOST_ASIDE = 64, MOST_FINDINGS = 1 << 18, BACKLOG_MS = 50 };
+
+struct mapper {
+    const struct qemu *qemu;
+    struct inbox *inbox;
+    const struct gate_image *image;
+    mapper_take *take;
+    mapper_backlog *backlog;
+    void *opaque;
+    int wake_fd;
+    struct worker *worker;     /* has one job: the disk */
+    uint64_t entries;          /* of the map so far */
+    atomic_uint runs, windows; /* windows: those that take was given */
+};
+
+/* One run's findings, which count only when it succeeds. */
+struct findings {
+    const struct mapper *mapper;
+    struct filemap_batch data; /* becomes the window's */
+    struct mapper_window window;
+    uint64_t entries, most_entries;
+    bool is_full;
+    struct inbox_view view;
+};
+
+static void cleanup_findings(struct findings *f)
+{
+    inbox_hide(&f->view);
+    filemap_batch_clear(&f->data);
+    filemap_clear(&f->window.data);
+    extents_clear(&f->window.coded);
+    extents_clear(&f->window.zeroes);
+    extents_clear(&f->window.holes);
+}
+
+/* How many ranges a run may find.  An entry of a table has 8 bytes and
+ * describes a range; an extended L2 entry has 16, and 32 ranges.  Who sends
+ * more has tables that share tables, and means to keep us busy.  Tables may
+ * arrive while QEMU runs, so who reaches the bound asks again.
+ */
+static uint64_t most_entries(const struct mapper *m)
+{
+    return inbox_arrived(m->inbox) / 8 * 16 + 16 - m->entries;
+}
+
+static int take_entry(void *opaque, const struct mapjson_entry *e,
+                      struct error *err)
+{
+    struct findings *f = opaque;
+    struct mapper_window *w = &f->window;
+    struct extents *extents = &w->holes;
+
+    w->disk_end = e->disk_offset + e->length;
+    if (f->entries == f->most_entries)
+        f->most_entries = most_entries(f->mapper);
+    if (f->entries == f->most_entries)
+        return error_set(err, 0,
+                         "more ranges than its tables have entries: they are "
+                         "used more than once");
+    if (f->entries == MOST_FINDINGS) {
+        f->is_full = true;
+        return error_set(err, 0, "more ranges than are wanted at once");
+    }
+    f->entries++;
+    if (e->is_zero && e->is_present)
+        extents = &w->zeroes;
+    else if (!mapjson_entry_has_data(e))
+        extents = &w->holes;
+    else if (e->is_compressed || !e->has_file_offset)
+        extents = &w->coded;
+    else
+        return filemap_batch_add(&f->data, e->file_offset, e->length,
+                                 e->disk_offset, err);
+    return extents_append(extents, e->disk_offset, e->length, err);
+}
+
+static void log_window(const struct mapper_window *w)
+{
+    log_debug("map: disk offsets %" PRIu64 " to %" PRIu64
+              ": %zu ranges of data, %zu compressed, %zu zero, %zu holes",
+              w->disk_offset, w->disk_end, w->data.count, w->coded.count,
+              w->zeroes.count, w->holes.count);
+    for (size_t i = 0; log_is_debug() && i < w->data.count; i++)
+        log_debug("map: file offset %" PRIu64 " length %" PRIu64
+                  " disk offset %" PRIu64,
+                  w->data.list[i].file_offset, w->data.list[i].length,
+                  w->data.list[i].disk_offset);
+}
+
+enum outcome { MAPPED, FAULTED, TOO_MANY, FAILED };
+
+/* What a run that succeeded says must be possible, and then it counts. */
+static enum outcome keep(struct mapper *m, struct findings *f,
+                         uint64_t disk_end, struct error *err)
+{
+    struct mapper_window *w = &f->window;
+
+    if (w->disk_end != disk_end) {
+        error_set(err, 0,
+                  "QEMU: qemu-img map ends at disk offset %" PRIu64
+                  ", not at %" PRIu64,
+                  w->disk_end, disk_end);
+        return FAILED;
+    }
+    if (filemap_merge(&w->data, &f->data, err) == -1) {
+        error_wrap(err, "source");
+        return FAILED;
+    }
+    log_window(w);
+    if (w->coded.count > 0) /* who reads them back needs the tables, too */
+        inbox_keep_tables(m->inbox);
+    m->windows++; /* who sees that take has the last one may ask */
+    if (inbox_settle_reads(&f->view, err) == -1 ||
+        inbox_claim(m->inbox, &w->data, m->image->cluster_size, err) == -1 ||
+        m->take(m->opaque, w, err) == -1)
+        return FAILED;
+    m->entries += f->entries;
+    return MAPPED;
+}
+
+/* Runs QEMU once, on length bytes of disk from disk_offset on. */
+static enum outcome run(struct mapper *m, uint64_t disk_offset,
+                        uint64_t length, uint64_t *fault_end,
+                        struct error *err)
+{
+    struct findings CLEANUP(findings) f = {
+        .mapper = m,
+        .window.disk_offset = disk_offset,
+    };
+    struct nbd_server *server;
+    char node[QEMU_NODE_SPACE];
+    int bridge_fd, r;
+    struct qemu_img_map map = {
+        .node = node,
+        .inherit = &bridge_fd,
+        .n_inherit = 1,
+        .disk_offset = disk_offset,
+        .length = length,
+        .cancel_fd = worker_stop_fd(m->worker),
+        .sink = take_entry,
+        .opaque = &f,
+    };
+
+    inbox_show_arrived(m->inbox, &f.view);
+    if (nbd_server_start(&f.view.export, &server, &bridge_fd, err) == -1)
+        return FAILED;
+    qemu_bridge_node(node, bridge_fd);
+    m->runs++;
+    r = qemu_img_map(m->qemu, &map, err);
+    nbd_server_stop(server);
+
+    if (inbox_check(m->inbox, err) == -1)
+        return FAILED;
+    if (inbox_take_fault(&f.view, fault_end))
+        return FAULTED;
+    if (f.is_full)
+        return TOO_MANY;
+    if (r == -1) {
+        error_wrap(err, "source: disk offset %" PRIu64, disk_offset);
+        return FAILED;
+    }
+    return keep(m, &f, disk_offset + length, err);
+}
+
+/* Waits for bytes before file_end, and allows for lookahead more. */
+static int wait_for(struct mapper *m, uint64_t file_end, uint64_t lookahead,
+                    struct error *err)
+{
+    inbox_allow(m->inbox,
+                io_max(file_end, inbox_arrived(m->inbox)) + lookahead);
+    eventfd_write(m->wake_fd, 1);
+    switch (inbox_wait(m->inbox, file_end)) {
+    case INBOX_ARRIVED:
+        return 0;
+    case INBOX_CANCELLED:
+        return error_set(err, ECANCELED, "mapper");
+    default:
+        return inbox_truncated(m->inbox, file_end, err);
+    }
+}
+
+/* What every run needs. */
+static uint64_t first_tables_end(const struct gate_image *image)
+{
+    return io_max(image->cluster_size,
+                  io_max(image->l1_offset + image->l1_length,
+                         image->refcount_offset + image->refcount_length));
+}
+
+/* A window whose table is a long way off. */
+struct aside {
+    uint64_t disk_offset, length, fault_end;
+    uint64_t part; /* of length, to be tried next */
+};
+
+/* Where the mapper is. */
+struct progression {
+    uint64_t front; /* what is before it is mapped, or aside */
+    uint64_t unit, length;
+    uint64_t slice; /* what a slice of a table describes */
+    uint64_t lookahead;
+    struct aside aside[MOST_ASIDE];
+    size_t n_aside;
+};
+
+/* The window aside whose table comes first; NULL: there is none. */
+static struct aside *nearest_aside(struct progression *p)
+{
+    struct aside *nearest = NULL;
+
+    for (size_t i = 0; i < p->n_aside; i++)
+        if (nearest == NULL || p->aside[i].fault_end < nearest->fault_end)
+            nearest = &p->aside[i];
+    return nearest;
+}
+
+/* Tries a window again whose table has come. */
+static int map_aside(struct mapper *m, struct progression *p,
+                     struct aside *window, struct error *err)
+{
+    window->part = io_min(window->part, window->length);
+    switch (
+        run(m, window->disk_offset, window->part, &window->fault_end, err)) {
+    case MAPPED:
+        window->disk_offset += window->part;
+        window->length -= window->part;
+        if (window->length == 0)
+            *window = p->aside[--p->n_aside];
+        return 0;
+    case FAULTED:
+        return 0;
+    case TOO_MANY:
+        window->part = IO_ROUND_UP(window->part / 2, p->slice);
+        return 0;
+    default:
+        return -1;
+    }
+}
+
+/* Tries the next window. */
+static int map_front(struct mapper *m, struct progression *p,
+                     struct error *err)
+{
+    uint64_t size = m->image->virtual_size, fault_end, before = m->entries;
+
+    p->length = io_min(p->length, size - p->front);
+    switch (run(m, p->front, p->length, &fault_end, err)) {
+    case MAPPED:
+        p->front += p->length;
+        if (m->entries - before < MOST_FINDINGS / 4)
+            p->length = io_min(p->length, size / 2 + 1) * 2;
+        p->lookahead = io_max(SMALLEST_LOOKAHEAD, p->lookahead / 2);
+        return 0;
+    case FAULTED:
+        break;
+    case TOO_MANY:
+        p->length = IO_ROUND_UP(p->length / 2, p->slice);
+        return 0;
+    default:
+        return -1;
+    }
+    if (fault_end <= inbox_arrived(m->inbox) + LARGEST_LOOKAHEAD) {
+        p->length = IO_ROUND_UP(p->length / 2, p->unit);
+        p->lookahead = io_min(p->lookahead * 2, LARGEST_LOOKAHEAD);
+        return wait_for(m, fault_end, p->lookahead / 2, err);
+    }
+    if (p->length <= p->unit) {
+        p->aside[p->n_aside++] =
+            (struct aside){p->front, p->length, fault_end, p->length};
+        p->front += p->length;
+    }
+    p->length = p->unit;
+    return 0;
+}
+
+/* Waits until what is held in memory is in a proportion to what has come. */
+static int wait_for_backlog(struct mapper *m, struct error *err)
+{
+    for (;;) {
+        uint64_t arrived = inbox_arrived(m->inbox), needed_end;
+        uint64_t held = m->backlog(m->opaque, &needed_end);
+
+        if (held <= HELD_AT_ANY_TIME + 8 * arrived)
+            return 0;
+        inbox_allow(m->inbox, arrived + SMALLEST_LOOKAHEAD);
+        eventfd_write(m->wake_fd, 1);
+        /* Nobody tells when something has been moved. */
+        switch (inbox_wait_briefly(m->inbox, arrived + SMALLEST_LOOKAHEAD,
+                                   BACKLOG_MS)) {
+        case INBOX_CANCELLED:
+            return error_set(err, ECANCELED, "mapper");
+        case INBOX_ENDED:
+            if (needed_end > inbox_arrived(m->inbox))
+                return inbox_truncated(m->inbox, needed_end, err);
+            return 0; /* there will not be more than there is */
+        default:
+            break;
+        }
+    }
+}
+
+static int map_disk(void *opaque, struct worker *worker,
+                    const struct job *disk, size_t count, struct error *err)
+{
+    struct mapper *m = opaque;
+    uint64_t unit = io_max(m->image->window, SMALLEST_UNIT);
+    struct progression p = {
+        .unit = unit,
+        .length = unit,
+        .slice = m->image->window / m->image->cluster_size *
+                 io_min(m->image->cluster_size, LARGEST_SLICE),
+        .lookahead = SMALLEST_LOOKAHEAD,
+    };
+
+    (void)worker;
+    (void)count;
+    if (wait_for(m, first_tables_end(m->image), p.lookahead, err) == -1)
+        return -1;
+    while (p.front < disk->length || p.n_aside > 0) {
+        struct aside *nearest = nearest_aside(&p);
+        int r;
+
+        if (wait_for_backlog(m, err) == -1)
+            return -1;
+        if (nearest != NULL && nearest->fault_end <= inbox_arrived(m->inbox))
+            r = map_aside(m, &p, nearest, err);
+        else if (p.front < disk->length && p.n_aside < MOST_ASIDE)
+            r = map_front(m, &p, err);
+        else
+            r = wait_for(m, nearest->fault_end, 0, err);
+        if (r == -1)
+            return -1;
+    }
+    inbox_allow(m->inbox, INT64_MAX);
+    return 0;
+}
+
+int mapper_start(const struct qemu *qemu, struct inbox *inbox,
+                 const struct gate_image *image, mapper_take *take,
+                 mapper_backlog *backlog, void *opaque, int wake_fd,
+                 struct mapper **mapper, struct error *err)
+{
+    const struct job disk = {.length = image->virtual_size};
+    struct mapper *m = calloc(1, sizeof *m);
+
+    if (m == NULL)
+        return error_set(err, errno, "no memory for the mapper");
+    *m = (struct mapper){
+        .qemu = qemu,
+        .inbox = inbox,
+        .image = image,
+        .take = take,
+        .backlog = backlog,
+        .opaque = opaque,
+        .wake_fd = wake_fd,
+    };
+    if (worker_start(map_disk, m, wake_fd, &m->worker, err) == -1) {
+        free(m);
+        return -1;
+    }
+    *mapper = m;
+    return worker_add(m->worker, &disk, err);
+}
+
+int mapper_check(struct mapper *m, struct error *err)
+{
+    return worker_check(m->worker, err);
+}
+
+bool mapper_is_done(struct mapper *m)
+{
+    return worker_is_idle(m->worker);
+}
+
+unsigned mapper_runs(const struct mapper *m)
+{
+    return m->runs;
+}
+
+unsigned mapper_windows(const struct mapper *m)
+{
+    return m->windows;
+}
+
+void mapper_free(struct mapper *m)
+{
+    if (m == NULL)
+        return;
+    inbox_cancel(m->inbox);
+    worker_free(m->worker);
+    free(m);
+}

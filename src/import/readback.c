@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Reads what only QEMU can: the compressed clusters of an arriving image. */
+
+#include "config.h"
+
+#include "base/child.h"
+#include "base/io.h"
+#include "nbd/server.h"
+#include "qemu/qemu-nbd.h"
+#include "import/readback.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+/* What is asked for at once: whole clusters, so that QEMU decodes each but
+ * once, and no more of them than a message may be about.
+ */
+#define SMALLEST_PIECE (UINT64_C(64) << 10)
+
+struct readback {
+    struct inbox *inbox;
+    struct inbox_view view;
+    struct nbd_server *bridge;
+    struct child *qemu_nbd;
+    struct nbd_client *client;
+};
+
+/* If the stream or the spool is to blame, that is the error. */
+static int failed(struct readback *rb, struct error *err)
+{
+    uint64_t fault_end;
+
+    if (inbox_check(rb->inbox, err) == -1)
+        return -1;
+    if (inbox_take_fault(&rb->view, &fault_end))
+        return inbox_truncated_sector(rb->inbox, fault_end, err);
+    return rb->qemu_nbd == NULL ? -1 : child_blame(rb->qemu_nbd, err);
+}
+
+/* The same for a request that failed.  A qemu-nbd that says so, and goes on,
+ * could not decode what it has read.
+ */
+static int failed_to_read(struct readback *rb, struct error *err)
+{
+    uint64_t disk_offset;
+
+    if (nbd_client_is_refused(rb->client, &disk_offset))
+        error_set(err, 0,
+                  "source: compressed data at disk offset %" PRIu64
+                  " cannot be decoded",
+                  disk_offset);
+    return failed(rb, err);
+}
+
+int readback_open(const struct qemu *qemu, struct inbox *inbox,
+                  uint64_t cluster_size, int cancel_fd,
+                  struct readback **readback, struct error *err)
+{
+    struct readback *rb = calloc(1, sizeof *rb);
+    char node[QEMU_NODE_SPACE];
+    int bridge_fd, r;
+    const struct qemu_nbd_image image = {
+        .node = node,
+        .inherit = &bridge_fd,
+        .n_inherit = 1,
+    };
+    struct nbd_address address = {
+        .who = "QEMU",
+        .piece = io_max(cluster_size, SMALLEST_PIECE),
+    };
+
+    if (rb == NULL)
+        return error_set(err, errno, "no memory for reading back");
+    rb->inbox = inbox;
+    inbox_show_waiting(inbox, &rb->view);
+    r = nbd_server_start(&rb->view.export, &rb->bridge, &bridge_fd, err);
+    if (r == 0)
+        qemu_bridge_node(node, bridge_fd);
+    if (r == 0)
+        r = qemu_nbd_start(qemu, &image, &rb->qemu_nbd, &address.socket_fd,
+                           err);
+    if (r == 0) {
+        r = nbd_client_open(&address, cancel_fd, &rb->client, err);
+        if (r == -1)
+            failed(rb, err);
+    }
+    inbox_view_opened(&rb->view);
+    if (r == -1) {
+        readback_close(rb);
+        return -1;
+    }
+    *readback = rb;
+    return 0;
+}
+
+int readback_read(struct readback *rb, uint64_t disk_offset, uint64_t length,
+                  nbd_client_take *take, void *opaque, struct error *err)
+{
+    if (nbd_client_read(rb->client, disk_offset, length, take, opaque, err) ==
+        0)
+        return 0;
+    return failed_to_read(rb, err);
+}
+
+int readback_finish(struct readback *rb, struct error *err)
+{
+    if (nbd_client_finish(rb->client, err) == -1)
+        return failed_to_read(rb, err);
+    return inbox_check_coded(rb->inbox, err);
+}
+
+void readback_close(struct readback *rb)
+{
+    if (rb == NULL)
+        return;
+    nbd_client_free(rb->client);
+    child_stop(rb->qemu_nbd);
+    nbd_server_stop(rb->bridge);
+    inbox_hide(&rb->view);
+    free(rb);
+}

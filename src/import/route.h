@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Brings each byte of an arriving qcow2 stream to where it belongs. */
+
+#ifndef QT_ROUTE_H
+#define QT_ROUTE_H
+
+#include "base/error.h"
+#include "import/inbox.h"
+#include "import/mapper.h"
+#include "qemu/qemu.h"
+#include "import/target.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* All that the members point to must outlive the route. */
+struct route_options {
+    const struct qemu *qemu;
+    struct inbox *inbox;
+    struct target *target;
+    uint64_t disk_size, cluster_size;
+    bool is_prezeroed; /* what was never allocated is left alone */
+    int wake_fd;       /* an eventfd: something has changed */
+};
+
+struct route;
+
+int route_open(const struct route_options *options, struct route **route,
+               struct error *err);
+
+/* As mapper_take; opaque is a route. */
+int route_take_window(void *opaque, struct mapper_window *window,
+                      struct error *err);
+
+/* As mapper_backlog. */
+uint64_t route_backlog(void *opaque, uint64_t *needed_end);
+
+/* The next part of the stream, for the receiver, who asks and then delivers
+ * in turn.
+ */
+enum route_kind {
+    ROUTE_KEEP, /* nobody knows yet, or QEMU needs it: to the spool */
+    ROUTE_DISK, /* data: to disk_offset of the disk */
+    ROUTE_DROP, /* nobody needs it */
+    ROUTE_WAIT, /* nobody knows yet, but soon: ask again at the next wake */
+};
+
+struct route_piece {
+    enum route_kind kind;
+    uint64_t length;      /* up to what was asked for */
+    uint64_t disk_offset; /* ROUTE_DISK */
+};
+
+void route_next(struct route *route, uint64_t length,
+                struct route_piece *piece);
+
+/* Takes length bytes of it, which may be fewer; but of one for the disk only
+ * at the end of the stream.
+ */
+int route_deliver(struct route *route, const struct route_piece *piece,
+                  const void *buf, size_t length, struct error *err);
+
+/* The file offset behind the last byte that is needed, as far as is known.
+ * *is_known: that is all, and the stream may end there.
+ */
+uint64_t route_needed_end(struct route *route, bool *is_known);
+
+/* An image with an overhang is held back.  Has all of its data arrived?  Then
+ * route_release lets it go to the disk, if it fits.
+ */
+bool route_is_releasable(struct route *route);
+int route_release(struct route *route, struct error *err);
+
+/* Has all arrived that the disk needs, and may go there? */
+bool route_is_complete(struct route *route);
+
+/* Is everything on the disk that was to go there? */
+bool route_is_idle(struct route *route);
+
+/* Returns -1 with the error of what runs beside, if there is one. */
+int route_check(struct route *route, struct error *err);
+
+/* Bytes that went straight to the disk, out of the spool, through QEMU. */
+struct route_totals {
+    uint64_t routed, moved, read_back;
+};
+
+struct route_totals route_totals(struct route *route);
+
+/* Ends all work.  NULL is fine. */
+void route_free(struct route *route);
+
+#endif

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* qcow-tool serve: a qcow2 stream lands on a disk. */
+
+#ifndef QT_SERVE_H
+#define QT_SERVE_H
+
+#include "base/claim.h"
+#include "base/error.h"
+#include "base/progress.h"
+#include "qemu/qemu.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct serve_options {
+    struct qemu qemu;
+    int source_fd;
+    uint64_t source_size; /* the stream's exact length; 0: not known */
+    uint64_t size_hint;   /* if has_size_hint: may be that, or anything */
+    bool has_size_hint;
+    const char *destination;
+    enum claim_policy claim; /* of the destination */
+    bool is_prezeroed;
+    bool is_direct;
+    const char *spool_dir;
+    uint64_t spool_limit; /* bytes; 0: none */
+    enum progress_mode progress;
+};
+
+/* Returns 0 once the whole disk is on stable storage. */
+int serve(const struct serve_options *options, struct error *err);
+
+#endif

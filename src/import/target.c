@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The disk that an imported stream lands on. */
+
+#include "config.h"
+
+#include "base/cleanup.h"
+#include "base/io.h"
+#include "base/signals.h"
+#include "import/target.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/fs.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+
+/* The directory that path is in; memory to free, or NULL. */
+static char *directory_of(const char *path)
+{
+    char *dir = strdup(path);
+    char *slash = dir == NULL ? NULL : strrchr(dir, '/');
+
+    if (slash != NULL)
+        slash[slash == dir ? 1 : 0] = '\0';
+    else if (dir != NULL)
+        strcpy(dir, ".");
+    return dir;
+}
+
+/* Is the directory of path there?  *err says so if not.  Where a symbolic link
+ * leads to is seen when the file is made.
+ */
+static int check_directory(const char *path, struct error *err)
+{
+    char *CLEANUP(free_ptr) dir = directory_of(path);
+    struct stat st;
+
+    if (dir == NULL)
+        return error_set(err, errno, "destination: name");
+    if (stat(dir, &st) == -1)
+        return error_set(err, errno, "destination: cannot create %s", path);
+    return 0;
+}
+
+/* What O_DIRECT wants of a file, where the kernel tells (statx(2)). */
+static uint64_t direct_block(int fd)
+{
+#ifdef STATX_DIOALIGN
+    struct statx stx;
+
+    if (statx(fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &stx) == 0 &&
+        (stx.stx_mask & STATX_DIOALIGN) && stx.stx_dio_offset_align > 0)
+        return io_max(stx.stx_dio_offset_align, stx.stx_dio_mem_align);
+#else
+    (void)fd;
+#endif
+    return IO_ALIGN;
+}
+
+static int measure(struct target *t, struct error *err)
+{
+    struct stat st;
+    off_t end;
+    int block, is_read_only;
+
+    if (fstat(t->fd, &st) == -1)
+        return error_set(err, errno, "destination: %s", t->path);
+    if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
+        return error_set(err, 0,
+                         "destination: %s is neither a file nor a block "
+                         "device",
+                         t->path);
+    t->is_device = S_ISBLK(st.st_mode);
+    if (t->is_device && ioctl(t->fd, BLKROGET, &is_read_only) == 0 &&
+        is_read_only)
+        return error_set(err, EROFS, "destination: %s", t->path);
+    end = lseek(t->fd, 0, SEEK_END);
+    if (end == -1)
+        return error_set(err, errno, "destination: cannot tell the size of %s",
+                         t->path);
+    t->size = end;
+    t->block = direct_block(t->fd);
+    if (t->is_device && ioctl(t->fd, BLKSSZGET, &block) == 0 && block > 0)
+        t->block = block;
+    return 0;
+}
+
+/* Where there is no O_DIRECT it is done without. */
+static void open_direct(struct target *t)
+{
+    if (t->is_direct)
+        t->direct_fd = open(t->path, O_RDWR | O_CLOEXEC | O_DIRECT);
+    /* The name may stand for another file by now. */
+    if (t->direct_fd != -1 && !io_is_same(t->fd, t->direct_fd))
+        close(steal_fd(&t->direct_fd));
+}
+
+int target_open(const char *path, bool is_direct, struct target *t,
+                struct error *err)
+{
+    *t = (struct target){
+        .path = path,
+        .fd = -1,
+        .direct_fd = -1,
+        .block = IO_ALIGN,
+        .size = UINT64_MAX,
+        .can_zero = true,
+        .policy = CLAIM_FORCE,
+        .held_fd = -1,
+        .is_direct = is_direct,
+    };
+    pthread_rwlock_init(&t->edges, NULL);
+    t->fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+    if (t->fd == -1 && errno == ENOENT)
+        return check_directory(path, err);
+    if (t->fd == -1)
+        return error_set(err, errno, "destination: cannot open %s", path);
+    if (measure(t, err) == -1)
+        return -1;
+    open_direct(t);
+    return 0;
+}
+
+static int claim(struct target *t, struct error *err)
+{
+    if (t->fd == -1)
+        return 0;
+    return claim_take(t->fd, t->path, true, t->policy, &t->held_fd, err);
+}
+
+int target_claim(struct target *t, enum claim_policy policy, struct error *err)
+{
+    t->policy = policy;
+    return claim(t, err);
+}
+
+int target_create(struct target *t, uint64_t disk_size, struct error *err)
+{
+    if (t->fd != -1)
+        return 0;
+    t->fd = newfile_create(t->path, O_RDWR, &t->made);
+    if (t->fd == -1)
+        return error_set(err, errno, "destination: cannot create %s", t->path);
+    t->is_created = true;
+    if (claim(t, err) == -1)
+        return -1;
+    t->size = disk_size;
+    t->block = direct_block(t->fd);
+    open_direct(t);
+    if (ftruncate(t->fd, disk_size) == -1)
+        return error_set(err, errno,
+                         "destination: cannot make %s %" PRIu64 " bytes long",
+                         t->path, disk_size);
+    return 0;
+}
+
+static int write_failed(uint64_t disk_offset, struct error *err)
+{
+    return error_set(err, errno,
+                     "destination: cannot write at disk offset %" PRIu64,
+                     disk_offset);
+}
+
+/* Through the page cache, beside O_DIRECT: less than a block, at an end. */
+static int write_edge(struct target *t, const char *buf, size_t length,
+                      uint64_t disk_offset, struct error *err)
+{
+    int r = 0;
+
+    if (length == 0)
+        return 0;
+    pthread_rwlock_wrlock(&t->edges);
+    if (io_pwrite_full(t->fd, buf, length, disk_offset) == -1)
+        r = write_failed(disk_offset, err);
+    else if (sync_file_range(t->fd, disk_offset, length,
+                             SYNC_FILE_RANGE_WAIT_BEFORE |
+                                 SYNC_FILE_RANGE_WRITE |
+                                 SYNC_FILE_RANGE_WAIT_AFTER) == -1)
+        r = write_failed(disk_offset, err);
+    pthread_rwlock_unlock(&t->edges);
+    return r;
+}
+
+static int write_blocks(struct target *t, const char *buf, size_t length,
+                        uint64_t disk_offset, struct error *err)
+{
+    int r = 0;
+
+    if (length == 0)
+        return 0;
+    pthread_rwlock_rdlock(&t->edges);
+    if (io_pwrite_full(t->direct_fd, buf, length, disk_offset) == -1)
+        r = write_failed(disk_offset, err);
+    pthread_rwlock_unlock(&t->edges);
+    return r;
+}
+
+int target_write(struct target *t, const void *buf, size_t length,
+                 uint64_t disk_offset, struct error *err)
+{
+    const char *p = buf;
+    uint64_t in_block = disk_offset % t->block;
+    uint64_t head = 0, blocks;
+
+    if (t->direct_fd == -1) {
+        if (io_pwrite_full(t->fd, buf, length, disk_offset) == -1)
+            return write_failed(disk_offset, err);
+        return 0;
+    }
+    if (in_block != 0)
+        head = io_min(length, t->block - in_block);
+    blocks = IO_ROUND_DOWN(length - head, t->block);
+    if ((uintptr_t)buf % t->block != in_block)
+        return write_edge(t, p, length, disk_offset, err);
+    if (write_edge(t, p, head, disk_offset, err) == -1 ||
+        write_blocks(t, p + head, blocks, disk_offset + head, err) == -1)
+        return -1;
+    return write_edge(t, p + head + blocks, length - head - blocks,
+                      disk_offset + head + blocks, err);
+}
+
+/* Lets the kernel zero a range; false: it does not know how.  A hole punched
+ * into a device is a discard, but only where that reads back as zeroes
+ * (blkdev_fallocate in Linux); it is the cheapest on thin storage.
+ */
+static bool zero_by_kernel(struct target *t, uint64_t disk_offset,
+                           uint64_t length)
+{
+    uint64_t range[2] = {disk_offset, length};
+
+    if (fallocate(t->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                  disk_offset, length) == 0)
+        return true;
+    if (t->is_device)
+        return ioctl(t->fd, BLKZEROOUT, range) == 0;
+    return fallocate(t->fd, FALLOC_FL_ZERO_RANGE, disk_offset, length) == 0;
+}
+
+static int zero_by_writing(struct target *t, uint64_t disk_offset,
+                           uint64_t length, struct error *err)
+{
+    static const char zeroes[1 << 18] __attribute__((aligned(IO_ALIGN)));
+
+    while (length > 0) {
+        size_t n = io_min(length, sizeof zeroes);
+
+        if (target_write(t, zeroes, n, disk_offset, err) == -1)
+            return -1;
+        disk_offset += n;
+        length -= n;
+    }
+    return 0;
+}
+
+int target_zero(struct target *t, uint64_t disk_offset, uint64_t length,
+                struct error *err)
+{
+    while (length > 0) {
+        uint64_t in_block = disk_offset % t->block;
+        uint64_t n = io_min(length, TARGET_ZERO_PIECE);
+
+        if (signals_caught() != 0)
+            return error_set(err, EINTR, "destination");
+        if (in_block != 0 || n < t->block) {
+            /* Less than the kernel zeroes on a device: write it. */
+            n = io_min(n, t->block - in_block);
+            if (zero_by_writing(t, disk_offset, n, err) == -1)
+                return -1;
+        } else {
+            n = IO_ROUND_DOWN(n, t->block);
+            t->can_zero = t->can_zero && zero_by_kernel(t, disk_offset, n);
+            if (!t->can_zero && zero_by_writing(t, disk_offset, n, err) == -1)
+                return -1;
+        }
+        disk_offset += n;
+        length -= n;
+    }
+    return 0;
+}
+
+int target_finish(struct target *t, struct error *err)
+{
+    int fd;
+
+    if (fsync(t->fd) == -1)
+        return error_set(err, errno, "destination: cannot flush %s", t->path);
+    fd = steal_fd(&t->fd);
+    if (close(fd) == -1)
+        return error_set(err, errno, "destination: cannot close %s", t->path);
+    if (newfile_keep(&t->made) == -1)
+        return error_set(err, errno,
+                         "destination: cannot flush the directory of %s",
+                         t->path);
+    return 0;
+}
+
+void target_close(struct target *t)
+{
+    newfile_remove(&t->made);
+    cleanup_close_fd(&t->fd);
+    cleanup_close_fd(&t->direct_fd);
+    cleanup_close_fd(&t->held_fd);
+    *t = TARGET_NONE;
+}

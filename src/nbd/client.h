@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Reads from an NBD server, with several requests in flight (libnbd). */
+
+#ifndef QT_NBD_CLIENT_H
+#define QT_NBD_CLIENT_H
+
+#include "base/error.h"
+#include "lists/extents.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct nbd_client;
+
+/* Who the server is, and how it is reached: by socket_fd, which becomes the
+ * client's once it begins to connect; else by uri, as nbd_connect_uri(3) has
+ * it, with TLS and its certificates; else by export_name at socket_path.
+ */
+struct nbd_address {
+    const char *who; /* begins messages: "QEMU", "source" */
+    int socket_fd;   /* connected; or -1 */
+    const char *uri;
+    const char *socket_path, *export_name;
+
+    /* Where goes what is read; 0 for nowhere in particular.  While the server
+     * is waited for, an error or a hang-up there ends the wait.
+     */
+    int reader_fd;
+
+    /* What is asked for at once, at its multiples: bytes; 0: as much as is
+     * good.  A server that takes no more than less gets less.
+     */
+    uint64_t piece;
+};
+
+/* Connects and negotiates.  A server that says that it may be asked over
+ * several connections is, unless it was given by socket_fd.  A cancel_fd (-1
+ * for none) that becomes readable ends any wait.
+ */
+int nbd_client_open(const struct nbd_address *address, int cancel_fd,
+                    struct nbd_client **client, struct error *err);
+
+/* NULL is fine. */
+void nbd_client_free(struct nbd_client *client);
+
+/* Bytes of the export. */
+uint64_t nbd_client_size(const struct nbd_client *client);
+
+/* Appends to data what does not read as zeroes, by what the server says of
+ * base:allocation (block status, in the NBD protocol).  If it says nothing of
+ * that, or that all is data, *is_known is false, and data is all of the
+ * export.  Not for servers given by socket_fd.
+ */
+int nbd_client_status(struct nbd_client *client, struct extents *data,
+                      bool *is_known, struct error *err);
+
+/* Takes length bytes of the export, at disk_offset. */
+typedef int nbd_client_take(void *opaque, const void *buf, size_t length,
+                            uint64_t disk_offset, struct error *err);
+
+/* Asks for [disk_offset, disk_offset + length), in pieces, as soon as there is
+ * room for more requests.  Each goes to take when it has been answered and all
+ * asked for before have been taken: now, or in a later call.
+ */
+int nbd_client_read(struct nbd_client *client, uint64_t disk_offset,
+                    uint64_t length, nbd_client_take *take, void *opaque,
+                    struct error *err);
+
+/* Waits for all that has been asked for. */
+int nbd_client_finish(struct nbd_client *client, struct error *err);
+
+/* Was the last failure that the server, which goes on, could not read?  Then
+ * *disk_offset is where that piece begins.
+ */
+bool nbd_client_is_refused(const struct nbd_client *client,
+                           uint64_t *disk_offset);
+
+#endif

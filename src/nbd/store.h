@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A sparse file without a name, which QEMU sees through the bridge. */
+
+#ifndef QT_STORE_H
+#define QT_STORE_H
+
+#include "base/error.h"
+#include "nbd/server.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct store;
+
+/* In dir, the spool directory.  Whatever happens to us, nothing is left. */
+int store_new(const char *dir, struct store **store, struct error *err);
+
+/* NULL is fine.  No server may show it any more. */
+void store_free(struct store *store);
+
+/* Still the store's. */
+int store_fd(const struct store *store);
+
+/* If QEMU met an error of the spool (it is full, say), that is the cause of
+ * what came after it: returns -1 with it.
+ */
+int store_check(struct store *store, struct error *err);
+
+/* Empties it, for another image. */
+int store_clear(struct store *store, struct error *err);
+
+/* Bytes it takes in the spool directory now. */
+uint64_t store_spooled(const struct store *store);
+
+/* On export: QEMU writes an image into it, of at most size bytes. */
+void store_show_writable(struct store *store, uint64_t size,
+                         struct nbd_export *export);
+
+/* The file offset behind the last byte written, zeroes too: where a file that
+ * QEMU writes by itself ends.
+ */
+uint64_t store_written_end(const struct store *store);
+
+/* The file offset behind the last byte that QEMU read, since the store was
+ * last shown to it.
+ */
+uint64_t store_read_end(const struct store *store);
+
+/* *end is the file offset behind the last byte that is not zero, or from if
+ * there is none from there on.
+ */
+int store_find_content_end(const struct store *store, uint64_t from,
+                           uint64_t *end, struct error *err);
+
+/* Gives back the room of a piece that nobody will read again, where the file
+ * system can: if not, false.
+ */
+bool store_punch(struct store *store, uint64_t file_offset, uint64_t length);
+
+#endif

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* qemu-img: create, map, info, --version. */
+
+#include "config.h"
+
+#include "base/child.h"
+#include "base/cleanup.h"
+#include "qemu/qemu-img.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+/* Standard output of a child that says little. */
+struct text {
+    size_t length;
+    char buf[4096];
+};
+
+static int collect(void *opaque, const char *piece, size_t length,
+                   struct error *err)
+{
+    struct text *text = opaque;
+
+    if (length >= sizeof text->buf - text->length)
+        return error_set(err, 0, "QEMU: it says too much");
+    memcpy(text->buf + text->length, piece, length);
+    text->length += length;
+    text->buf[text->length] = '\0';
+    return 0;
+}
+
+/* program says that it is name, of which version? */
+static int check_version(const char *program, const char *name,
+                         struct error *err)
+{
+    const char *const argv[] = {program, "--version", NULL};
+    struct text text = {.length = 0};
+    const struct child_spec spec = {
+        .argv = argv,
+        .cancel_fd = -1,
+        .consume = collect,
+        .opaque = &text,
+    };
+    unsigned major, minor;
+
+    if (child_run(&spec, err) == -1)
+        return -1;
+    if (strncmp(text.buf, name, strlen(name)) != 0 ||
+        sscanf(text.buf + strcspn(text.buf, "0123456789"), "%u.%u", &major,
+               &minor) != 2)
+        return error_set(err, 0, "QEMU: %s does not tell its version",
+                         program);
+    if (major < 6 || (major == 6 && minor < 1))
+        return error_set(err, 0,
+                         "QEMU: %s is version %u.%u; 6.1 or newer is needed",
+                         program, major, minor);
+    return 0;
+}
+
+int qemu_img_check_version(const struct qemu *qemu, struct error *err)
+{
+    return check_version(qemu->img, "qemu-img", err);
+}
+
+int qemu_img_check_nbd_version(const struct qemu *qemu, struct error *err)
+{
+    return check_version(qemu->nbd, "qemu-nbd", err);
+}
+
+/* Did the limit of file sizes stop it?  QEMU takes that for one of qcow2's. */
+static bool is_at_limit(int fd, const struct qcow2_options *options,
+                        uint64_t disk_size)
+{
+    uint64_t l1 = disk_size / qcow2_window(options) * 8;
+    struct rlimit limit;
+    struct stat st;
+
+    return getrlimit(RLIMIT_FSIZE, &limit) == 0 && fstat(fd, &st) == 0 &&
+           limit.rlim_cur < st.st_size + 4 * options->cluster_size + l1;
+}
+
+int qemu_img_create(const struct qemu *qemu, int store_fd,
+                    const struct qcow2_options *options, uint64_t disk_size,
+                    struct error *err)
+{
+    char qcow2_options[160], file[40], size[24];
+    const char *const argv[] = {
+        qemu->img, "create",      "-q", "-f", "qcow2",
+        "-o",      qcow2_options, file, size, NULL,
+    };
+    struct child_spec spec = {
+        .argv = argv,
+        .inherit = &store_fd,
+        .n_inherit = 1,
+        .cancel_fd = -1,
+    };
+
+    snprintf(qcow2_options, sizeof qcow2_options,
+             "compat=%s,cluster_size=%" PRIu64 "%s",
+             options->is_v2 ? "0.10" : "1.1", options->cluster_size,
+             options->is_extended_l2 ? ",extended_l2=on" : "");
+    if (options->refcount_bits != 16) /* version 2 has no such choice */
+        snprintf(qcow2_options + strlen(qcow2_options),
+                 sizeof qcow2_options - strlen(qcow2_options),
+                 ",refcount_bits=%u", options->refcount_bits);
+    snprintf(file, sizeof file, "/proc/self/fd/%d", store_fd);
+    snprintf(size, sizeof size, "%" PRIu64, disk_size);
+    if (child_run(&spec, err) == 0)
+        return 0;
+    return is_at_limit(store_fd, options, disk_size)
+               ? error_set(err, EFBIG, "spool: QEMU cannot write")
+               : -1;
+}
+
+static int parse(void *opaque, const char *text, size_t length,
+                 struct error *err)
+{
+    return mapjson_feed(opaque, text, length, err);
+}
+
+int qemu_img_map(const struct qemu *qemu, const struct qemu_img_map *map,
+                 struct error *err)
+{
+    char start[48], length[48];
+    const char *argv[12] = {qemu->img, "map", "--output=json"};
+    size_t n = 3;
+    struct mapjson *m = mapjson_new(map->sink, map->opaque);
+    struct child_spec spec = {
+        .argv = argv,
+        .inherit = map->inherit,
+        .n_inherit = map->n_inherit,
+        .cancel_fd = map->cancel_fd,
+        .consume = parse,
+        .opaque = m,
+    };
+    int r;
+
+    if (m == NULL)
+        return error_set(err, errno, "QEMU: map");
+    if (map->is_shared)
+        argv[n++] = "-U";
+    if (map->is_options)
+        argv[n++] = "--image-opts";
+    if (map->format != NULL) {
+        argv[n++] = "-f";
+        argv[n++] = map->format;
+    }
+    if (map->length != 0) {
+        snprintf(start, sizeof start, "--start-offset=%" PRIu64,
+                 map->disk_offset);
+        snprintf(length, sizeof length, "--max-length=%" PRIu64, map->length);
+        argv[n++] = start;
+        argv[n++] = length;
+    }
+    argv[n++] = map->node;
+    argv[n] = NULL;
+    r = child_run(&spec, err);
+    if (r == 0 && mapjson_end(m, err) == -1)
+        r = error_wrap(err, "QEMU: qemu-img map");
+    mapjson_free(m);
+    return r;
+}
+
+static int parse_info(void *opaque, const char *text, size_t length,
+                      struct error *err)
+{
+    return infojson_feed(opaque, text, length, err);
+}
+
+int qemu_img_info(const struct qemu *qemu, const char *name,
+                  const char *format, int fd, struct image_info *info,
+                  struct error *err)
+{
+    const char *argv[10] = {qemu->img, "info", "--output=json"};
+    size_t n = 3;
+    struct infojson *j = infojson_new();
+    const struct child_spec spec = {
+        .argv = argv,
+        .inherit = &fd,
+        .n_inherit = fd == -1 ? 0 : 1,
+        .cancel_fd = -1,
+        .consume = parse_info,
+        .opaque = j,
+    };
+    int r;
+
+    if (j == NULL)
+        return error_set(err, errno, "QEMU: info");
+    if (format == NULL) {
+        argv[n++] = "--image-opts";
+    } else {
+        argv[n++] = "-U";
+        argv[n++] = "-f";
+        argv[n++] = format;
+    }
+    argv[n++] = name;
+    argv[n] = NULL;
+    r = child_run(&spec, err);
+    if (r == 0 && infojson_end(j, info, err) == -1)
+        r = error_wrap(err, "QEMU: qemu-img info");
+    infojson_free(j);
+    return r;
+}

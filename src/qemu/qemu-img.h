@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* qemu-img: create, map, info, --version. */
+
+#ifndef QT_QEMU_IMG_H
+#define QT_QEMU_IMG_H
+
+#include "qemu/infojson.h"
+#include "qemu/mapjson.h"
+#include "qemu/qemu.h"
+
+/* Fails unless qemu-img runs and is 6.1 or newer: before that, its map does
+ * not say what is present.
+ */
+int qemu_img_check_version(const struct qemu *qemu, struct error *err);
+
+/* The same of qemu-nbd, which should not be older. */
+int qemu_img_check_nbd_version(const struct qemu *qemu, struct error *err);
+
+/* Makes an empty qcow2 image of disk_size bytes in the open file store_fd,
+ * which may have no name: it is inherited and named through /proc.
+ */
+int qemu_img_create(const struct qemu *qemu, int store_fd,
+                    const struct qcow2_options *options, uint64_t disk_size,
+                    struct error *err);
+
+/* What to map; the map goes to sink as it is printed. */
+struct qemu_img_map {
+    const char *node;   /* a file name or a node (qemu.h) */
+    const char *format; /* NULL: node says it.  Never probed */
+    bool is_options;    /* node is --image-opts (qemu_chain_options) */
+    const int *inherit; /* fds, as in child.h */
+    size_t n_inherit;
+    bool is_shared;       /* another process may hold the image */
+    uint64_t disk_offset; /* the part to map, in bytes ... */
+    uint64_t length;      /* ... 0: to the end */
+    int cancel_fd;        /* as in child.h */
+    mapjson_sink *sink;
+    void *opaque;
+};
+
+int qemu_img_map(const struct qemu *qemu, const struct qemu_img_map *map,
+                 struct error *err);
+
+/* Describes one image alone, not its backing files.  It may be held by
+ * another process.  name is a file name, of a format; if format is NULL, it is
+ * --image-opts.  fd is for it to inherit, -1: none.  *info is the caller's,
+ * with what is in it.
+ */
+int qemu_img_info(const struct qemu *qemu, const char *name,
+                  const char *format, int fd, struct image_info *info,
+                  struct error *err);
+
+#endif

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* qemu-io: writes to an image as a guest would, by commands. */
+
+#include "config.h"
+
+#include "base/child.h"
+#include "qemu/qemu-io.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char prompt[] = "qemu-io> ";
+
+struct session {
+    qemu_io_next *next;
+    void *opaque;
+    size_t matched; /* bytes of a prompt at the end of what came so far */
+    char *said;
+    size_t said_length;
+    bool is_said_complete;
+};
+
+static size_t feed(void *opaque, char *buf, size_t space)
+{
+    struct session *s = opaque;
+    size_t used = 0;
+    char line[QEMU_IO_LINE];
+
+    while (space - used > sizeof line && s->next(s->opaque, line)) {
+        size_t length = strlen(line);
+
+        memcpy(buf + used, line, length);
+        buf[used + length] = '\n';
+        used += length + 1;
+    }
+    return used;
+}
+
+static void say(struct session *s, char c)
+{
+    if (s->is_said_complete || (c == '\n' && s->said_length == 0))
+        return;
+    if (c == '\n' || s->said_length == QEMU_IO_SAID - 1)
+        s->is_said_complete = true;
+    else
+        s->said[s->said_length++] = c;
+    s->said[s->said_length] = '\0';
+}
+
+/* One prompt is printed for each command, a megabyte of them at times: what
+ * is between them is what counts.
+ */
+static int listen(void *opaque, const char *text, size_t length,
+                  struct error *err)
+{
+    struct session *s = opaque;
+
+    (void)err;
+    for (size_t i = 0; i < length; i++) {
+        if (text[i] == prompt[s->matched]) {
+            s->matched++;
+            if (prompt[s->matched] == '\0')
+                s->matched = 0;
+            continue;
+        }
+        for (size_t j = 0; j < s->matched; j++)
+            say(s, prompt[j]);
+        s->matched = text[i] == prompt[0] ? 1 : 0;
+        if (s->matched == 0)
+            say(s, text[i]);
+    }
+    return 0;
+}
+
+int qemu_io_run(const struct qemu *qemu, const struct qemu_io_image *image,
+                qemu_io_next *next, void *opaque, char said[QEMU_IO_SAID],
+                struct error *err)
+{
+    char node[160];
+    const char *const argv[] = {
+        qemu->io, "-t", "unsafe", "-d", "unmap", "--image-opts", node, NULL,
+    };
+    struct session session = {.next = next, .opaque = opaque, .said = said};
+    struct child_spec spec = {
+        .argv = argv,
+        .inherit = &image->bridge_fd,
+        .n_inherit = 1,
+        .cancel_fd = -1,
+        .feed = feed,
+        .consume = listen,
+        .opaque = &session,
+    };
+
+    struct error failure;
+
+    snprintf(node, sizeof node,
+             "driver=qcow2,file.driver=nbd,file.server.type=fd,"
+             "file.server.str=%d,file.detect-zeroes=on%s",
+             image->bridge_fd,
+             image->is_to_fail ? ",l2-cache-size=128K,refcount-cache-size=256K"
+                               : "");
+    said[0] = '\0';
+    if (!image->is_to_fail)
+        return child_run(&spec, err);
+    if (child_run(&spec, &failure) == 0 || failure.errnum == 0)
+        return 0;
+    *err = failure;
+    return -1;
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* qemu-io: writes to an image as a guest would, by commands. */
+
+#ifndef QT_QEMU_IO_H
+#define QT_QEMU_IO_H
+
+#include "qemu/qemu.h"
+
+enum { QEMU_IO_LINE = 96, QEMU_IO_SAID = 160 };
+
+/* Puts the next command into line, without a newline; false: no more. */
+typedef bool qemu_io_next(void *opaque, char line[QEMU_IO_LINE]);
+
+/* What commands are run on. */
+struct qemu_io_image {
+    int bridge_fd;
+
+    /* The commands fail, as they shall, and free many clusters.  QEMU looks
+     * through all tables in its caches for each cluster that it frees, so it
+     * gets small ones.
+     */
+    bool is_to_fail;
+};
+
+/* Runs commands on the qcow2 image behind the bridge, in order.  Zeroes that
+ * QEMU writes to the bridge come as WRITE_ZEROES, clusters that it frees as
+ * TRIM.
+ *
+ * qemu-io goes on after a command that failed.  Most make it exit with 1 at
+ * its end, which is an error here unless is_to_fail; its errnum is 0.  Not all
+ * do, so the caller has to look at what became of the image.  The first thing
+ * that was printed besides prompts, most likely a complaint, is in said, else
+ * that is empty.
+ */
+int qemu_io_run(const struct qemu *qemu, const struct qemu_io_image *image,
+                qemu_io_next *next, void *opaque, char said[QEMU_IO_SAID],
+                struct error *err);
+
+#endif

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* qemu-nbd: lets us read what is on the disk of an image. */
+
+#ifndef QT_QEMU_NBD_H
+#define QT_QEMU_NBD_H
+
+#include "base/child.h"
+#include "qemu/qemu.h"
+
+#include <stddef.h>
+
+/* What it is to open, read-only: a node or, if that is NULL, options as
+ * --image-opts has them (qemu.h), with the fds to inherit.
+ */
+struct qemu_nbd_image {
+    const char *node, *options;
+    const int *inherit; /* as in child.h */
+    size_t n_inherit;
+};
+
+/* Starts one for one client: *client_fd is the connection to it, and the
+ * caller's.  It ends when that is closed; child_stop is for the rest.
+ */
+int qemu_nbd_start(const struct qemu *qemu, const struct qemu_nbd_image *image,
+                   struct child **child, int *client_fd, struct error *err);
+
+#endif

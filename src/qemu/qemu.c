@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What all callers of QEMU's programs share. */
+
+#include "config.h"
+
+#include "qemu/qemu.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char *find(const char *given, const char *variable,
+                        const char *configured)
+{
+    const char *value;
+
+    if (given != NULL)
+        return given;
+    value = getenv(variable);
+    return value != NULL && value[0] != '\0' ? value : configured;
+}
+
+void qemu_find(struct qemu *qemu)
+{
+    /* QEMU has a buffer of a megabyte or two for each request.  glibc would
+     * map and unmap it every time, and page faults would cost more than all
+     * the rest (mallopt(3)).
+     */
+    setenv("MALLOC_MMAP_THRESHOLD_", "16777216", 0);
+    setenv("MALLOC_TRIM_THRESHOLD_", "67108864", 0);
+
+    qemu->img = find(qemu->img, "QCOW_TOOL_QEMU_IMG", QEMU_IMG_PATH);
+    qemu->io = find(qemu->io, "QCOW_TOOL_QEMU_IO", QEMU_IO_PATH);
+    qemu->nbd = find(qemu->nbd, "QCOW_TOOL_QEMU_NBD", QEMU_NBD_PATH);
+}
+
+int qemu_check_proc(struct error *err)
+{
+    if (access("/proc/self/fd", F_OK) == 0)
+        return 0;
+    return error_set(err, errno,
+                     "/proc is not mounted, through which QEMU opens what we "
+                     "hand it: /proc/self/fd");
+}
+
+uint64_t qcow2_granule(const struct qcow2_options *options)
+{
+    return options->is_extended_l2 ? options->cluster_size / 32
+                                   : options->cluster_size;
+}
+
+uint64_t qcow2_window(const struct qcow2_options *options)
+{
+    uint64_t entry_size = options->is_extended_l2 ? 16 : 8;
+
+    return options->cluster_size / entry_size * options->cluster_size;
+}
+
+/* The file of an image behind the bridge: the fd is to be filled in. */
+#define BRIDGE_FILE                                                           \
+    "\"file\":{\"driver\":\"nbd\",\"server\":"                                \
+    "{\"type\":\"fd\",\"str\":\"%d\"}}"
+
+void qemu_bridge_node(char *node, int bridge_fd)
+{
+    snprintf(node, QEMU_NODE_SPACE,
+             "json:{\"driver\":\"qcow2\",\"backing\":null," BRIDGE_FILE "}",
+             bridge_fd);
+}
+
+static void write_file(FILE *text, const char *role, int fd)
+{
+    struct stat st;
+    bool is_device = fstat(fd, &st) == 0 && S_ISBLK(st.st_mode);
+
+    fprintf(text,
+            "\"%s\":{\"driver\":\"%s\",\"filename\":"
+            "\"/proc/self/fd/%d\"}",
+            role, is_device ? "host_device" : "file", fd);
+}
+
+/* A link up to where its backing file would come. */
+static void write_link(FILE *text, const struct qemu_link *link)
+{
+    fprintf(text, "\"driver\":\"%s\",", link->format);
+    if (link->has_footer_size)
+        fputs("\"force_size_calc\":\"current_size\",", text);
+    if (link->is_bridge)
+        fprintf(text, BRIDGE_FILE, link->fd);
+    else
+        write_file(text, "file", link->fd);
+    if (link->data_fd != -1) {
+        fputc(',', text);
+        write_file(text, "data-file", link->data_fd);
+    }
+}
+
+/* What was written to text, if all of it could be. */
+static char *finish(FILE *text, char **buf)
+{
+    if (fclose(text) == 0)
+        return *buf;
+    free(*buf);
+    return NULL;
+}
+
+char *qemu_chain_node(const struct qemu_link *links, size_t count)
+{
+    char *node = NULL;
+    size_t length;
+    FILE *text = open_memstream(&node, &length);
+
+    if (text == NULL)
+        return NULL;
+    fputs("json:{\"force-share\":true,", text);
+    for (size_t i = 0; i < count; i++) {
+        if (i > 0)
+            fputs(",\"backing\":{", text);
+        write_link(text, &links[i]);
+    }
+    fputs(",\"backing\":null", text);
+    for (size_t i = 0; i < count; i++)
+        fputc('}', text);
+    return finish(text, &node);
+}
+
+/* An option of the link that is so many below the first. */
+static void write_option(FILE *text, size_t depth, const char *option)
+{
+    fputc(',', text);
+    for (size_t i = 0; i < depth; i++)
+        fputs("backing.", text);
+    fputs(option, text);
+}
+
+char *qemu_chain_options(const char *file_name, const struct qemu_link *links,
+                         size_t count)
+{
+    char *options = NULL;
+    size_t length;
+    FILE *text = open_memstream(&options, &length);
+    bool is_direct = false; /* the last one was told so: it is inherited */
+
+    if (text == NULL)
+        return NULL;
+    fprintf(text, "driver=%s,force-share=on,file.filename=", links[0].format);
+    for (; *file_name != '\0'; file_name++)
+        fputs(*file_name == ',' ? ",," : (char[]){*file_name, '\0'}, text);
+    for (size_t i = 0; i < count; i++) {
+        if (links[i].has_footer_size)
+            write_option(text, i, "force_size_calc=current_size");
+        if (links[i].is_direct != is_direct)
+            write_option(text, i,
+                         is_direct ? "cache.direct=off" : "cache.direct=on");
+        is_direct = links[i].is_direct;
+    }
+    return finish(text, &options);
+}
+
+char *qemu_file_name(const char *path)
+{
+    char *name;
+
+    /* QEMU looks for a protocol's colon before the first slash only. */
+    if (path[0] == '/')
+        return strdup(path);
+    if (asprintf(&name, "./%s", path) == -1)
+        return NULL;
+    return name;
+}

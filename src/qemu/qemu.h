@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What all callers of QEMU's programs share. */
+
+#ifndef QT_QEMU_H
+#define QT_QEMU_H
+
+#include "base/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* The programs, as names to be looked up in PATH or as paths. */
+struct qemu {
+    const char *img, *io, *nbd;
+};
+
+/* Fills in, for each that is NULL, the environment's QCOW_TOOL_QEMU_IMG,
+ * QCOW_TOOL_QEMU_IO or QCOW_TOOL_QEMU_NBD, else what configure was told; and
+ * sets in the environment what makes them fast.  For a single thread.
+ */
+void qemu_find(struct qemu *qemu);
+
+/* Files of ours are shown to QEMU as /proc/self/fd/N: fails where there are no
+ * such names.
+ */
+int qemu_check_proc(struct error *err);
+
+/* What `qemu-img create -o` is told about a qcow2 image. */
+struct qcow2_options {
+    uint64_t cluster_size;  /* bytes, a power of two, 512 to 2 MiB */
+    unsigned refcount_bits; /* a power of two, 1 to 64 */
+    bool is_v2;             /* compat=0.10: version 2 of the format */
+    bool is_extended_l2;    /* allocation in 32nds of a cluster */
+};
+
+/* The largest L1 table, in bytes: QCOW_MAX_L1_SIZE, block/qcow2.h. */
+#define QCOW2_MAX_L1 (UINT64_C(32) << 20)
+
+/* Bytes that are allocated at once: a cluster, or a subcluster. */
+uint64_t qcow2_granule(const struct qcow2_options *options);
+
+/* Bytes of disk that one L2 table describes. */
+uint64_t qcow2_window(const struct qcow2_options *options);
+
+enum { QEMU_NODE_SPACE = 128 };
+
+/* The qcow2 image behind an inherited end of the bridge, as a file name
+ * that QEMU's programs take.  Writes at most QEMU_NODE_SPACE bytes to node.
+ */
+void qemu_bridge_node(char *node, int bridge_fd);
+
+/* One image of a chain, as QEMU is to open it. */
+struct qemu_link {
+    const char *format; /* letters, digits, - and _ */
+    int fd;             /* inherited */
+    bool is_bridge;     /* it is an end of the bridge; else a file or device */
+    int data_fd;        /* inherited: where its data is, if in another file */
+    bool is_direct;     /* without the page cache */
+
+    /* A VHD whose disk is as large as its footer says, not as the geometry
+     * there, which QEMU goes by.
+     */
+    bool has_footer_size;
+};
+
+/* A whole chain of images behind inherited fds, from the top down, whatever
+ * backing files they name; others may hold the files.  It is a file name for
+ * QEMU's programs: memory to free, or NULL.
+ */
+char *qemu_chain_node(const struct qemu_link *links, size_t count);
+
+/* The same for a chain that QEMU finds by the name of the first file, and
+ * those that the images record, as --image-opts has it: the fds do not count.
+ */
+char *qemu_chain_options(const char *file_name, const struct qemu_link *links,
+                         size_t count);
+
+/* path as QEMU takes it for a file name, whatever is in it: one with a
+ * colon could be taken for a protocol.  Returns memory to free, or NULL.
+ */
+char *qemu_file_name(const char *path);
+
+#endif

@@ -1,0 +1,82 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# An image whose map is one file's and whose data is another's would be
+# neither: what is read is what was mapped, or nothing is sent.
+
+load ../lib/helpers
+
+setup() {
+    helpers_setup
+    make_disk disk 4M data@1M+300K
+    make_disk other 4M data@2M+300K
+    disk_image qcow2 disk base.qcow2
+    overlay image.qcow2 base.qcow2 qcow2
+    allocate image.qcow2 3M+64K
+}
+
+# renames PROGRAM FROM TO [WHEN]
+# Makes the script ./PROGRAM: the program, but FROM takes the name TO before it
+# runs with WHEN as its first argument.
+renames() {
+    cat >"$1" <<END
+#!/bin/sh
+# A wrapper has to exec: what has the files open is the child itself.
+case \$1 in
+${4:---read-only}) [ ! -e "$2" ] || mv "$2" "$3" ;;
+esac
+exec $1 "\$@"
+END
+    chmod +x "$1"
+}
+
+# is_noticed FILE STREAM-ARG...
+is_noticed() {
+    local file=$1
+    shift
+    qcow_tool 1 stream "$@" --destination out.qcow2
+    error_says "source: .*$file has become another file"
+    [ ! -e out.qcow2 ]
+    nothing_left
+}
+
+@test "a link that is renamed before qemu-nbd opens it is noticed, by name" {
+    local link
+    for link in image.qcow2 base.qcow2; do
+        disk_image qcow2 other new.qcow2
+        renames qemu-nbd new.qcow2 "$link"
+        cp "$link" kept.qcow2
+        QCOW_TOOL_QEMU_NBD=$PWD/qemu-nbd is_noticed "$link" \
+            --source-format qcow2 --source image.qcow2
+        mv kept.qcow2 "$link"
+    done
+}
+
+@test "a raw base and a data file that are renamed are noticed" {
+    qemu-img create -q -f qcow2 -b disk -F raw over.qcow2
+    renames qemu-nbd other disk
+    QCOW_TOOL_QEMU_NBD=$PWD/qemu-nbd is_noticed disk \
+        --source-format qcow2 --source over.qcow2
+    make_disk other 4M data@2M+300K
+    empty_image split.qcow2 4M -o data_file=data.raw
+    allocate split.qcow2 1M+64K
+    renames qemu-nbd other data.raw
+    QCOW_TOOL_QEMU_NBD=$PWD/qemu-nbd is_noticed data.raw \
+        --source-format qcow2 --source split.qcow2
+}
+
+@test "an image that QEMU has to map by its name is noticed, too" {
+    qemu-img convert -f raw -O vmdk -o subformat=twoGbMaxExtentFlat disk \
+        parts.vmdk
+    sed 's/^CID=.*/CID=12345678/' parts.vmdk >new.vmdk
+    renames qemu-img new.vmdk parts.vmdk map
+    QCOW_TOOL_QEMU_IMG=$PWD/qemu-img is_noticed parts.vmdk \
+        --source-format vmdk --source parts.vmdk
+}
+
+@test "a VHD that is renamed between its size and its map is noticed" {
+    disk_image vpc disk image.vpc
+    disk_image vpc other new.vpc
+    renames qemu-img new.vpc image.vpc map
+    QCOW_TOOL_QEMU_IMG=$PWD/qemu-img is_noticed image.vpc \
+        --source-format vpc --source image.vpc
+}

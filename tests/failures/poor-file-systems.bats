@@ -1,0 +1,65 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# File systems that know neither O_TMPFILE nor SEEK_DATA.
+
+load ../lib/helpers
+
+setup() {
+    helpers_setup
+    requires cc
+    make_disk disk 4M data@1M+512K
+    image disk disk.qcow2
+    cc -shared -fPIC \
+        -o poor.so "$tests/poor-file-system.c" -ldl
+}
+
+# poorly VAR=VALUE... -- COMMAND...
+# It sees the file system so, and QEMU's programs with it.
+poorly() {
+    local variables=()
+    while [ "$1" != -- ]; do
+        variables+=("$1")
+        shift
+    done
+    shift
+    # A build with sanitizers would want its own library to be the first.
+    env TMPDIR="$spool" LD_PRELOAD="$PWD/poor.so" \
+        ASAN_OPTIONS="verify_asan_link_order=0:${ASAN_OPTIONS:-}" \
+        "${variables[@]}" "$@"
+}
+
+errno_of() {
+    python3 -c 'import errno, sys; print(getattr(errno, sys.argv[1]))' "$1"
+}
+
+@test "without O_TMPFILE whatever the errno, the spool gets a name" {
+    local name errno
+    for name in EOPNOTSUPP ENOENT ENOSYS EPERM; do
+        errno=$(errno_of $name)
+        poorly POOR_TMPFILE="$errno" -- qcow-tool stream --source disk \
+            --destination out.qcow2
+        same_content disk out.qcow2
+    done
+    poorly POOR_TMPFILE="$errno" -- qcow-tool serve --destination copy \
+        <disk.qcow2
+    same_bytes disk copy
+    nothing_left
+}
+
+@test "a signal in that moment leaves no name" {
+    local rc=0
+    poorly POOR_TMPFILE="$(errno_of EISDIR)" POOR_SIGNAL="$(kill -l QUIT)" \
+        -- qcow-tool serve --destination copy <disk.qcow2 || rc=$?
+    [ $rc = $((128 + $(kill -l QUIT))) ]
+    nothing_left
+}
+
+@test "without SEEK_DATA all may be data, whatever the errno" {
+    local name
+    for name in EOPNOTSUPP ENOSYS; do
+        poorly POOR_SEEK="$(errno_of $name)" -- qcow-tool stream \
+            --source disk --destination out.qcow2
+        same_content disk out.qcow2
+        sound_image out.qcow2
+    done
+}

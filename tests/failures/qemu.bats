@@ -1,0 +1,199 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# QEMU is missing, too old, ends too early, or does something else than it was
+# asked to. Programs made here stand in for it.
+
+load ../lib/helpers
+
+setup() {
+    helpers_setup
+    make_disk disk.raw 8M runs:256K/512K
+    image disk.raw disk.qcow2
+    other_data copy.raw 8M
+}
+
+# What stands in for QEMU may be run by somebody else.
+readable_by_all() {
+    chmod 755 "$BATS_TEST_TMPDIR"
+}
+
+# stream_fails REGEX ARG... : exit status 1, and no byte sent.
+stream_fails() {
+    qcow_tool 1 stream --source-format raw --source disk.raw \
+        --destination-fd 5 "${@:2}" 5>out.bin
+    error_says "^qcow-tool: stream: .*($1)"
+    [ ! -s out.bin ]
+    nothing_left
+}
+
+# serve_fails REGEX ARG... : exit status 1, and nothing written.
+serve_fails() {
+    local to
+    for to in copy.raw new.raw; do
+        qcow_tool 1 serve --destination $to "${@:2}" <disk.qcow2
+        error_says "^qcow-tool: serve: .*($1)"
+    done
+    untouched copy.raw
+    [ ! -e new.raw ]
+    nothing_left
+}
+
+# reports VERSION: a qemu-img that says so and is the real one else.
+reports() {
+    fake qemu-img <<END
+exec $(command -v qemu-img) "\$@"
+END
+    sed -i "s/exec qemu-img \"\$1\"/echo '$1'; exit/" "$fake"
+    readable_by_all
+}
+
+@test "a qemu-img that is missing is named" {
+    stream_fails '/nonexistent/qemu-img.*No such file' \
+        --qemu-img /nonexistent/qemu-img
+    serve_fails '/nonexistent/qemu-img.*No such file' \
+        --qemu-img /nonexistent/qemu-img
+    export QCOW_TOOL_QEMU_IMG=/nonexistent/qemu-img-2
+    stream_fails '/nonexistent/qemu-img-2.*No such file'
+    serve_fails '/nonexistent/qemu-img-2.*No such file'
+}
+
+@test "a qemu-io that is missing is named" {
+    stream_fails '/nonexistent/qemu-io.*No such file' \
+        --qemu-io /nonexistent/qemu-io
+    export QCOW_TOOL_QEMU_IO=/nonexistent/qemu-io-2
+    stream_fails '/nonexistent/qemu-io-2.*No such file'
+}
+
+@test "QEMU that is nowhere in PATH is named" {
+    local tool
+    tool=$(command -v qcow-tool)
+    # Unless this build was told where it is.
+    env PATH=/nonexistent "$tool" serve --destination new.raw \
+        <disk.qcow2 2>stderr && skip "knows QEMU by its whole name"
+    show stderr stderr
+    error_says '^qcow-tool: serve: .*qemu-img.*No such file'
+    [ ! -e new.raw ]
+    run -1 --separate-stderr env PATH=/nonexistent "$tool" stream \
+        --source-format raw --source disk.raw
+    [ -z "$output" ]
+    nothing_left
+}
+
+@test "a qemu-img that is no program is named" {
+    echo >noprogram
+    stream_fails 'noprogram.*Permission denied' --qemu-img "$PWD/noprogram"
+    serve_fails 'noprogram.*Permission denied' --qemu-img "$PWD/noprogram"
+    chmod 755 noprogram
+    serve_fails 'noprogram' --qemu-img "$PWD/noprogram"
+}
+
+@test "the option says more than the environment which QEMU it is" {
+    QCOW_TOOL_QEMU_IMG=/nonexistent/qemu-img qcow_tool serve \
+        --destination copy.raw --qemu-img "$(command -v qemu-img)" \
+        <disk.qcow2
+    same_bytes disk.raw copy.raw
+}
+
+@test "QEMU older than 6.1 is refused by its version" {
+    reports 'qemu-img version 6.0.0 (Debian 1:6.0+dfsg-1)'
+    stream_fails '6\.0.*6\.1' --qemu-img "$fake"
+    serve_fails '6\.0.*6\.1' --qemu-img "$fake"
+    reports 'qemu-img version 2.12.0'
+    serve_fails '2\.12.*6\.1' --qemu-img "$fake"
+}
+
+@test "QEMU from 6.1 on is taken, with two digits too" {
+    local version
+    for version in 6.1.0 6.10.0 10.0.13 11.0; do
+        reports "qemu-img version $version (some)"
+        rm -f new.raw
+        qcow_tool serve --destination new.raw --qemu-img "$fake" <disk.qcow2
+        same_bytes disk.raw new.raw
+    done
+}
+
+@test "a program that does not say that it is QEMU is refused" {
+    stream_fails '/bin/true' --qemu-img /bin/true
+    serve_fails '/bin/true' --qemu-img /bin/true
+    serve_fails 'false' --qemu-img "$(command -v false)"
+}
+
+@test "qemu-io that dies in mid-work fails the export by its signal" {
+    fake qemu-io <<\END
+read line
+kill -KILL $$
+END
+    readable_by_all
+    stream_fails 'qemu-io.*(signal 9|[Kk]illed)' --qemu-io "$fake"
+}
+
+@test "qemu-io that reports an error fails the export with its words" {
+    fake qemu-io <<\END
+cat >/dev/null
+echo "qemu-io: can't do it: No such luck" >&2
+exit 1
+END
+    readable_by_all
+    stream_fails 'No such luck' --qemu-io "$fake"
+}
+
+@test "qemu-io that does nothing and says nothing fails the export" {
+    fake qemu-io <<\END
+cat >/dev/null
+END
+    readable_by_all
+    stream_fails '' --qemu-io "$fake"
+}
+
+@test "qemu-io that leaves out its last write fails the export" {
+    fake qemu-io <<END
+tac | sed '0,/write/{/write/d}' | tac | $(command -v qemu-io) "\$@"
+END
+    readable_by_all
+    stream_fails '' --qemu-io "$fake"
+}
+
+@test "qemu-img that cannot map fails with its words" {
+    fake qemu-img <<END
+case " \$* " in *' map '*) echo 'qemu-img: no such luck' >&2; exit 1 ;; esac
+exec $(command -v qemu-img) "\$@"
+END
+    readable_by_all
+    stream_fails 'no such luck' --qemu-img "$fake"
+    serve_fails 'no such luck' --qemu-img "$fake"
+}
+
+@test "qemu-img that dies while it maps fails by its signal" {
+    fake qemu-img <<END
+case " \$* " in *' map '*) echo '[{'; kill -SEGV \$\$ ;; esac
+exec $(command -v qemu-img) "\$@"
+END
+    readable_by_all
+    stream_fails 'qemu-img.*(signal 11|[Ss]egmentation)' --qemu-img "$fake"
+    serve_fails 'qemu-img.*(signal 11|[Ss]egmentation)' --qemu-img "$fake"
+}
+
+@test "a map that is cut off, empty, or no map at all, is an error" {
+    local map entry='"start": 0, "length": 4096, "depth": 0, "zero": true,
+        "present": false, "data": false'
+    for map in '' '[]' '[{ "start": 0, "length": 65536, "dep' nonsense \
+        '{}' '[1, 2]' "[{$entry}]" "[{${entry/0/-1}}]" \
+        "[{${entry/4096/99999999999}}]"; do
+        fake qemu-img <<END
+case " \$* " in *' map '*) echo '$map'; exit ;; esac
+exec $(command -v qemu-img) "\$@"
+END
+        readable_by_all
+        stream_fails '' --qemu-img "$fake"
+        serve_fails '' --qemu-img "$fake"
+    done
+}
+
+@test "qemu-img that cannot create fails the export with its words" {
+    fake qemu-img <<END
+case " \$* " in *' create '*) echo 'qemu-img: no such luck' >&2; exit 1 ;; esac
+exec $(command -v qemu-img) "\$@"
+END
+    readable_by_all
+    stream_fails 'no such luck' --qemu-img "$fake"
+}

@@ -1,0 +1,187 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# What `serve` writes to, and what it leaves there.
+
+load ../lib/helpers
+
+# An image with data, allocated zeroes, a range marked zero over what was data,
+# one discarded, one marked zero where nothing was, and the rest unallocated.
+kinds_of_ranges() {
+    qemu-img create -q -f qcow2 kinds.qcow2 16M
+    qemu-io -f qcow2 \
+        -c 'write -P 0x11 1M 1M' -c 'write -P 0 3M 1M' \
+        -c 'write -P 0x22 5M 1M' -c 'write -z 5M 512K' \
+        -c 'write -z 7M 64K' -c 'write -z -u 8M 64K' \
+        -c 'write -P 0x33 9M 128K' -c 'discard 9M 64K' \
+        -c 'write -P 0x44 16776704 512' \
+        kinds.qcow2 >/dev/null
+    qemu-img convert -f qcow2 -O raw kinds.qcow2 kinds.raw
+}
+
+# A disk with data and holes, and its image.
+small_disk() {
+    make_disk disk.raw "${1:-12M}" runs:256K/512K pieces:20 tail+512
+    image disk.raw disk.qcow2
+}
+
+@test "a file that does not exist is made with the size of the disk" {
+    small_disk
+    send_image disk.qcow2 -- --destination copy.raw
+    same_bytes disk.raw copy.raw
+    nothing_left
+}
+
+@test "a file of a disk that ends in a hole has the whole size" {
+    make_disk disk.raw 7M data@0+64K
+    image disk.raw disk.qcow2
+    send_image disk.qcow2 -- --destination copy.raw
+    same_bytes disk.raw copy.raw
+}
+
+@test "an image of size 0 makes an empty file" {
+    qemu-img create -q -f qcow2 nothing.qcow2 0
+    send_image nothing.qcow2 -- --destination copy.raw
+    [ -f copy.raw ]
+    [ ! -s copy.raw ]
+    nothing_left
+}
+
+@test "an existing file keeps nothing of what it held" {
+    kinds_of_ranges
+    other_data copy.raw 16M
+    send_image kinds.qcow2 -- --destination copy.raw
+    same_bytes kinds.raw copy.raw
+    nothing_left
+}
+
+@test "an existing file is written in place, and stays the same file" {
+    small_disk
+    other_data copy.raw 12M
+    ln copy.raw link.raw
+    send_image disk.qcow2 -- --destination copy.raw
+    [ copy.raw -ef link.raw ]
+    same_bytes disk.raw link.raw
+}
+
+@test "an existing file that is larger keeps its size" {
+    small_disk
+    other_data copy.raw 13M
+    send_image disk.qcow2 -- --destination copy.raw
+    [ "$(stat -c %s copy.raw)" = $((13 << 20)) ]
+    cmp -n $((12 << 20)) disk.raw copy.raw
+    nothing_left
+}
+
+@test "file://PATH is the file of that path" {
+    small_disk
+    send_image disk.qcow2 -- --destination "file://$PWD/copy.raw"
+    same_bytes disk.raw copy.raw
+}
+
+@test "--direct writes the same, whatever the disk's size" {
+    small_disk 12583424
+    other_data copy.raw 12583424
+    send_image disk.qcow2 -- --destination copy.raw --direct
+    same_bytes disk.raw copy.raw
+    send_image disk.qcow2 -- --destination new.raw --unbuffered
+    same_bytes disk.raw new.raw
+    nothing_left
+}
+
+@test "--direct writes the same from an image of 512 byte clusters" {
+    make_disk disk.raw 1M runs:4K/8K pieces:20
+    image disk.raw disk.qcow2 cluster_size=512
+    other_data copy.raw 1M
+    send_image disk.qcow2 -- --destination copy.raw --direct
+    same_bytes disk.raw copy.raw
+}
+
+@test "a block device keeps nothing of what it held" {
+    requires loop
+    kinds_of_ranges
+    other_data backing 16M
+    device=$(make_loop backing)
+    send_image kinds.qcow2 -- --destination "file://$device"
+    same_bytes kinds.raw "$device"
+    nothing_left
+}
+
+@test "a block device keeps nothing of what it held, written directly" {
+    requires loop
+    kinds_of_ranges
+    other_data backing 16M
+    device=$(make_loop backing)
+    send_image kinds.qcow2 -- --destination "file://$device" --direct
+    same_bytes kinds.raw "$device"
+}
+
+@test "a block device of 4 KiB sectors is written directly, 512 bytes too" {
+    requires loop
+    make_disk disk.raw 8M data@64K+512 data@1M+100K tail+512
+    image disk.raw disk.qcow2 cluster_size=512
+    other_data backing 8M
+    device=$(make_loop backing --sector-size 4096)
+    send_image disk.qcow2 -- --destination "$device" --direct
+    same_bytes disk.raw "$device"
+    nothing_left
+}
+
+@test "a block device that is larger is written at its start" {
+    requires loop
+    small_disk
+    other_data backing 13M
+    device=$(make_loop backing)
+    send_image disk.qcow2 -- --destination "$device"
+    cmp -n $((12 << 20)) disk.raw "$device"
+}
+
+@test "--prezeroed leaves alone what is unallocated, and only that" {
+    # Allocated zeroes are written, and ranges marked zero are zeroed: xapi
+    # imports a difference onto a disk that holds its base.
+    kinds_of_ranges
+    only_allocated kinds.qcow2 expected.raw
+    other_data copy.raw 16M
+    send_image kinds.qcow2 -- --destination copy.raw --prezeroed
+    same_bytes expected.raw copy.raw
+    nothing_left
+}
+
+@test "--prezeroed leaves alone the same on a block device, written directly" {
+    requires loop
+    kinds_of_ranges
+    only_allocated kinds.qcow2 expected.raw
+    other_data backing 16M
+    device=$(make_loop backing)
+    send_image kinds.qcow2 -- --destination "$device" --prezeroed --direct
+    same_bytes expected.raw "$device"
+}
+
+@test "--prezeroed leaves alone unallocated subclusters" {
+    qemu-img create -q -f qcow2 -o extended_l2=on sub.qcow2 4M
+    # Subclusters of 2 KiB, in clusters of 64 KiB.
+    qemu-io -f qcow2 -c 'write -P 0x11 2K 2K' -c 'write -z 70K 2K' \
+        -c 'write -P 0 130K 4K' -c 'write -P 0x22 1M 66K' \
+        sub.qcow2 >/dev/null
+    only_allocated sub.qcow2 expected.raw
+    other_data copy.raw 4M
+    send_image sub.qcow2 -- --destination copy.raw --prezeroed
+    same_bytes expected.raw copy.raw
+}
+
+@test "--prezeroed makes a new file sparse and whole" {
+    kinds_of_ranges
+    send_image kinds.qcow2 -- --destination copy.raw --prezeroed
+    same_bytes kinds.raw copy.raw
+}
+
+@test "the slow way of moving bytes writes the same" {
+    export QCOW_TOOL_MOVER=copy
+    kinds_of_ranges
+    other_data copy.raw 16M
+    send_image kinds.qcow2 -- --destination copy.raw --direct
+    same_bytes kinds.raw copy.raw
+    only_allocated kinds.qcow2 expected.raw
+    other_data copy.raw 16M
+    send_image kinds.qcow2 -- --destination copy.raw --prezeroed
+    same_bytes expected.raw copy.raw
+}

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# What the stream-*.bats share: `load helpers` first, then this.
+
+# mixed_disk NAME [SIZE]
+# A bit of everything: data that begins and ends in mid-cluster, written
+# zeroes, long holes, data at the very start and at the very end.
+mixed_disk() {
+    make_disk "$1" "${2:-48M}" data@0+4K runs:1M/512K@4M+20M seed:2 \
+        pieces:60 empties:20 data@30M+5M zeroes@31M+1M tail+300K
+}
+
+# good_order FILE
+# Tables before data, data ascending without a gap; says what is in $order.
+good_order() {
+    order=$(python3 "$tests/streamable-order.py" "$1") || {
+        echo "$order" >&2
+        return 1
+    }
+    echo "$order" >&2
+}
+
+# measured FILE STREAM-ARG...
+# `measure` with these arguments says how long the stream FILE is, and how
+# large the disk in it.
+measured() {
+    local file=$1 said expected
+    shift
+    said=$(TMPDIR=$spool timeout 60 qcow-tool measure "$@" |
+        jq -c '[.length, .data + .metadata, ."virtual-size"]')
+    expected="$(stat -c %s "$file")"
+    expected="[$expected,$expected,$(virtual_size "$file" qcow2)]"
+    [ "$said" = "$expected" ] || {
+        echo "qcow-tool measure $(quoted "$@"): $said, not $expected" >&2
+        return 1
+    }
+}
+
+# data_ranges FILE
+# What is data in a qcow2 file, as lines OFFSET+LENGTH.
+data_ranges() {
+    qemu-img map --output=json -f qcow2 "$1" |
+        jq -r '.[] | select(.data) | "\(.start)+\(.length)"'
+}
+
+# allocate IMAGE OFFSET+LENGTH...
+# Data in a qcow2 file: bytes 0x11, which make_disk does not write at such
+# lengths.
+allocate() {
+    local file=$1 span
+    shift
+    for span; do
+        qemu-io -f qcow2 -c "write -q -P 0x11 ${span/+/ }" "$file"
+    done
+}
+
+# empty_image NAME SIZE [CREATE-OPTION...]
+# A qcow2 file without data.
+empty_image() {
+    local name=$1 size=$2
+    shift 2
+    qemu-img create -q -f qcow2 "$@" "$name" "$size"
+}
+
+# overlay NAME BASE BASE-FORMAT [CREATE-OPTION...|SIZE]
+# A qcow2 file without data over BASE, of its size.
+overlay() {
+    local name=$1 base=$2 format=$3
+    shift 3
+    qemu-img create -q -f qcow2 -b "$base" -F "$format" "$name" "$@"
+}
+
+# good_hybrid DEVICE IMAGE EXPECTED [STREAM-ARG...]
+# Both layouts, streamable.qcow2 and convert.qcow2, hold the disk EXPECTED,
+# name no backing file, and are as long as `measure` says.
+good_hybrid() {
+    local source=$1:$2 expected=$3 layout
+    shift 3
+    for layout in streamable convert; do
+        stdout_to=$layout.qcow2 qcow_tool stream --source-format hybrid \
+            --source "$source" --layout $layout "$@"
+        sound_image $layout.qcow2
+        same_content "$expected" raw $layout.qcow2
+        [ "$(qemu-img info --output=json -f qcow2 $layout.qcow2 |
+            jq 'has("backing-filename")')" = false ]
+        measured $layout.qcow2 --source-format hybrid --source "$source" \
+            --layout $layout "$@"
+    done
+    good_order streamable.qcow2
+    nothing_left
+}
+
+# refused RC STREAM-ARG...
+# Fails with exit code RC before a byte is sent, and leaves nothing.
+refused() {
+    local rc=$1
+    shift
+    stdout_to=stream.qcow2 qcow_tool "$rc" stream "$@"
+    [ ! -s stream.qcow2 ] || {
+        echo "$(stat -c %s stream.qcow2) bytes were sent" >&2
+        return 1
+    }
+    nothing_left
+}
