@@ -6,11 +6,11 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "base/listener.h"
+#include "base/lock.h"
 #include "base/signals.h"
 
 #include <errno.h>
 #include <poll.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 
@@ -34,9 +34,9 @@ static void *run(void *opaque)
         ssize_t n = read(l->fd, buf, sizeof buf);
 
         if (n > 0) {
-            pthread_mutex_lock(&l->lock);
+            LOCK_FOR_SCOPE(&l->lock);
+
             last_words_add(&l->words, buf, n);
-            pthread_mutex_unlock(&l->lock);
         } else if (n == 0 || errno != EAGAIN) {
             break;
         }
@@ -85,10 +85,10 @@ bool listener_wait(struct listener *l, int timeout_ms)
 
 void listener_take(struct listener *l, struct last_words *words)
 {
-    pthread_mutex_lock(&l->lock);
+    LOCK_FOR_SCOPE(&l->lock);
+
     *words = l->words;
     l->words.length = 0;
-    pthread_mutex_unlock(&l->lock);
 }
 
 void listener_stop(struct listener *l)

@@ -3,9 +3,9 @@
 
 #include "config.h"
 
+#include "base/lock.h"
 #include "base/log.h"
 
-#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -33,9 +33,9 @@ bool log_is_debug(void)
     return threshold >= LOG_DEBUG;
 }
 
-/* The lock is held. */
 static void end_redraw(void)
 {
+    LOCK_ASSERT_HELD(&lock);
     if (redrawing)
         fputc('\n', stderr);
     redrawing = false;
@@ -93,14 +93,14 @@ static void write_line(enum log_level level, const char *fmt, va_list ap)
 
     if (level > threshold)
         return;
-    pthread_mutex_lock(&lock);
+    vsnprintf(text, sizeof text, fmt, ap);
+
+    LOCK_FOR_SCOPE(&lock);
     end_redraw();
     fprintf(stderr, "%s: ", program);
-    vsnprintf(text, sizeof text, fmt, ap);
     write_visible(text);
     fputc('\n', stderr);
     fflush(stderr);
-    pthread_mutex_unlock(&lock);
 }
 
 #define WRITE_LINE(level)                                                     \
@@ -177,7 +177,8 @@ void log_argv(const char *const *argv)
 {
     if (threshold < LOG_DEBUG)
         return;
-    pthread_mutex_lock(&lock);
+
+    LOCK_FOR_SCOPE(&lock);
     end_redraw();
     fprintf(stderr, "%s: run:", program);
     for (; *argv != NULL; argv++) {
@@ -186,22 +187,21 @@ void log_argv(const char *const *argv)
     }
     fputc('\n', stderr);
     fflush(stderr);
-    pthread_mutex_unlock(&lock);
 }
 
 void log_redraw(const char *text)
 {
-    pthread_mutex_lock(&lock);
+    LOCK_FOR_SCOPE(&lock);
+
     fprintf(stderr, "\r%s", text);
     fflush(stderr);
     redrawing = true;
-    pthread_mutex_unlock(&lock);
 }
 
 void log_end_redraw(void)
 {
-    pthread_mutex_lock(&lock);
+    LOCK_FOR_SCOPE(&lock);
+
     end_redraw();
     fflush(stderr);
-    pthread_mutex_unlock(&lock);
 }

@@ -5,10 +5,10 @@
 
 #include "base/progress.h"
 #include "base/io.h"
+#include "base/lock.h"
 #include "base/log.h"
 
 #include <inttypes.h>
-#include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -119,11 +119,11 @@ static void write_digits(struct progress *p, int percent)
     p->shown = percent;
 }
 
-/* The lock is held. */
 static void tell(void)
 {
     char line[120];
 
+    LOCK_ASSERT_HELD(&told.lock);
     if (told.is_silent)
         return;
     format_numbers(told.percent, told.bytes, &told.began, line, sizeof line);
@@ -132,20 +132,25 @@ static void tell(void)
 
 void progress_tell(void)
 {
-    pthread_mutex_lock(&told.lock);
+    LOCK_FOR_SCOPE(&told.lock);
+
     if (told.is_open)
         tell();
     else
         told.is_asked = true;
-    pthread_mutex_unlock(&told.lock);
+}
+
+static void note(const struct progress *p, int percent)
+{
+    LOCK_FOR_SCOPE(&told.lock);
+
+    told.percent = percent;
+    told.bytes = p->bytes;
 }
 
 static void show(struct progress *p, int percent)
 {
-    pthread_mutex_lock(&told.lock);
-    told.percent = percent;
-    told.bytes = p->bytes;
-    pthread_mutex_unlock(&told.lock);
+    note(p, percent);
     if (p->mode == PROGRESS_MACHINE)
         write_digits(p, percent);
     else if (p->mode == PROGRESS_BAR)
@@ -167,7 +172,7 @@ void progress_open(struct progress *p, enum progress_mode mode, int data_fd)
     clock_gettime(CLOCK_MONOTONIC, &p->began);
     show(p, 0);
 
-    pthread_mutex_lock(&told.lock);
+    LOCK_FOR_SCOPE(&told.lock);
     told.is_open = true;
     told.is_silent = is_stderr_taken ||
                      (mode == PROGRESS_MACHINE && p->fd == STDERR_FILENO);
@@ -175,7 +180,6 @@ void progress_open(struct progress *p, enum progress_mode mode, int data_fd)
     if (told.is_asked)
         tell();
     told.is_asked = false;
-    pthread_mutex_unlock(&told.lock);
 }
 
 void progress_stage(struct progress *p, unsigned to, uint64_t total)

@@ -5,11 +5,11 @@
 
 #include "base/array.h"
 #include "base/cleanup.h"
+#include "base/lock.h"
 #include "base/signals.h"
 #include "base/worker.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 
@@ -35,22 +35,28 @@ struct worker {
 /* Waits for jobs, and takes all there are; false: there will be none. */
 static bool take_jobs(struct worker *w, struct job_list *jobs)
 {
-    bool is_stopped;
+    LOCK_FOR_SCOPE(&w->lock);
 
-    pthread_mutex_lock(&w->lock);
     w->is_busy = false;
     w->n_taken = 0;
     if (w->waiting.count == 0)
         eventfd_write(w->wake_fd, 1);
     while ((w->waiting.count == 0 || w->is_held) && !w->is_stopped)
         pthread_cond_wait(&w->changed, &w->lock);
-    is_stopped = w->is_stopped;
     *jobs = w->waiting;
     w->waiting = (struct job_list){0};
     w->is_busy = true;
     w->n_taken = jobs->count;
-    pthread_mutex_unlock(&w->lock);
-    return !is_stopped;
+    return !w->is_stopped;
+}
+
+static void note_failure(struct worker *w, const struct error *err)
+{
+    LOCK_FOR_SCOPE(&w->lock);
+
+    w->result = -1;
+    w->err = *err;
+    eventfd_write(w->wake_fd, 1);
 }
 
 static void *run(void *opaque)
@@ -65,11 +71,7 @@ static void *run(void *opaque)
         r = w->work(w->opaque, w, jobs.list, jobs.count, &err);
         free(jobs.list);
         if (r == -1) {
-            pthread_mutex_lock(&w->lock);
-            w->result = -1;
-            w->err = err;
-            pthread_mutex_unlock(&w->lock);
-            eventfd_write(w->wake_fd, 1);
+            note_failure(w, &err);
             return NULL;
         }
     }
@@ -110,74 +112,60 @@ int worker_start(worker_do *work, void *opaque, int wake_fd,
 
 void worker_hold(struct worker *w)
 {
-    pthread_mutex_lock(&w->lock);
+    LOCK_FOR_SCOPE(&w->lock);
+
     w->is_held = true;
-    pthread_mutex_unlock(&w->lock);
 }
 
 void worker_release(struct worker *w)
 {
-    pthread_mutex_lock(&w->lock);
+    LOCK_FOR_SCOPE(&w->lock);
+
     w->is_held = false;
     pthread_cond_signal(&w->changed);
-    pthread_mutex_unlock(&w->lock);
 }
 
 int worker_add(struct worker *w, const struct job *job, struct error *err)
 {
     struct job_list *jobs = &w->waiting;
-    int r;
+    LOCK_FOR_SCOPE(&w->lock);
 
-    pthread_mutex_lock(&w->lock);
-    r = array_make_room(&jobs->list, jobs->count, &jobs->space,
-                        sizeof *jobs->list, "jobs", err);
-    if (r == 0)
-        jobs->list[jobs->count++] = *job;
+    if (array_make_room(&jobs->list, jobs->count, &jobs->space,
+                        sizeof *jobs->list, "jobs", err) == -1)
+        return -1;
+    jobs->list[jobs->count++] = *job;
     pthread_cond_signal(&w->changed);
-    pthread_mutex_unlock(&w->lock);
-    return r;
+    return 0;
 }
 
 size_t worker_count(struct worker *w)
 {
-    size_t count;
+    LOCK_FOR_SCOPE(&w->lock);
 
-    pthread_mutex_lock(&w->lock);
-    count = w->waiting.count + w->n_taken;
-    pthread_mutex_unlock(&w->lock);
-    return count;
+    return w->waiting.count + w->n_taken;
 }
 
 bool worker_is_idle(struct worker *w)
 {
-    bool is_idle;
+    LOCK_FOR_SCOPE(&w->lock);
 
-    pthread_mutex_lock(&w->lock);
-    is_idle = !w->is_busy && w->waiting.count == 0;
-    pthread_mutex_unlock(&w->lock);
-    return is_idle;
+    return !w->is_busy && w->waiting.count == 0;
 }
 
 int worker_check(struct worker *w, struct error *err)
 {
-    int r;
+    LOCK_FOR_SCOPE(&w->lock);
 
-    pthread_mutex_lock(&w->lock);
-    r = w->result;
-    if (r == -1)
+    if (w->result == -1)
         *err = w->err;
-    pthread_mutex_unlock(&w->lock);
-    return r;
+    return w->result;
 }
 
 bool worker_is_stopped(struct worker *w)
 {
-    bool is_stopped;
+    LOCK_FOR_SCOPE(&w->lock);
 
-    pthread_mutex_lock(&w->lock);
-    is_stopped = w->is_stopped;
-    pthread_mutex_unlock(&w->lock);
-    return is_stopped;
+    return w->is_stopped;
 }
 
 int worker_stop_fd(const struct worker *w)
@@ -185,15 +173,20 @@ int worker_stop_fd(const struct worker *w)
     return w->stop_fd;
 }
 
+static void stop(struct worker *w)
+{
+    LOCK_FOR_SCOPE(&w->lock);
+
+    w->is_stopped = true;
+    eventfd_write(w->stop_fd, 1);
+    pthread_cond_signal(&w->changed);
+}
+
 void worker_free(struct worker *w)
 {
     if (w == NULL)
         return;
-    pthread_mutex_lock(&w->lock);
-    w->is_stopped = true;
-    eventfd_write(w->stop_fd, 1);
-    pthread_cond_signal(&w->changed);
-    pthread_mutex_unlock(&w->lock);
+    stop(w);
     pthread_join(w->thread, NULL);
     free(w->waiting.list);
     close(w->stop_fd);

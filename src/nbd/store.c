@@ -17,13 +17,13 @@
 
 #include "base/cleanup.h"
 #include "base/io.h"
+#include "base/lock.h"
 #include "base/newfile.h"
 #include "nbd/store.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -78,28 +78,24 @@ int store_fd(const struct store *s)
 static int fail(struct store *s, const char *verb, uint64_t file_offset)
 {
     int errnum = errno;
+    LOCK_FOR_SCOPE(&s->lock);
 
-    pthread_mutex_lock(&s->lock);
     if (!s->has_failed)
         error_set(&s->failure, errnum,
                   "spool: cannot %s at file offset %" PRIu64, verb,
                   file_offset);
     s->has_failed = true;
-    pthread_mutex_unlock(&s->lock);
     return errnum;
 }
 
 int store_check(struct store *s, struct error *err)
 {
-    int r = 0;
+    LOCK_FOR_SCOPE(&s->lock);
 
-    pthread_mutex_lock(&s->lock);
-    if (s->has_failed) {
-        *err = s->failure;
-        r = -1;
-    }
-    pthread_mutex_unlock(&s->lock);
-    return r;
+    if (!s->has_failed)
+        return 0;
+    *err = s->failure;
+    return -1;
 }
 
 int store_clear(struct store *s, struct error *err)

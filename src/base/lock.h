@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Locks that are released at the end of the scope that took them. */
+
+#ifndef QT_LOCK_H
+#define QT_LOCK_H
+
+#include "base/assert.h"
+#include "base/cleanup.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdbool.h>
+
+/* LOCK_FOR_SCOPE(&x->lock); takes the mutex, and releases it wherever the
+ * scope is left.  It declares a variable, so it stands among declarations or
+ * behind them.  pthread_cond_wait(3) may be called under it.
+ */
+#define LOCK_FOR_SCOPE(mutex)                                                 \
+    pthread_mutex_t *CLEANUP(lock) LOCK_NAME(__LINE__) = lock_take(mutex)
+
+/* LOCK_ASSERT_HELD(&x->lock); for a function whose caller has to hold it.
+ * It notices that nobody does, but not that it is another thread.
+ */
+#define LOCK_ASSERT_HELD(mutex) ASSERT(lock_is_held(mutex))
+
+/* A name of its own for each line. */
+#define LOCK_NAME(line) LOCK_NAME_OF(line)
+#define LOCK_NAME_OF(line) lock_of_line_##line
+
+static inline pthread_mutex_t *lock_take(pthread_mutex_t *mutex)
+{
+    int r = pthread_mutex_lock(mutex);
+
+    ASSERT(r == 0);
+    return mutex;
+}
+
+static inline void cleanup_lock(pthread_mutex_t **mutex)
+{
+    int r = pthread_mutex_unlock(*mutex);
+
+    ASSERT(r == 0);
+}
+
+/* Does any thread hold it?  The mutex is a default one, not recursive. */
+static inline bool lock_is_held(pthread_mutex_t *mutex)
+{
+    if (pthread_mutex_trylock(mutex) == EBUSY)
+        return true;
+    pthread_mutex_unlock(mutex);
+    return false;
+}
+
+#endif
