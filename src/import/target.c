@@ -106,7 +106,7 @@ int target_open(const char *path, bool is_direct, struct target *t,
         .direct_fd = -1,
         .block = IO_ALIGN,
         .size = UINT64_MAX,
-        .can_zero = true,
+        .zeroing = zeroing_begin,
         .policy = CLAIM_FORCE,
         .held_fd = -1,
         .is_direct = is_direct,
@@ -221,23 +221,6 @@ int target_write(struct target *t, const void *buf, size_t length,
                       disk_offset + head + blocks, err);
 }
 
-/* Lets the kernel zero a range; false: it does not know how.  A hole punched
- * into a device is a discard, but only where that reads back as zeroes
- * (blkdev_fallocate in Linux); it is the cheapest on thin storage.
- */
-static bool zero_by_kernel(struct target *t, uint64_t disk_offset,
-                           uint64_t length)
-{
-    uint64_t range[2] = {disk_offset, length};
-
-    if (fallocate(t->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-                  disk_offset, length) == 0)
-        return true;
-    if (t->is_device)
-        return ioctl(t->fd, BLKZEROOUT, range) == 0;
-    return fallocate(t->fd, FALLOC_FL_ZERO_RANGE, disk_offset, length) == 0;
-}
-
 static int zero_by_writing(struct target *t, uint64_t disk_offset,
                            uint64_t length, struct error *err)
 {
@@ -270,8 +253,8 @@ int target_zero(struct target *t, uint64_t disk_offset, uint64_t length,
                 return -1;
         } else {
             n = IO_ROUND_DOWN(n, t->block);
-            t->can_zero = t->can_zero && zero_by_kernel(t, disk_offset, n);
-            if (!t->can_zero && zero_by_writing(t, disk_offset, n, err) == -1)
+            if (!zeroing_by_kernel(&t->zeroing, t->fd, disk_offset, n) &&
+                zero_by_writing(t, disk_offset, n, err) == -1)
                 return -1;
         }
         disk_offset += n;

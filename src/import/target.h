@@ -7,6 +7,7 @@
 #include "base/claim.h"
 #include "base/error.h"
 #include "base/newfile.h"
+#include "import/zeroing.h"
 
 #include <pthread.h>
 #include <stdbool.h>
@@ -21,9 +22,9 @@ struct target {
     pthread_rwlock_t edges; /* see target_write */
     uint64_t size; /* UINT64_MAX: it does not exist yet, any will do */
     bool is_device, is_direct;
-    bool is_created;     /* by us: reads as zeroes */
-    bool can_zero;       /* the kernel knows a way; tried until it refuses */
-    struct newfile made; /* the same, removed on failure */
+    bool is_created;          /* by us: reads as zeroes */
+    struct zeroing zeroing;   /* what the kernel can do with it */
+    struct newfile made;      /* the same, removed on failure */
     enum claim_policy policy; /* CLAIM_FORCE before target_claim */
     int held_fd;              /* by target_claim; or -1 */
 };

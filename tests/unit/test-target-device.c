@@ -87,6 +87,32 @@ static const struct {
     {"the end of the device", LENGTH - 10000, 10000},
 };
 
+/* Zeroes pieces of the target, and all of it, as where the kernel refuses some
+ * of the ways: bits 1 << ZEROING_...
+ */
+static void test_zeroings(struct target *t, unsigned refused)
+{
+    static unsigned char expected[LENGTH];
+    struct error err;
+
+    CHECK_OK(target_write(t, content, LENGTH, 0, &err), &err);
+    memcpy(expected, content, LENGTH);
+    for (size_t i = 0; i < ZEROING_WAYS; i++)
+        t->zeroing.is_refused[i] = (refused & 1U << i) != 0;
+    for (size_t i = 0; i < N_ELEMENTS(pieces); i++) {
+        uint64_t offset = pieces[i].disk_offset, length = pieces[i].length;
+
+        TEST(pieces[i].name);
+        CHECK_OK(target_zero(t, offset, length, &err), &err);
+        memset(expected + offset, 0, length);
+        check_device(expected);
+    }
+    TEST("all of a device is zeroed");
+    CHECK_OK(target_zero(t, 0, LENGTH, &err), &err);
+    memset(expected, 0, LENGTH);
+    check_device(expected);
+}
+
 static void test_pieces(bool is_direct)
 {
     static unsigned char expected[LENGTH];
@@ -114,18 +140,8 @@ static void test_pieces(bool is_direct)
         memcpy(expected + offset, content + offset, length);
         check_device(expected);
     }
-    for (size_t i = 0; i < N_ELEMENTS(pieces); i++) {
-        uint64_t offset = pieces[i].disk_offset, length = pieces[i].length;
-
-        TEST(pieces[i].name);
-        CHECK_OK(target_zero(&t, offset, length, &err), &err);
-        memset(expected + offset, 0, length);
-        check_device(expected);
-    }
-    TEST("all of a device is zeroed");
-    CHECK_OK(target_zero(&t, 0, LENGTH, &err), &err);
-    memset(expected, 0, LENGTH);
-    check_device(expected);
+    for (unsigned refused = 0; refused < 1U << ZEROING_WAYS; refused++)
+        test_zeroings(&t, refused);
 
     TEST("a device is never removed");
     CHECK_OK(target_finish(&t, &err), &err);

@@ -208,8 +208,17 @@ static const struct {
     {"all of the disk is zeroed", 0, ODD_LENGTH},
 };
 
-/* by_writing: as where the kernel knows no way. */
-static void test_zeroings(bool is_direct, bool by_writing)
+enum { ALL_WAYS = (1 << ZEROING_WAYS) - 1 };
+
+/* As where the kernel refuses some ways of zeroing: bits 1 << ZEROING_...
+ */
+static void refuse(struct target *t, unsigned refused)
+{
+    for (unsigned i = 0; i < ZEROING_WAYS; i++)
+        t->zeroing.is_refused[i] = (refused & 1U << i) != 0;
+}
+
+static void test_zeroings(bool is_direct, unsigned refused)
 {
     static unsigned char expected[LENGTH];
 
@@ -223,8 +232,7 @@ static void test_zeroings(bool is_direct, bool by_writing)
         memcpy(expected, before, LENGTH);
         memset(expected + offset, 0, length);
         t = open_disk(is_direct);
-        if (by_writing)
-            t.can_zero = false;
+        refuse(&t, refused);
         CHECK_OK(target_zero(&t, offset, length, &err), &err);
         CHECK_OK(target_finish(&t, &err), &err);
         target_close(&t);
@@ -308,7 +316,7 @@ static void write_too_much(void)
     CHECK_FAILS(target_write(&t, content, 1, 100000, &err), &err,
                 "destination: cannot write at disk offset 100000: File too "
                 "large");
-    t.can_zero = false;
+    refuse(&t, ALL_WAYS);
     CHECK_FAILS(target_zero(&t, 102400, 4096, &err), &err,
                 "destination: cannot write at disk offset 102400: File too "
                 "large");
@@ -325,8 +333,8 @@ int main(void)
     for (int is_direct = 0; is_direct <= 1; is_direct++) {
         test_created(is_direct);
         test_writes(is_direct);
-        test_zeroings(is_direct, false);
-        test_zeroings(is_direct, true);
+        for (unsigned refused = 0; refused <= ALL_WAYS; refused++)
+            test_zeroings(is_direct, refused);
         test_threads(is_direct);
     }
     TEST("an error of the disk is told, with where it was");

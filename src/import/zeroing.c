@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The ways in which the kernel makes a range of a disk read as zeroes. */
+
+#include "config.h"
+
+#include "import/zeroing.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+
+static int punch_hole(int fd, uint64_t disk_offset, uint64_t length)
+{
+    return fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                     (off_t)disk_offset, (off_t)length);
+}
+
+static int zero_range(int fd, uint64_t disk_offset, uint64_t length)
+{
+    return fallocate(fd, FALLOC_FL_ZERO_RANGE, (off_t)disk_offset,
+                     (off_t)length);
+}
+
+static int blkzeroout(int fd, uint64_t disk_offset, uint64_t length)
+{
+    uint64_t range[2] = {disk_offset, length};
+
+    return ioctl(fd, BLKZEROOUT, range);
+}
+
+const struct zeroing zeroing_begin = {
+    .ways =
+        {
+            [ZEROING_PUNCH_HOLE] = punch_hole,
+            [ZEROING_ZERO_RANGE] = zero_range,
+            [ZEROING_BLKZEROOUT] = blkzeroout,
+        },
+};
+
+/* Does the errno value mean that it will not work for another range either?
+ * ENOTTY and ENODEV are what a file says that is not of the right kind;
+ * ENOSYS what a kernel or FUSE says that has not heard of it.
+ */
+static bool is_unsupported(int errnum)
+{
+    return errnum == EOPNOTSUPP || errnum == ENOTTY || errnum == ENODEV ||
+           errnum == ENOSYS;
+}
+
+bool zeroing_by_kernel(struct zeroing *z, int fd, uint64_t disk_offset,
+                       uint64_t length)
+{
+    for (unsigned i = 0; i < ZEROING_WAYS; i++) {
+        if (z->is_refused[i])
+            continue;
+        if (z->ways[i](fd, disk_offset, length) == 0)
+            return true;
+        z->is_refused[i] = is_unsupported(errno);
+    }
+    return false;
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The ways in which the kernel makes a range of a disk read as zeroes. */
+
+#ifndef QT_ZEROING_H
+#define QT_ZEROING_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* The cheapest comes first.  A file system or device may know any of them, or
+ * none.
+ *
+ * ZEROING_PUNCH_HOLE  fallocate(2).  Of a device it is a discard, but only
+ *                     where that reads back as zeroes (blkdev_fallocate in
+ *                     Linux, block/fops.c): the cheapest on thin storage.
+ * ZEROING_ZERO_RANGE  fallocate(2).  It keeps the space.
+ * ZEROING_BLKZEROOUT  an ioctl for block devices (linux/fs.h).
+ */
+enum {
+    ZEROING_PUNCH_HOLE,
+    ZEROING_ZERO_RANGE,
+    ZEROING_BLKZEROOUT,
+    ZEROING_WAYS
+};
+
+/* length bytes of fd at disk_offset; as a system call returns, 0 or -1 with
+ * errno.
+ */
+typedef int zeroing_way(int fd, uint64_t disk_offset, uint64_t length);
+
+/* Which ways are still worth asking for.  One thread uses it at a time. */
+struct zeroing {
+    zeroing_way *ways[ZEROING_WAYS];
+    bool is_refused[ZEROING_WAYS]; /* the kernel does not know this way here */
+};
+
+/* All ways, none of them refused yet. */
+extern const struct zeroing zeroing_begin;
+
+/* Zeroes length bytes of fd at disk_offset, both multiples of the device's
+ * block, by the first way that works.  A way that is not supported is not
+ * asked for again; one that has failed otherwise is, for the next range.
+ * Returns false if no way works: then they have to be written, and that will
+ * tell what is wrong.
+ */
+bool zeroing_by_kernel(struct zeroing *zeroing, int fd, uint64_t disk_offset,
+                       uint64_t length);
+
+#endif
