@@ -185,15 +185,15 @@ static bool is_cut_sector(const struct inbox *in, uint64_t file_offset,
 /* May QEMU have these bytes as compressed data?  They are noted before they
  * are read, so that nobody claims them meanwhile.  The lock is held.
  */
-static int check_coded(struct inbox_view *v, uint64_t file_offset,
-                       uint32_t length)
+static int check_compressed(struct inbox_view *v, uint64_t file_offset,
+                            uint32_t length)
 {
     struct inbox *in = v->inbox;
     struct error err;
-    bool is_coded;
+    bool is_compressed;
 
-    if (ledger_add_coded(&in->ledger, !v->is_open, file_offset, length,
-                         &is_coded, &err) == 0)
+    if (ledger_add_compressed(&in->ledger, !v->is_open, file_offset, length,
+                              &is_compressed, &err) == 0)
         return 0;
     note_failure(in, &err);
     return EIO;
@@ -217,7 +217,7 @@ static int read_waiting(void *opaque, void *buf, uint32_t length,
     if (in->is_cancelled || !is_here(v, file_offset + length - missing))
         r = EIO;
     else
-        r = check_coded(v, file_offset, length);
+        r = check_compressed(v, file_offset, length);
     pthread_mutex_unlock(&in->lock);
     if (r != 0)
         return r;
@@ -256,12 +256,12 @@ void inbox_hide(struct inbox_view *v)
     ranges_batch_clear(&v->reads);
 }
 
-int inbox_check_coded(struct inbox *in, struct error *err)
+int inbox_check_compressed(struct inbox *in, struct error *err)
 {
     int r;
 
     pthread_mutex_lock(&in->lock);
-    r = ledger_check_coded(&in->ledger, err);
+    r = ledger_check_compressed(&in->ledger, err);
     pthread_mutex_unlock(&in->lock);
     return r;
 }

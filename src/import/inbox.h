@@ -65,7 +65,7 @@ void inbox_hide(struct inbox_view *view);
 /* All that was asked for has been read.  Fails if a compressed cluster has a
  * byte of another one.
  */
-int inbox_check_coded(struct inbox *inbox, struct error *err);
+int inbox_check_compressed(struct inbox *inbox, struct error *err);
 
 /* A table that every run of QEMU reads: never dropped.  To be said before any
  * run.

@@ -39,16 +39,16 @@ static int refuse_both(uint64_t file_offset, struct error *err)
                      file_offset);
 }
 
-int ledger_check_coded(struct ledger *l, struct error *err)
+int ledger_check_compressed(struct ledger *l, struct error *err)
 {
     uint64_t first;
 
-    if (ranges_batch_overlaps(&l->coded_in, &l->coded, &first))
+    if (ranges_batch_overlaps(&l->new_compressed, &l->compressed, &first))
         return error_set(err, 0,
                          "source: file offset %" PRIu64
                          " belongs to two compressed clusters",
                          first);
-    return ranges_unite(&l->coded, &l->coded_in, err);
+    return ranges_unite(&l->compressed, &l->new_compressed, err);
 }
 
 int ledger_check_table(struct ledger *l, uint64_t file_offset, uint64_t length,
@@ -66,13 +66,14 @@ int ledger_add_tables(struct ledger *l, struct ranges_batch *reads,
                       struct error *err)
 {
     struct ranges_batch droppable = {0};
-    int r = ledger_check_coded(l, err);
+    int r = ledger_check_compressed(l, err);
 
     for (size_t i = 0; i < reads->count && r == 0; i++) {
         const struct range *read = &reads->list[i];
         uint64_t first;
 
-        if (ranges_has_any(&l->coded, read->file_offset, read->length, &first))
+        if (ranges_has_any(&l->compressed, read->file_offset, read->length,
+                           &first))
             r = refuse_both(first, err);
         else if (!ranges_has_any(&l->protected, read->file_offset,
                                  read->length, &first))
@@ -96,7 +97,7 @@ static int check_data(const struct ledger *l, uint64_t file_offset,
 
     if (ranges_has_any(&l->data, file_offset, length, &first))
         is_else = "claimed twice, again";
-    else if (ranges_has_any(&l->coded, file_offset, length, &first))
+    else if (ranges_has_any(&l->compressed, file_offset, length, &first))
         is_else = "compressed data, and plain data";
     else if (ranges_has_any(&l->tables, file_offset, length, &first) ||
              ranges_has_any(&l->dropped, file_offset, length, &first))
@@ -144,7 +145,7 @@ int ledger_add_data(struct ledger *l, const struct filemap *data,
                     uint64_t granule, struct error *err)
 {
     struct ranges_batch batch = {0};
-    int r = ledger_check_coded(l, err);
+    int r = ledger_check_compressed(l, err);
 
     for (size_t i = 0; i < data->count && r == 0; i++)
         r = add_clusters(l, data, i, granule, &batch, err);
@@ -154,12 +155,13 @@ int ledger_add_data(struct ledger *l, const struct filemap *data,
     return r;
 }
 
-int ledger_add_coded(struct ledger *l, bool is_opening, uint64_t file_offset,
-                     uint64_t length, bool *is_coded, struct error *err)
+int ledger_add_compressed(struct ledger *l, bool is_opening,
+                          uint64_t file_offset, uint64_t length,
+                          bool *is_compressed, struct error *err)
 {
     uint64_t first, sure = 1;
 
-    *is_coded = false;
+    *is_compressed = false;
     if (ranges_has_any(&l->data, file_offset, length, &first) ||
         ranges_has_any(&l->dropped, file_offset, length, &first))
         return refuse_both(first, err);
@@ -168,7 +170,7 @@ int ledger_add_coded(struct ledger *l, bool is_opening, uint64_t file_offset,
          ranges_has_all(&l->tables, file_offset, length) &&
          !ranges_has_any(&l->protected, file_offset, length, &first)))
         return 0;
-    *is_coded = true;
+    *is_compressed = true;
     if (ranges_has_any(&l->tables, file_offset, length, &first) ||
         ranges_has_any(&l->protected, file_offset, length, &first))
         return error_set(err, 0,
@@ -178,11 +180,11 @@ int ledger_add_coded(struct ledger *l, bool is_opening, uint64_t file_offset,
     /* What is surely its own goes on to the first byte of the last sector. */
     if (length > IO_SECTOR)
         sure = length - IO_SECTOR + 1;
-    if (ranges_batch_add(&l->coded_in, file_offset, sure, err) == -1)
+    if (ranges_batch_add(&l->new_compressed, file_offset, sure, err) == -1)
         return -1;
-    if (l->coded_in.count < io_max(COLLECTED, l->coded.count / 8))
+    if (l->new_compressed.count < io_max(COLLECTED, l->compressed.count / 8))
         return 0;
-    return ledger_check_coded(l, err);
+    return ledger_check_compressed(l, err);
 }
 
 int ledger_drop_tables(struct ledger *l, ledger_drop *drop, void *opaque,
@@ -207,8 +209,8 @@ int ledger_drop_tables(struct ledger *l, ledger_drop *drop, void *opaque,
 void ledger_clear(struct ledger *l)
 {
     ranges_clear(&l->data);
-    ranges_clear(&l->coded);
-    ranges_batch_clear(&l->coded_in);
+    ranges_clear(&l->compressed);
+    ranges_batch_clear(&l->new_compressed);
     ranges_clear(&l->tables);
     ranges_clear(&l->protected);
     ranges_clear(&l->droppable);

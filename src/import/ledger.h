@@ -16,13 +16,13 @@
  * lock of its own.
  */
 struct ledger {
-    struct ranges data;           /* plain data of the disk */
-    struct ranges coded;          /* compressed data: see ledger_add_coded */
-    struct ranges_batch coded_in; /* the newest of it */
-    struct ranges tables;         /* read by QEMU, in runs that counted */
-    struct ranges protected;      /* of them, those that every run reads */
-    struct ranges droppable;      /* of them, the others */
-    struct ranges dropped;        /* of them, what is not to be read again */
+    struct ranges data;       /* plain data of the disk */
+    struct ranges compressed; /* compressed data: see ledger_add_compressed */
+    struct ranges_batch new_compressed; /* the newest of it */
+    struct ranges tables;    /* read by QEMU, in runs that counted */
+    struct ranges protected; /* of them, those that every run reads */
+    struct ranges droppable; /* of them, the others */
+    struct ranges dropped;   /* of them, what is not to be read again */
 };
 
 /* A table that every run of QEMU reads: never dropped. */
@@ -48,17 +48,17 @@ int ledger_add_data(struct ledger *ledger, const struct filemap *data,
  * "Compressed Clusters Descriptor").  Where it ends there is not told, and the
  * next one may begin in that sector.  A read is of a table instead if
  * is_opening, or if it is all of known tables and begins with a sector; but
- * those that every run reads are read no more.  *is_coded says which it was.
+ * those that every run reads are read no more.  *is_compressed says which it was.
  * Each cluster is to be read once: one that has a byte of another is refused.
  */
-int ledger_add_coded(struct ledger *ledger, bool is_opening,
-                     uint64_t file_offset, uint64_t length, bool *is_coded,
-                     struct error *err);
+int ledger_add_compressed(struct ledger *ledger, bool is_opening,
+                          uint64_t file_offset, uint64_t length,
+                          bool *is_compressed, struct error *err);
 
 /* Has any compressed cluster a byte of another?  All of them are looked at in
  * ledger_add_data and here, some before.
  */
-int ledger_check_coded(struct ledger *ledger, struct error *err);
+int ledger_check_compressed(struct ledger *ledger, struct error *err);
 
 /* The tables that are done with are no more to be read: gives each to drop. */
 typedef void ledger_drop(void *opaque, uint64_t file_offset, uint64_t length);

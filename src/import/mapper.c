@@ -63,13 +63,13 @@
 #define LARGEST_SLICE (UINT64_C(64) << 10) /* of an L2 table, in qcow2 */
 
 /* A slice has half as many ranges at the most. */
-enum { MOST_ASIDE = 64, MOST_FINDINGS = 1 << 18, BACKLOG_MS = 50 };
+enum { MOST_POSTPONED = 64, MOST_FINDINGS = 1 << 18, BACKLOG_MS = 50 };
 
 struct mapper {
     const struct qemu *qemu;
     struct inbox *inbox;
     const struct gate_image *image;
-    mapper_take *take;
+    mapper_take_window *take;
     mapper_backlog *backlog;
     void *opaque;
     int wake_fd;
@@ -93,7 +93,7 @@ static void cleanup_findings(struct findings *f)
     inbox_hide(&f->view);
     filemap_batch_clear(&f->data);
     filemap_clear(&f->window.data);
-    extents_clear(&f->window.coded);
+    extents_clear(&f->window.compressed);
     extents_clear(&f->window.zeroes);
     extents_clear(&f->window.holes);
 }
@@ -132,7 +132,7 @@ static int take_entry(void *opaque, const struct mapjson_entry *e,
     else if (!mapjson_entry_has_data(e))
         extents = &w->holes;
     else if (e->is_compressed || !e->has_file_offset)
-        extents = &w->coded;
+        extents = &w->compressed;
     else
         return filemap_batch_add(&f->data, e->file_offset, e->length,
                                  e->disk_offset, err);
@@ -143,7 +143,7 @@ static void log_window(const struct mapper_window *w)
 {
     log_debug("map: disk offsets %" PRIu64 " to %" PRIu64
               ": %zu ranges of data, %zu compressed, %zu zero, %zu holes",
-              w->disk_offset, w->disk_end, w->data.count, w->coded.count,
+              w->disk_offset, w->disk_end, w->data.count, w->compressed.count,
               w->zeroes.count, w->holes.count);
     for (size_t i = 0; log_is_debug() && i < w->data.count; i++)
         log_debug("map: file offset %" PRIu64 " length %" PRIu64
@@ -172,7 +172,8 @@ static enum outcome keep(struct mapper *m, struct findings *f,
         return FAILED;
     }
     log_window(w);
-    if (w->coded.count > 0) /* who reads them back needs the tables, too */
+    if (w->compressed.count >
+        0) /* who reads them back needs the tables, too */
         inbox_keep_tables(m->inbox);
     m->windows++; /* who sees that take has the last one may ask */
     if (inbox_settle_reads(&f->view, err) == -1 ||
@@ -253,7 +254,7 @@ static uint64_t first_tables_end(const struct gate_image *image)
 }
 
 /* A window whose table is a long way off. */
-struct aside {
+struct postponed {
     uint64_t disk_offset, length, fault_end;
     uint64_t part; /* of length, to be tried next */
 };
@@ -264,24 +265,24 @@ struct progression {
     uint64_t unit, length;
     uint64_t slice; /* what a slice of a table describes */
     uint64_t lookahead;
-    struct aside aside[MOST_ASIDE];
-    size_t n_aside;
+    struct postponed postponed[MOST_POSTPONED];
+    size_t n_postponed;
 };
 
 /* The window aside whose table comes first; NULL: there is none. */
-static struct aside *nearest_aside(struct progression *p)
+static struct postponed *nearest_postponed(struct progression *p)
 {
-    struct aside *nearest = NULL;
+    struct postponed *nearest = NULL;
 
-    for (size_t i = 0; i < p->n_aside; i++)
-        if (nearest == NULL || p->aside[i].fault_end < nearest->fault_end)
-            nearest = &p->aside[i];
+    for (size_t i = 0; i < p->n_postponed; i++)
+        if (nearest == NULL || p->postponed[i].fault_end < nearest->fault_end)
+            nearest = &p->postponed[i];
     return nearest;
 }
 
 /* Tries a window again whose table has come. */
-static int map_aside(struct mapper *m, struct progression *p,
-                     struct aside *window, struct error *err)
+static int map_postponed(struct mapper *m, struct progression *p,
+                         struct postponed *window, struct error *err)
 {
     window->part = io_min(window->part, window->length);
     switch (
@@ -290,7 +291,7 @@ static int map_aside(struct mapper *m, struct progression *p,
         window->disk_offset += window->part;
         window->length -= window->part;
         if (window->length == 0)
-            *window = p->aside[--p->n_aside];
+            *window = p->postponed[--p->n_postponed];
         return 0;
     case FAULTED:
         return 0;
@@ -330,8 +331,8 @@ static int map_front(struct mapper *m, struct progression *p,
         return wait_for(m, fault_end, p->lookahead / 2, err);
     }
     if (p->length <= p->unit) {
-        p->aside[p->n_aside++] =
-            (struct aside){p->front, p->length, fault_end, p->length};
+        p->postponed[p->n_postponed++] =
+            (struct postponed){p->front, p->length, fault_end, p->length};
         p->front += p->length;
     }
     p->length = p->unit;
@@ -381,15 +382,15 @@ static int map_disk(void *opaque, struct worker *worker,
     (void)count;
     if (wait_for(m, first_tables_end(m->image), p.lookahead, err) == -1)
         return -1;
-    while (p.front < disk->length || p.n_aside > 0) {
-        struct aside *nearest = nearest_aside(&p);
+    while (p.front < disk->length || p.n_postponed > 0) {
+        struct postponed *nearest = nearest_postponed(&p);
         int r;
 
         if (wait_for_backlog(m, err) == -1)
             return -1;
         if (nearest != NULL && nearest->fault_end <= inbox_arrived(m->inbox))
-            r = map_aside(m, &p, nearest, err);
-        else if (p.front < disk->length && p.n_aside < MOST_ASIDE)
+            r = map_postponed(m, &p, nearest, err);
+        else if (p.front < disk->length && p.n_postponed < MOST_POSTPONED)
             r = map_front(m, &p, err);
         else
             r = wait_for(m, nearest->fault_end, 0, err);
@@ -401,7 +402,7 @@ static int map_disk(void *opaque, struct worker *worker,
 }
 
 int mapper_start(const struct qemu *qemu, struct inbox *inbox,
-                 const struct gate_image *image, mapper_take *take,
+                 const struct gate_image *image, mapper_take_window *take,
                  mapper_backlog *backlog, void *opaque, int wake_fd,
                  struct mapper **mapper, struct error *err)
 {

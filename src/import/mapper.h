@@ -14,17 +14,17 @@
 /* What QEMU says of a part of the disk, bytes [disk_offset, disk_end). */
 struct mapper_window {
     uint64_t disk_offset, disk_end;
-    struct filemap data;   /* plain data, and where it is in the file */
-    struct extents coded;  /* data that only QEMU can read: compressed */
-    struct extents zeroes; /* marked as zeroes on purpose */
-    struct extents holes;  /* never allocated */
+    struct filemap data;       /* plain data, and where it is in the file */
+    struct extents compressed; /* data that only QEMU can read: compressed */
+    struct extents zeroes;     /* marked as zeroes on purpose */
+    struct extents holes;      /* never allocated */
 };
 
 /* Takes over what a window says; windows come in any order, each part of the
  * disk in one, and in the mapper's thread.
  */
-typedef int mapper_take(void *opaque, struct mapper_window *window,
-                        struct error *err);
+typedef int mapper_take_window(void *opaque, struct mapper_window *window,
+                               struct error *err);
 
 /* How many bytes of memory do lists take that get shorter when data comes, or
  * has been moved?  Data goes on to *needed_end in the file.
@@ -38,7 +38,7 @@ struct mapper;
  * when it has ended, well or not.
  */
 int mapper_start(const struct qemu *qemu, struct inbox *inbox,
-                 const struct gate_image *image, mapper_take *take,
+                 const struct gate_image *image, mapper_take_window *take,
                  mapper_backlog *backlog, void *opaque, int wake_fd,
                  struct mapper **mapper, struct error *err);
 

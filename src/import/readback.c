@@ -107,7 +107,7 @@ int readback_finish(struct readback *rb, struct error *err)
 {
     if (nbd_client_finish(rb->client, err) == -1)
         return failed_to_read(rb, err);
-    return inbox_check_coded(rb->inbox, err);
+    return inbox_check_compressed(rb->inbox, err);
 }
 
 void readback_close(struct readback *rb)

@@ -54,7 +54,7 @@ struct route {
     uint64_t decided;
     uint64_t needed_end;
     uint64_t mapped; /* bytes of the disk */
-    bool is_mapped, has_coded;
+    bool is_mapped, has_compressed;
     struct filemap_batch held; /* if is_held: all data */
 };
 
@@ -271,10 +271,10 @@ static int place_window(struct route *r, const struct mapper_window *w,
 {
     uint64_t size = r->o.target->size;
 
-    if (w->coded.count > 0)
-        r->has_coded = true;
+    if (w->compressed.count > 0)
+        r->has_compressed = true;
     if (place_data(r, &w->data, err) == -1 ||
-        add_extents(r->reader, &w->coded, UINT64_MAX, err) == -1)
+        add_extents(r->reader, &w->compressed, UINT64_MAX, err) == -1)
         return -1;
     if (!r->o.target->is_created &&
         (add_extents(r->zeroer, &w->zeroes, size, err) == -1 ||
@@ -324,7 +324,7 @@ static enum route_kind kind_of_unknown(const struct route *r,
 {
     uint64_t allowed;
 
-    if (r->is_mapped && !r->has_coded && file_offset >= r->decided &&
+    if (r->is_mapped && !r->has_compressed && file_offset >= r->decided &&
         (!r->is_held || file_offset >= r->needed_end))
         return ROUTE_DROP;
     /* A disk slower than the stream is no reason to fail: the mover makes
@@ -388,7 +388,7 @@ uint64_t route_needed_end(struct route *r, bool *is_known)
 
     pthread_mutex_lock(&r->lock);
     end = r->needed_end;
-    *is_known = r->is_mapped && !r->has_coded;
+    *is_known = r->is_mapped && !r->has_compressed;
     pthread_mutex_unlock(&r->lock);
     return end;
 }
@@ -401,7 +401,7 @@ bool route_is_complete(struct route *r)
     pthread_mutex_lock(&r->lock);
     /* Where compressed clusters end is known when they have been read. */
     is_complete = r->is_mapped && arrived >= r->needed_end && !r->is_held &&
-                  (!r->has_coded || worker_is_idle(r->reader));
+                  (!r->has_compressed || worker_is_idle(r->reader));
     pthread_mutex_unlock(&r->lock);
     return is_complete;
 }

@@ -29,7 +29,7 @@ struct route;
 int route_open(const struct route_options *options, struct route **route,
                struct error *err);
 
-/* As mapper_take; opaque is a route. */
+/* As mapper_take_window; opaque is a route. */
 int route_take_window(void *opaque, struct mapper_window *window,
                       struct error *err);
 

@@ -28,27 +28,30 @@ static int add_table(struct ledger *l, uint64_t from, uint64_t to,
 }
 
 /* A read of a compressed cluster, or of a table. */
-static void coded(struct ledger *l, uint64_t from, uint64_t to, bool is_coded)
+static void compressed(struct ledger *l, uint64_t from, uint64_t to,
+                       bool is_compressed)
 {
     struct error err;
-    bool was_coded = !is_coded;
+    bool was_compressed = !is_compressed;
 
-    CHECK_OK(ledger_add_coded(l, false, from, to - from, &was_coded, &err),
+    CHECK_OK(ledger_add_compressed(l, false, from, to - from, &was_compressed,
+                                   &err),
              &err);
-    CHECK_INT(was_coded, is_coded);
+    CHECK_INT(was_compressed, is_compressed);
 }
 
-static int coded_fails(struct ledger *l, uint64_t from, uint64_t to,
-                       struct error *err)
+static int compressed_fails(struct ledger *l, uint64_t from, uint64_t to,
+                            struct error *err)
 {
-    bool is_coded;
+    bool is_compressed;
 
-    if (ledger_add_coded(l, false, from, to - from, &is_coded, err) == -1)
+    if (ledger_add_compressed(l, false, from, to - from, &is_compressed,
+                              err) == -1)
         return -1;
-    return ledger_check_coded(l, err);
+    return ledger_check_compressed(l, err);
 }
 
-static void test_coded(void)
+static void test_compressed(void)
 {
     static const struct {
         const char *name;
@@ -94,49 +97,50 @@ static void test_coded(void)
             a = b;
             b = cases[i / 2].first;
         }
-        coded(&l, a[0], a[1], true);
+        compressed(&l, a[0], a[1], true);
         if (i % 2 == 1)
-            CHECK_OK(ledger_check_coded(&l, &err), &err);
+            CHECK_OK(ledger_check_compressed(&l, &err), &err);
         if (message != NULL) {
-            CHECK_FAILS(coded_fails(&l, b[0], b[1], &err), &err, message);
+            CHECK_FAILS(compressed_fails(&l, b[0], b[1], &err), &err, message);
         } else {
-            coded(&l, b[0], b[1], true);
-            CHECK_OK(ledger_check_coded(&l, &err), &err);
+            compressed(&l, b[0], b[1], true);
+            CHECK_OK(ledger_check_compressed(&l, &err), &err);
         }
         ledger_clear(&l);
     }
 }
 
-static void test_coded_and_others(void)
+static void test_compressed_and_others(void)
 {
     struct ledger l = {0};
     struct error err;
-    bool is_coded;
+    bool is_compressed;
 
     TEST("while the image is opened all reads are of tables");
     CHECK_OK(ledger_protect(&l, 0, 1000, &err), &err);
-    CHECK_OK(ledger_add_coded(&l, true, 104, 8, &is_coded, &err), &err);
-    CHECK(!is_coded);
+    CHECK_OK(ledger_add_compressed(&l, true, 104, 8, &is_compressed, &err),
+             &err);
+    CHECK(!is_compressed);
 
     TEST("a known table may be read again");
     CHECK_OK(add_table(&l, 0, 1000, &err), &err);
     CHECK_OK(add_table(&l, 4096, 8192, &err), &err);
-    coded(&l, 4096, 8192, false);
-    coded(&l, 4608, 5120, false);
+    compressed(&l, 4096, 8192, false);
+    compressed(&l, 4608, 5120, false);
 
     TEST("what every run reads is not, and what begins in a table neither");
-    CHECK_FAILS(coded_fails(&l, 512, 1000, &err), &err,
+    CHECK_FAILS(compressed_fails(&l, 512, 1000, &err), &err,
                 "source: file offset 512 is metadata, and compressed data");
-    CHECK_FAILS(coded_fails(&l, 5000, 5120, &err), &err,
+    CHECK_FAILS(compressed_fails(&l, 5000, 5120, &err), &err,
                 "source: file offset 5000 is metadata, and compressed data");
-    CHECK_FAILS(coded_fails(&l, 7680, 8704, &err), &err,
+    CHECK_FAILS(compressed_fails(&l, 7680, 8704, &err), &err,
                 "source: file offset 7680 is metadata, and compressed data");
 
     TEST("compressed data is no plain data, and the other way round");
     CHECK_OK(add_data(&l, 16384, 20480, 0, 4096, &err), &err);
-    CHECK_FAILS(coded_fails(&l, 16000, 16896, &err), &err,
+    CHECK_FAILS(compressed_fails(&l, 16000, 16896, &err), &err,
                 "source: file offset 16384 is both data and metadata");
-    coded(&l, 30000, 30720, true);
+    compressed(&l, 30000, 30720, true);
     CHECK_FAILS(add_data(&l, 28672, 32768, 65536, 4096, &err), &err,
                 "source: file offset 30000 is compressed data, and plain data "
                 "for disk offset 66864");
@@ -180,8 +184,8 @@ static void test_subclusters(void)
 int main(void)
 {
     test_begin();
-    test_coded();
-    test_coded_and_others();
+    test_compressed();
+    test_compressed_and_others();
     test_subclusters();
     return test_end();
 }

@@ -141,7 +141,7 @@ enum { MOST = 4 };
 struct window {
     uint64_t disk_offset, disk_end;
     struct filemap_entry data[MOST];
-    struct extent zeroes[MOST], holes[MOST], coded[MOST];
+    struct extent zeroes[MOST], holes[MOST], compressed[MOST];
 };
 
 static void build(struct extents *extents, const struct extent list[MOST])
@@ -173,12 +173,12 @@ static int take(const struct window *w, struct error *err)
     CHECK_OK(filemap_merge(&window.data, &batch, err), err);
     build(&window.zeroes, w->zeroes);
     build(&window.holes, w->holes);
-    build(&window.coded, w->coded);
+    build(&window.compressed, w->compressed);
     r = route_take_window(s.route, &window, err);
     filemap_clear(&window.data);
     extents_clear(&window.zeroes);
     extents_clear(&window.holes);
-    extents_clear(&window.coded);
+    extents_clear(&window.compressed);
     return r;
 }
 
@@ -534,7 +534,7 @@ static void test_overhang(void)
 }
 
 /* The reader is held, so that no QEMU is run. */
-static void test_coded(void)
+static void test_compressed(void)
 {
     bool is_known;
 
@@ -543,7 +543,7 @@ static void test_coded(void)
     inbox_allow(s.inbox, 200 * K);
     take_ok((struct window){.disk_end = 400 * K,
                             .data = {{K, 20 * K, 0}},
-                            .coded = {{20 * K, 380 * K}}});
+                            .compressed = {{20 * K, 380 * K}}});
     CHECK_UINT(route_needed_end(s.route, &is_known), 21 * K);
     CHECK(!is_known);
     receive(ROUTE_KEEP, 200 * K);
@@ -553,8 +553,8 @@ static void test_coded(void)
 
     TEST("a QEMU that cannot be run is told");
     begin((struct setup){.disk_size = 400 * K});
-    take_ok(
-        (struct window){.disk_end = 400 * K, .coded = {{20 * K, 380 * K}}});
+    take_ok((struct window){.disk_end = 400 * K,
+                            .compressed = {{20 * K, 380 * K}}});
     check_failure("QEMU: cannot run /none/nbd: No such file or directory");
     CHECK(!route_is_complete(s.route));
     end();
@@ -570,7 +570,7 @@ int main(void)
     test_ends();
     test_zeroes();
     test_overhang();
-    test_coded();
+    test_compressed();
     route_free(NULL);
     return test_end();
 }
