@@ -44,13 +44,14 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "base/log.h"
+#include "base/signals.h"
 #include "import/mapper.h"
 #include "nbd/server.h"
 #include "qemu/qemu-img.h"
-#include "base/worker.h"
 
 #include <errno.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -73,9 +74,14 @@ struct mapper {
     mapper_backlog *backlog;
     void *opaque;
     int wake_fd;
-    struct worker *worker;     /* has one job: the disk */
-    uint64_t entries;          /* of the map so far */
-    atomic_uint runs, windows; /* windows: those that take was given */
+    int stop_fd; /* an eventfd: the thread shall end */
+    pthread_t thread;
+    uint64_t entries;          /* of the map so far; the thread's */
+    atomic_uint runs, windows; /* windows: those that were reported */
+
+    pthread_mutex_t lock; /* of what came of it: */
+    bool is_done, has_failed;
+    struct error failure;
 };
 
 /* One run's findings, which count only when it succeeds. */
@@ -202,7 +208,7 @@ static enum outcome run(struct mapper *m, uint64_t disk_offset,
         .n_inherit = 1,
         .disk_offset = disk_offset,
         .length = length,
-        .cancel_fd = worker_stop_fd(m->worker),
+        .cancel_fd = m->stop_fd,
         .sink = take_entry,
         .opaque = &f,
     };
@@ -365,10 +371,9 @@ static int wait_for_backlog(struct mapper *m, struct error *err)
     }
 }
 
-static int map_disk(void *opaque, struct worker *worker,
-                    const struct job *disk, size_t count, struct error *err)
+static int map_disk(struct mapper *m, struct error *err)
 {
-    struct mapper *m = opaque;
+    uint64_t size = m->image->virtual_size;
     uint64_t unit = io_max(m->image->window, SMALLEST_UNIT);
     struct progression p = {
         .unit = unit,
@@ -378,11 +383,9 @@ static int map_disk(void *opaque, struct worker *worker,
         .lookahead = SMALLEST_LOOKAHEAD,
     };
 
-    (void)worker;
-    (void)count;
     if (wait_for(m, first_tables_end(m->image), p.lookahead, err) == -1)
         return -1;
-    while (p.front < disk->length || p.n_postponed > 0) {
+    while (p.front < size || p.n_postponed > 0) {
         struct postponed *nearest = nearest_postponed(&p);
         int r;
 
@@ -390,7 +393,7 @@ static int map_disk(void *opaque, struct worker *worker,
             return -1;
         if (nearest != NULL && nearest->fault_end <= inbox_arrived(m->inbox))
             r = map_postponed(m, &p, nearest, err);
-        else if (p.front < disk->length && p.n_postponed < MOST_POSTPONED)
+        else if (p.front < size && p.n_postponed < MOST_POSTPONED)
             r = map_front(m, &p, err);
         else
             r = wait_for(m, nearest->fault_end, 0, err);
@@ -401,13 +404,37 @@ static int map_disk(void *opaque, struct worker *worker,
     return 0;
 }
 
+static void *run_thread(void *opaque)
+{
+    struct mapper *m = opaque;
+    struct error err;
+    int r = map_disk(m, &err);
+
+    pthread_mutex_lock(&m->lock);
+    m->is_done = r == 0;
+    m->has_failed = r == -1;
+    if (m->has_failed)
+        m->failure = err;
+    pthread_mutex_unlock(&m->lock);
+    eventfd_write(m->wake_fd, 1);
+    return NULL;
+}
+
+/* All of it but the thread. */
+static void free_unstarted(struct mapper *m)
+{
+    cleanup_close_fd(&m->stop_fd);
+    pthread_mutex_destroy(&m->lock);
+    free(m);
+}
+
 int mapper_start(const struct qemu *qemu, struct inbox *inbox,
                  const struct gate_image *image, mapper_take_window *take,
                  mapper_backlog *backlog, void *opaque, int wake_fd,
                  struct mapper **mapper, struct error *err)
 {
-    const struct job disk = {.length = image->virtual_size};
     struct mapper *m = calloc(1, sizeof *m);
+    int r = 0;
 
     if (m == NULL)
         return error_set(err, errno, "no memory for the mapper");
@@ -419,23 +446,46 @@ int mapper_start(const struct qemu *qemu, struct inbox *inbox,
         .backlog = backlog,
         .opaque = opaque,
         .wake_fd = wake_fd,
+        .stop_fd = eventfd(0, EFD_CLOEXEC),
     };
-    if (worker_start(map_disk, m, wake_fd, &m->worker, err) == -1) {
-        free(m);
+    pthread_mutex_init(&m->lock, NULL);
+    if (m->stop_fd == -1)
+        r = error_set(err, errno, "cannot make an eventfd");
+    if (r == 0) {
+        int errnum = signals_create_thread(&m->thread, run_thread, m);
+
+        if (errnum != 0)
+            r = error_set(err, errnum, "cannot start a thread");
+    }
+    if (r == -1) {
+        free_unstarted(m);
         return -1;
     }
     *mapper = m;
-    return worker_add(m->worker, &disk, err);
+    return 0;
 }
 
 int mapper_check(struct mapper *m, struct error *err)
 {
-    return worker_check(m->worker, err);
+    int r = 0;
+
+    pthread_mutex_lock(&m->lock);
+    if (m->has_failed) {
+        *err = m->failure;
+        r = -1;
+    }
+    pthread_mutex_unlock(&m->lock);
+    return r;
 }
 
 bool mapper_is_done(struct mapper *m)
 {
-    return worker_is_idle(m->worker);
+    bool is_done;
+
+    pthread_mutex_lock(&m->lock);
+    is_done = m->is_done;
+    pthread_mutex_unlock(&m->lock);
+    return is_done;
 }
 
 unsigned mapper_runs(const struct mapper *m)
@@ -453,6 +503,7 @@ void mapper_free(struct mapper *m)
     if (m == NULL)
         return;
     inbox_cancel(m->inbox);
-    worker_free(m->worker);
-    free(m);
+    eventfd_write(m->stop_fd, 1);
+    pthread_join(m->thread, NULL);
+    free_unstarted(m);
 }
