@@ -85,10 +85,9 @@ static int open_uri(const struct preparation *p, const char *who,
         .who = who,
         .socket_fd = -1,
         .uri = uri,
-        .reader_fd = p->destination_fd,
     };
 
-    return source_nbd_open(&address, source, err);
+    return source_nbd_open(&address, p->destination_fd, source, err);
 }
 
 /* Opens the image that chain is of, once its map is known. */
@@ -99,7 +98,7 @@ static int open_image(const struct preparation *p, struct chain *chain,
     const struct source_nbd_how how = {
         .is_direct = p->o->is_direct,
         .has_coded = map->has_coded,
-        .reader_fd = p->destination_fd,
+        .destination_fd = p->destination_fd,
     };
 
     return source_nbd_open_image(&p->o->qemu, chain, &how, source, err);
@@ -118,7 +117,6 @@ static int open_nbd_hybrid(struct preparation *p, struct error *err)
     struct nbd_address address = {
         .who = "source",
         .socket_fd = -1,
-        .reader_fd = p->destination_fd,
     };
     struct source *disk;
 
@@ -128,7 +126,8 @@ static int open_nbd_hybrid(struct preparation *p, struct error *err)
     address.socket_path = parts.socket_path;
     address.export_name = parts.export_name;
     if (open_file(p, "source", p->device, &p->disk->source, err) == -1 ||
-        source_nbd_open(&address, &p->block_status, err) == -1)
+        source_nbd_open(&address, p->destination_fd, &p->block_status, err) ==
+            -1)
         return -1;
     disk = p->disk->source;
     if (disk->disk_size < parts.size)

@@ -148,12 +148,24 @@ static struct source_nbd *new_source(const char *who, struct error *err)
     return n;
 }
 
-/* Frees n if that fails. */
-static int connect_source(struct source_nbd *n,
-                          const struct nbd_address *address,
-                          struct source **source, struct error *err)
+static int report_reader(void *opaque, const char *who, struct error *err)
 {
-    if (nbd_client_open(address, -1, &n->client, err) == -1) {
+    (void)opaque;
+    return error_set(err, EPIPE,
+                     "destination: the reader left while %s was waited for",
+                     who);
+}
+
+/* Frees n if that fails. */
+static int connect_source(struct source_nbd *n, struct nbd_address address,
+                          int destination_fd, struct source **source,
+                          struct error *err)
+{
+    /* An error or a hang-up; what a reader says is not looked at. */
+    if (destination_fd != -1)
+        address.watch =
+            (struct nbd_watch){.fd = destination_fd, .report = report_reader};
+    if (nbd_client_open(&address, -1, &n->client, err) == -1) {
         failed(n, err);
         if (n->qemu_nbd != NULL)
             error_wrap(err, "QEMU: qemu-nbd of %s", n->chain.links[0].path);
@@ -166,10 +178,10 @@ static int connect_source(struct source_nbd *n,
         nbd_free(&n->source);
         return -1;
     }
-    if (n->qemu_nbd != NULL && address->reader_fd > 0 &&
-        child_has_open(n->qemu_nbd, address->reader_fd)) {
+    if (n->qemu_nbd != NULL && destination_fd != -1 &&
+        child_has_open(n->qemu_nbd, destination_fd)) {
         nbd_free(&n->source);
-        return error_set(err, 0, "destination: it is the %s", address->who);
+        return error_set(err, 0, "destination: it is the %s", address.who);
     }
     n->source.size = nbd_client_size(n->client);
     n->source.disk_size = IO_ROUND_UP(n->source.size, IO_SECTOR);
@@ -177,12 +189,14 @@ static int connect_source(struct source_nbd *n,
     return 0;
 }
 
-int source_nbd_open(const struct nbd_address *address, struct source **source,
-                    struct error *err)
+int source_nbd_open(const struct nbd_address *address, int destination_fd,
+                    struct source **source, struct error *err)
 {
     struct source_nbd *n = new_source(address->who, err);
 
-    return n == NULL ? -1 : connect_source(n, address, source, err);
+    if (n == NULL)
+        return -1;
+    return connect_source(n, *address, destination_fd, source, err);
 }
 
 /* Starts the qemu-nbd of an image. */
@@ -214,7 +228,6 @@ int source_nbd_open_image(const struct qemu *qemu, struct chain *chain,
     struct nbd_address address = {
         .who = chain->who,
         .socket_fd = -1,
-        .reader_fd = how->reader_fd,
     };
 
     if (n == NULL)
@@ -234,5 +247,5 @@ int source_nbd_open_image(const struct qemu *qemu, struct chain *chain,
         nbd_free(&n->source);
         return -1;
     }
-    return connect_source(n, &address, source, err);
+    return connect_source(n, address, how->destination_fd, source, err);
 }

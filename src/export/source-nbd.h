@@ -12,11 +12,13 @@
 
 #include <stdbool.h>
 
-/* The address is as in nbd-client.h, but for socket_fd, which is not for
- * strangers; its who is the source's.
+/* address is as in nbd/client.h, without socket_fd, which is for servers of
+ * ours, and without watch.  Its who becomes the source's.  While the server is
+ * waited for, a reader that leaves destination_fd (-1: none) ends that with an
+ * error of the destination.
  */
-int source_nbd_open(const struct nbd_address *address, struct source **source,
-                    struct error *err);
+int source_nbd_open(const struct nbd_address *address, int destination_fd,
+                    struct source **source, struct error *err);
 
 struct source_nbd_how {
     bool is_direct; /* without the page cache, where that can be */
@@ -26,7 +28,10 @@ struct source_nbd_how {
      */
     bool has_coded;
 
-    int reader_fd; /* as in struct nbd_address */
+    /* As above; besides, it must not be a file that the image is in.  -1: there
+     * is none.
+     */
+    int destination_fd;
 };
 
 /* An image with its backing files, as chain_open has found them.  For the map

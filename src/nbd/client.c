@@ -18,8 +18,8 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "nbd/client.h"
+#include "nbd/tls.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <libnbd.h>
@@ -54,7 +54,7 @@ struct slot {
 struct nbd_client {
     const char *who;
     int cancel_fd;
-    int reader_fd;
+    struct nbd_watch watch;
     struct nbd_handle *connections[CONNECTIONS];
     size_t n_connections;
     size_t first_for_data; /* index into connections */
@@ -99,7 +99,7 @@ static int wait_for_sockets(struct nbd_client *c, int timeout_ms,
 {
     struct pollfd fds[CONNECTIONS + 2] = {{0}};
     struct pollfd *cancel = &fds[c->n_connections];
-    struct pollfd *reader = cancel + 1;
+    struct pollfd *watched = cancel + 1;
 
     for (size_t i = 0; i < c->n_connections; i++) {
         unsigned direction = nbd_aio_get_direction(c->connections[i]);
@@ -111,16 +111,15 @@ static int wait_for_sockets(struct nbd_client *c, int timeout_ms,
             fds[i].events |= POLLOUT;
     }
     *cancel = (struct pollfd){.fd = c->cancel_fd, .events = POLLIN};
-    *reader = (struct pollfd){.fd = c->reader_fd};
+    *watched =
+        (struct pollfd){.fd = c->watch.report == NULL ? -1 : c->watch.fd,
+                        .events = c->watch.events};
     if (io_poll(fds, c->n_connections + 2, timeout_ms) == -1)
         return error_set(err, errno, "%s: NBD", c->who);
     if (cancel->revents != 0)
         return error_set(err, ECANCELED, "%s: NBD", c->who);
-    if (reader->revents != 0)
-        return error_set(err, EPIPE,
-                         "destination: the reader left while %s was waited "
-                         "for",
-                         c->who);
+    if (watched->revents != 0)
+        return c->watch.report(c->watch.opaque, c->who, err);
     for (size_t i = 0; i < c->n_connections; i++) {
         /* An error or a hang-up is found by doing what was wanted; what it
          * means is up to those whose request or connection it was.
@@ -133,92 +132,6 @@ static int wait_for_sockets(struct nbd_client *c, int timeout_ms,
             nbd_aio_notify_write(c->connections[i]);
     }
     return 0;
-}
-
-/* Undoes what RFC 3986 calls percent-encoding, in place. */
-static void decode(char *text)
-{
-    char *to = text;
-
-    for (const char *c = text; *c != '\0'; c++) {
-        const char digits[3] = {c[1], c[1] == '\0' ? '\0' : c[2]};
-
-        if (*c == '%' && isxdigit((unsigned char)digits[0]) &&
-            isxdigit((unsigned char)digits[1])) {
-            *to++ = strtoul(digits, NULL, 16);
-            c += 2;
-        } else {
-            *to++ = *c;
-        }
-    }
-    *to = '\0';
-}
-
-/* The value of a parameter of a URI, the last one of that name; memory to
- * free.  NULL: it has no such parameter.
- */
-static char *find_parameter(const char *uri, const char *name)
-{
-    size_t length = strlen(name);
-    const char *found = NULL;
-    char *value;
-
-    for (const char *at = strpbrk(uri, "?#"); at != NULL && *at != '#';
-         at = strpbrk(at + 1, "&;#"))
-        if (strncmp(at + 1, name, length) == 0 && at[1 + length] == '=')
-            found = at + length + 2;
-    if (found == NULL)
-        return NULL;
-    value = strndup(found, strcspn(found, "&;#"));
-    if (value != NULL)
-        decode(value);
-    return value;
-}
-
-static bool has_authority(const char *directory, const char *below)
-{
-    char *CLEANUP(free_ptr) path = NULL;
-
-    return directory != NULL &&
-           asprintf(&path, "%s%s/ca-cert.pem", directory, below) != -1 &&
-           access(path, R_OK) == 0;
-}
-
-/* Without an authority's certificate libnbd encrypts, but takes any server's
- * word for who it is (nbd_set_tls_certificates(3)).
- */
-static int check_certificates(const struct nbd_address *address,
-                              struct error *err)
-{
-    const char *uri = address->uri;
-    char *CLEANUP(free_ptr) keys = NULL, *CLEANUP(free_ptr) directory = NULL;
-
-    if (uri == NULL || strncmp(uri, "nbds", 4) != 0)
-        return 0;
-    keys = find_parameter(uri, "tls-psk-file");
-    if (keys != NULL)
-        return 0;
-    /* Without a host's name libnbd takes any certificate. */
-    if (strncmp(uri, "nbds+", 5) == 0)
-        return error_set(err, 0,
-                         "%s: cannot verify who %s is: a socket without a "
-                         "host's name needs tls-psk-file=FILE",
-                         address->who, uri);
-    directory = find_parameter(uri, "tls-certificates");
-    if (has_authority(directory, ""))
-        return 0;
-    /* Where libnbd looks by itself. */
-    if (directory == NULL &&
-        (geteuid() == 0
-             ? has_authority("/etc/pki/libnbd", "")
-             : has_authority(getenv("HOME"), "/.pki/libnbd") ||
-                   has_authority(getenv("HOME"), "/.config/pki/libnbd")))
-        return 0;
-    return error_set(err, 0, "%s: cannot verify who %s is: there is no %s%s",
-                     address->who, uri,
-                     directory == NULL ? "tls-certificates=DIRECTORY in it"
-                                       : directory,
-                     directory == NULL ? "" : "/ca-cert.pem");
 }
 
 static int connecting_failed(const struct nbd_client *c,
@@ -321,7 +234,8 @@ static int open_client(struct nbd_client *c, const struct nbd_address *address,
     bool is_ours = address->socket_fd != -1;
     int64_t size, block, most;
 
-    if (check_certificates(address, err) == -1)
+    if (address->uri != NULL &&
+        nbd_tls_check(address->who, address->uri, err) == -1)
         return -1;
     if (connect_first(c, address, !is_ours, err) == -1)
         return -1;
@@ -356,7 +270,7 @@ int nbd_client_open(const struct nbd_address *address, int cancel_fd,
     }
     c->who = address->who;
     c->cancel_fd = cancel_fd;
-    c->reader_fd = address->reader_fd == 0 ? -1 : address->reader_fd;
+    c->watch = address->watch;
     if (open_client(c, address, err) == -1) {
         nbd_client_free(c);
         return -1;

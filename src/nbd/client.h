@@ -13,6 +13,18 @@
 
 struct nbd_client;
 
+/* Something else that can end a wait for the server.  It ends as soon as fd has
+ * one of events (poll(2); an error or a hang-up always counts), with the error
+ * that report fills in.  who is the one that was waited for.  fd stays the
+ * caller's, and has to outlive the client.
+ */
+struct nbd_watch {
+    int fd;
+    short events;
+    int (*report)(void *opaque, const char *who, struct error *err); /* -1 */
+    void *opaque;
+};
+
 /* Who the server is, and how it is reached: by socket_fd, which becomes the
  * client's once it begins to connect; else by uri, as nbd_connect_uri(3) has
  * it, with TLS and its certificates; else by export_name at socket_path.
@@ -23,10 +35,7 @@ struct nbd_address {
     const char *uri;
     const char *socket_path, *export_name;
 
-    /* Where goes what is read; 0 for nowhere in particular.  While the server
-     * is waited for, an error or a hang-up there ends the wait.
-     */
-    int reader_fd;
+    struct nbd_watch watch; /* zeroes: nothing else is watched */
 
     /* What is asked for at once, at its multiples: bytes; 0: as much as is
      * good.  A server that takes no more than less gets less.

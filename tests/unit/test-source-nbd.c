@@ -24,7 +24,7 @@ static struct source *open_source(struct peer *p)
     struct error err;
 
     peer_open(p);
-    if (!CHECK_OK(source_nbd_open(&address, &source, &err), &err))
+    if (!CHECK_OK(source_nbd_open(&address, -1, &source, &err), &err))
         exit(test_end());
     return source;
 }
@@ -191,7 +191,7 @@ static void test_refused(void)
     struct error err = {0};
 
     TEST("where nobody listens there is no disk");
-    CHECK_INT(source_nbd_open(&address, &source, &err), -1);
+    CHECK_INT(source_nbd_open(&address, -1, &source, &err), -1);
     err.msg[strlen(message)] = '\0';
     CHECK_STR(err.msg, message);
     CHECK(source == NULL);

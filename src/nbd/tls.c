@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Whether a server reached with TLS has to prove who it is. */
+
+#include "config.h"
+
+#include "base/cleanup.h"
+#include "nbd/tls.h"
+
+#include <libxml/uri.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+static void cleanup_uri(xmlURI **uri)
+{
+    xmlFreeURI(*uri);
+}
+
+static bool is_named(const char *parameter, size_t length, const char *name)
+{
+    char *decoded = xmlURIUnescapeString(parameter, length, NULL);
+    bool is_same = decoded != NULL && strcmp(decoded, name) == 0;
+
+    xmlFree(decoded);
+    return is_same;
+}
+
+/* The value of a parameter of uri, as libnbd takes it: the last one of that
+ * name.  Memory for xmlFree(); NULL: there is none.
+ */
+static char *find_parameter(const xmlURI *uri, const char *name)
+{
+    const char *at = uri->query_raw;
+    char *value = NULL;
+
+    while (at != NULL && *at != '\0') {
+        size_t length = strcspn(at, "&;");
+        const char *equals = memchr(at, '=', length);
+
+        if (equals != NULL && is_named(at, equals - at, name)) {
+            size_t rest = length - (equals + 1 - at);
+
+            xmlFree(value);
+            /* A length of 0 would mean all that follows. */
+            value = rest == 0 ? xmlMemStrdup("")
+                              : xmlURIUnescapeString(equals + 1, rest, NULL);
+        }
+        at += length;
+        at += strspn(at, "&;");
+    }
+    return value;
+}
+
+static bool has_authority(const char *directory, const char *below)
+{
+    char *CLEANUP(free_ptr) path = NULL;
+
+    return directory != NULL &&
+           asprintf(&path, "%s%s/ca-cert.pem", directory, below) != -1 &&
+           access(path, R_OK) == 0;
+}
+
+/* Where libnbd looks by itself. */
+static bool has_usual_authority(void)
+{
+    if (geteuid() == 0)
+        return has_authority("/etc/pki/libnbd", "");
+    return has_authority(getenv("HOME"), "/.pki/libnbd") ||
+           has_authority(getenv("HOME"), "/.config/pki/libnbd");
+}
+
+static int check_certificates(const char *who, const char *uri,
+                              const char *directory, struct error *err)
+{
+    if (directory == NULL) {
+        if (has_usual_authority())
+            return 0;
+        return error_set(err, 0,
+                         "%s: cannot verify who %s is: there is no "
+                         "tls-certificates=DIRECTORY in it",
+                         who, uri);
+    }
+    if (has_authority(directory, ""))
+        return 0;
+    return error_set(err, 0,
+                     "%s: cannot verify who %s is: there is no "
+                     "%s/ca-cert.pem",
+                     who, uri, directory);
+}
+
+int nbd_tls_check(const char *who, const char *uri, struct error *err)
+{
+    xmlURI *CLEANUP(uri) parsed = NULL;
+    char *keys, *directory;
+    int r;
+
+    if (strncmp(uri, "nbds", 4) != 0)
+        return 0;
+    parsed = xmlParseURI(uri);
+    if (parsed == NULL)
+        return error_set(err, 0,
+                         "%s: cannot verify who %s is: that is not a URI "
+                         "(RFC 3986)",
+                         who, uri);
+    keys = find_parameter(parsed, "tls-psk-file");
+    if (keys != NULL) {
+        xmlFree(keys);
+        return 0;
+    }
+    /* Without a host's name libnbd takes any certificate. */
+    if (strncmp(uri, "nbds+", 5) == 0)
+        return error_set(err, 0,
+                         "%s: cannot verify who %s is: a socket without a "
+                         "host's name needs tls-psk-file=FILE",
+                         who, uri);
+    directory = find_parameter(parsed, "tls-certificates");
+    r = check_certificates(who, uri, directory, err);
+    xmlFree(directory);
+    return r;
+}

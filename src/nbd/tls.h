@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Whether a server reached with TLS has to prove who it is. */
+
+#ifndef QT_TLS_H
+#define QT_TLS_H
+
+#include "base/error.h"
+
+/* Refuses a URI by which libnbd would encrypt the connection, but take any
+ * server's word for who it is (nbd_set_tls_certificates(3)): one that has
+ * neither a certificate authority nor a file of shared keys.  A URI without
+ * TLS is fine.  who begins the message.
+ */
+int nbd_tls_check(const char *who, const char *uri, struct error *err);
+
+#endif
