@@ -3,7 +3,6 @@
 
 #include "config.h"
 
-#include "base/array.h"
 #include "base/child.h"
 #include "base/cleanup.h"
 #include "base/io.h"
@@ -11,6 +10,7 @@
 #include "base/listener.h"
 #include "base/log.h"
 #include "base/signals.h"
+#include "base/vector.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -453,10 +453,13 @@ bool child_has_open(const struct child *c, int fd)
     return has_it;
 }
 
+VECTOR_TYPE(files, struct io_file_id);
+VECTOR_FUNCTIONS(files, struct io_file_id, "open files");
+
 int child_list_files(const struct child *c, struct io_file_id **list,
                      size_t *count, struct error *err)
 {
-    size_t space = 0;
+    struct files files = {0};
     char name[300];
     struct dirent *entry;
     DIR *dir;
@@ -470,14 +473,16 @@ int child_list_files(const struct child *c, struct io_file_id **list,
         return error_set(err, errno, "cannot see what %s has open: %s",
                          c->name, name);
     while (r == 0 && (entry = readdir(dir)) != NULL) {
+        struct io_file_id id;
+
         snprintf(name, sizeof name, "/proc/%d/fd/%s", (int)c->pid,
                  entry->d_name);
-        r = array_make_room(list, *count, &space, sizeof **list, "open files",
-                            err);
-        if (r == 0 && io_identify_path(name, &(*list)[*count]) == 0)
-            ++*count;
+        if (io_identify_path(name, &id) == 0)
+            r = files_push(&files, id, err);
     }
     closedir(dir);
+    *list = files.list;
+    *count = files.count;
     return r;
 }
 

@@ -3,20 +3,18 @@
 
 #include "config.h"
 
-#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/lock.h"
 #include "base/signals.h"
+#include "base/vector.h"
 #include "base/worker.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 
-struct job_list {
-    struct job *list;
-    size_t count, space;
-};
+VECTOR_TYPE(jobs, struct job);
+VECTOR_FUNCTIONS(jobs, struct job, "jobs");
 
 struct worker {
     worker_do *work;
@@ -25,7 +23,7 @@ struct worker {
     pthread_t thread;
     pthread_mutex_t lock; /* of what follows */
     pthread_cond_t changed;
-    struct job_list waiting;
+    struct jobs waiting;
     size_t n_taken; /* jobs that it does */
     bool is_busy, is_held, is_stopped;
     int result;
@@ -33,7 +31,7 @@ struct worker {
 };
 
 /* Waits for jobs, and takes all there are; false: there will be none. */
-static bool take_jobs(struct worker *w, struct job_list *jobs)
+static bool take_jobs(struct worker *w, struct jobs *jobs)
 {
     LOCK_FOR_SCOPE(&w->lock);
 
@@ -44,7 +42,7 @@ static bool take_jobs(struct worker *w, struct job_list *jobs)
     while ((w->waiting.count == 0 || w->is_held) && !w->is_stopped)
         pthread_cond_wait(&w->changed, &w->lock);
     *jobs = w->waiting;
-    w->waiting = (struct job_list){0};
+    w->waiting = (struct jobs){0};
     w->is_busy = true;
     w->n_taken = jobs->count;
     return !w->is_stopped;
@@ -62,20 +60,20 @@ static void note_failure(struct worker *w, const struct error *err)
 static void *run(void *opaque)
 {
     struct worker *w = opaque;
-    struct job_list jobs;
+    struct jobs jobs;
     int r = 0;
 
     while (r == 0 && take_jobs(w, &jobs)) {
         struct error err;
 
         r = w->work(w->opaque, w, jobs.list, jobs.count, &err);
-        free(jobs.list);
+        jobs_free(&jobs);
         if (r == -1) {
             note_failure(w, &err);
             return NULL;
         }
     }
-    free(jobs.list);
+    jobs_free(&jobs);
     return NULL;
 }
 
@@ -127,13 +125,10 @@ void worker_release(struct worker *w)
 
 int worker_add(struct worker *w, const struct job *job, struct error *err)
 {
-    struct job_list *jobs = &w->waiting;
     LOCK_FOR_SCOPE(&w->lock);
 
-    if (array_make_room(&jobs->list, jobs->count, &jobs->space,
-                        sizeof *jobs->list, "jobs", err) == -1)
+    if (jobs_push(&w->waiting, *job, err) == -1)
         return -1;
-    jobs->list[jobs->count++] = *job;
     pthread_cond_signal(&w->changed);
     return 0;
 }
@@ -188,7 +183,7 @@ void worker_free(struct worker *w)
         return;
     stop(w);
     pthread_join(w->thread, NULL);
-    free(w->waiting.list);
+    jobs_free(&w->waiting);
     close(w->stop_fd);
     pthread_mutex_destroy(&w->lock);
     pthread_cond_destroy(&w->changed);

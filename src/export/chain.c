@@ -3,11 +3,11 @@
 
 #include "config.h"
 
-#include "base/array.h"
 #include "export/chain.h"
 #include "base/cleanup.h"
 #include "qemu/header.h"
 #include "base/io.h"
+#include "base/vector.h"
 #include "base/occupied.h"
 #include "qemu/qemu-img.h"
 
@@ -168,18 +168,19 @@ static int open_data_file(struct chain *chain, struct chain_link *link,
 static int add_link(struct chain *chain, char *path, char *format,
                     struct error *err)
 {
-    int r = path == NULL || format == NULL ? -1 : 0;
+    struct chain_link *links = NULL;
 
-    if (r == -1)
+    if (path == NULL || format == NULL)
         error_set(err, ENOMEM, "%s: backing files", chain->who);
     else
-        r = array_make_room(&chain->links, chain->count, &chain->space,
-                            sizeof *chain->links, "backing files", err);
-    if (r == -1) {
+        links = vector_resize(chain->links, chain->count + 1, sizeof *links,
+                              "backing files", err);
+    if (links == NULL) {
         free(path);
         free(format);
         return -1;
     }
+    chain->links = links;
     chain->links[chain->count++] = (struct chain_link){
         .path = path,
         .format = format,

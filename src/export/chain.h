@@ -38,7 +38,7 @@ struct chain_link {
 struct chain {
     const char *who; /* begins messages: "source", "base" */
     struct chain_link *links;
-    size_t count, space;
+    size_t count;
     bool is_by_name; /* only QEMU can find all of its parts */
 };
 

@@ -3,7 +3,6 @@
 
 #include "config.h"
 
-#include "base/array.h"
 #include "base/io.h"
 #include "import/kept.h"
 
@@ -19,23 +18,26 @@ struct kept_chunk {
     unsigned char blocks[CHUNK_BLOCKS];
 };
 
+static const char what[] = "parts of what is spooled";
+
+VECTOR_FUNCTIONS(kept_chunks, struct kept_chunk *, what);
+
 /* The chunk that a block is in; NULL: no memory, and err says so. */
 static struct kept_chunk *make_chunk(struct kept *k, uint64_t block,
                                      struct error *err)
 {
-    static const char what[] = "parts of what is spooled";
+    struct kept_chunks *chunks = &k->chunks;
     uint64_t number = block / CHUNK_BLOCKS;
 
-    if (array_reserve(&k->chunks, number + 1, &k->space, sizeof *k->chunks,
-                      what, err) == -1)
+    if (kept_chunks_reserve(chunks, number + 1, err) == -1)
         return NULL;
-    while (k->count <= number)
-        k->chunks[k->count++] = NULL;
-    if (k->chunks[number] == NULL)
-        k->chunks[number] = calloc(1, sizeof **k->chunks);
-    if (k->chunks[number] == NULL)
+    while (chunks->count <= number)
+        chunks->list[chunks->count++] = NULL;
+    if (chunks->list[number] == NULL)
+        chunks->list[number] = calloc(1, sizeof *chunks->list[number]);
+    if (chunks->list[number] == NULL)
         error_set(err, errno, "no memory for %s", what);
-    return k->chunks[number];
+    return chunks->list[number];
 }
 
 /* The bits of the sectors [from, to) that lie in a block. */
@@ -79,7 +81,8 @@ static bool remove_from(struct kept *k, uint64_t block, uint64_t first,
                         uint64_t end)
 {
     uint64_t number = block / CHUNK_BLOCKS;
-    struct kept_chunk *chunk = number < k->count ? k->chunks[number] : NULL;
+    struct kept_chunk *chunk =
+        number < k->chunks.count ? k->chunks.list[number] : NULL;
     unsigned char *bits;
 
     if (chunk == NULL)
@@ -93,7 +96,7 @@ static bool remove_from(struct kept *k, uint64_t block, uint64_t first,
     k->blocks--;
     if (--chunk->used == 0) {
         free(chunk);
-        k->chunks[number] = NULL;
+        k->chunks.list[number] = NULL;
     }
     return true;
 }
@@ -126,8 +129,8 @@ uint64_t kept_bytes(const struct kept *k)
 
 void kept_clear(struct kept *k)
 {
-    for (size_t i = 0; i < k->count; i++)
-        free(k->chunks[i]);
-    free(k->chunks);
+    for (size_t i = 0; i < k->chunks.count; i++)
+        free(k->chunks.list[i]);
+    kept_chunks_free(&k->chunks);
     *k = (struct kept){0};
 }

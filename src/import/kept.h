@@ -4,7 +4,7 @@
 #ifndef QT_KEPT_H
 #define QT_KEPT_H
 
-#include "base/error.h"
+#include "base/vector.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -19,10 +19,11 @@ enum { KEPT_BLOCK = 4096 };
 
 struct kept_chunk;
 
+VECTOR_TYPE(kept_chunks, struct kept_chunk *);
+
 struct kept {
-    struct kept_chunk **chunks;
-    size_t count, space; /* of chunks */
-    uint64_t blocks;     /* with something in them */
+    struct kept_chunks chunks;
+    uint64_t blocks; /* with something in them */
 };
 
 /* Bytes [from, to) are kept. */

@@ -3,13 +3,13 @@
 
 #include "config.h"
 
-#include "base/array.h"
 #include "lists/extents.h"
 #include "base/io.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdlib.h>
+
+VECTOR_FUNCTIONS(extents, struct extent, "disk ranges");
 
 static int append(struct extents *extents, uint64_t disk_offset,
                   uint64_t length, bool is_joined, struct error *err)
@@ -32,11 +32,7 @@ static int append(struct extents *extents, uint64_t disk_offset,
         last->length += length;
         return 0;
     }
-    if (array_make_room(&extents->list, extents->count, &extents->space,
-                        sizeof *extents->list, "disk ranges", err) == -1)
-        return -1;
-    extents->list[extents->count++] = (struct extent){disk_offset, length};
-    return 0;
+    return extents_push(extents, (struct extent){disk_offset, length}, err);
 }
 
 int extents_append(struct extents *extents, uint64_t disk_offset,
@@ -166,6 +162,5 @@ void extents_move(struct extents *to, struct extents *from)
 
 void extents_clear(struct extents *extents)
 {
-    free(extents->list);
-    *extents = (struct extents){0};
+    extents_free(extents);
 }

@@ -4,7 +4,7 @@
 #ifndef QT_EXTENTS_H
 #define QT_EXTENTS_H
 
-#include "base/error.h"
+#include "base/vector.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -18,10 +18,7 @@ struct extent {
 /* Ascending, no overlap, none empty: extents_append sees to it, and joins
  * those that touch.  All-zero is the empty list.
  */
-struct extents {
-    struct extent *list;
-    size_t count, space;
-};
+VECTOR_TYPE(extents, struct extent);
 
 static inline uint64_t extent_end(const struct extent *e)
 {

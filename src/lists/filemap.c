@@ -3,21 +3,27 @@
 
 #include "config.h"
 
-#include "base/array.h"
+#include "base/assert.h"
+#include "lists/batch.h"
 #include "lists/filemap.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdlib.h>
+#include <stdbool.h>
 #include <string.h>
 
-/* Does e go on where last ends, in the file and on the disk? */
-static int is_continued(const struct filemap_entry *last,
-                        const struct filemap_entry *e)
+/* Does next go on where last ends, in the file and on the disk? */
+static bool join(struct filemap_entry *last, const struct filemap_entry *next)
 {
-    return last->file_offset + last->length == e->file_offset &&
-           last->disk_offset + last->length == e->disk_offset;
+    if (last->file_offset + last->length != next->file_offset ||
+        last->disk_offset + last->length != next->disk_offset)
+        return false;
+    last->length += next->length;
+    return true;
 }
+
+BATCH_FUNCTIONS(filemap, filemap_batch, struct filemap_entry, "file ranges",
+                join);
 
 int filemap_batch_add(struct filemap_batch *batch, uint64_t file_offset,
                       uint64_t length, uint64_t disk_offset, struct error *err)
@@ -31,23 +37,9 @@ int filemap_batch_add(struct filemap_batch *batch, uint64_t file_offset,
                          ", disk offset %" PRIu64
                          " has the impossible length %" PRIu64,
                          file_offset, disk_offset, length);
-    if (batch->count > 0 && is_continued(&batch->list[batch->count - 1], &e)) {
-        batch->list[batch->count - 1].length += length;
+    if (batch->count > 0 && join(&batch->list[batch->count - 1], &e))
         return 0;
-    }
-    if (array_make_room(&batch->list, batch->count, &batch->space,
-                        sizeof *batch->list, "file ranges", err) == -1)
-        return -1;
-    batch->list[batch->count++] = e;
-    return 0;
-}
-
-static int compare_file_offset(const void *a, const void *b)
-{
-    const struct filemap_entry *x = a, *y = b;
-
-    return (x->file_offset > y->file_offset) -
-           (x->file_offset < y->file_offset);
+    return filemap_batch_push(batch, e, err);
 }
 
 /* Of a and b, which comes no earlier, do both have a piece of the file? */
@@ -82,8 +74,8 @@ static size_t find_behind(const struct filemap *map, uint64_t file_offset)
 }
 
 /* Can all of the sorted batch go into map? */
-static int check_merge(const struct filemap *map,
-                       const struct filemap_batch *batch, struct error *err)
+static int check_all(const struct filemap *map,
+                     const struct filemap_batch *batch, struct error *err)
 {
     for (size_t i = 0; i < batch->count; i++) {
         const struct filemap_entry *e = &batch->list[i];
@@ -97,56 +89,18 @@ static int check_merge(const struct filemap *map,
     return 0;
 }
 
-/* Joins what continues each other, from the entry number first on. */
-static void join(struct filemap *map, size_t first)
-{
-    size_t last = first;
-
-    for (size_t i = first + 1; i < map->count; i++) {
-        if (is_continued(&map->list[last], &map->list[i]))
-            map->list[last].length += map->list[i].length;
-        else
-            map->list[++last] = map->list[i];
-    }
-    map->count = last + 1;
-}
-
 int filemap_merge(struct filemap *map, struct filemap_batch *batch,
                   struct error *err)
 {
-    size_t i = map->count, j = batch->count, to = i + j;
-
-    if (j == 0)
-        return 0;
-    qsort(batch->list, j, sizeof *batch->list, compare_file_offset);
-    if (check_merge(map, batch, err) == -1)
+    filemap_batch_sort(batch);
+    if (check_all(map, batch, err) == -1)
         return -1;
-    if (i == 0) { /* nothing to merge with */
-        filemap_clear(map);
-        *map = (struct filemap){batch->list, j, batch->space};
-        *batch = (struct filemap_batch){0};
-        join(map, 0);
-        return 0;
-    }
-    if (array_reserve(&map->list, to, &map->space, sizeof *map->list,
-                      "file ranges", err) == -1)
-        return -1;
-    map->count = to;
-    /* From the back, so that it needs no room besides. */
-    while (j > 0) {
-        if (i > 0 &&
-            map->list[i - 1].file_offset > batch->list[j - 1].file_offset)
-            map->list[--to] = map->list[--i];
-        else
-            map->list[--to] = batch->list[--j];
-    }
-    join(map, i > 0 ? i - 1 : 0);
-    filemap_batch_clear(batch);
-    return 0;
+    return filemap_merge_sorted(map, batch, err);
 }
 
 void filemap_drop(struct filemap *map, size_t count)
 {
+    ASSERT(count <= map->count);
     if (count == 0)
         return;
     map->count -= count;
@@ -174,12 +128,10 @@ uint64_t filemap_total(const struct filemap *map)
 
 void filemap_batch_clear(struct filemap_batch *batch)
 {
-    free(batch->list);
-    *batch = (struct filemap_batch){0};
+    filemap_batch_free(batch);
 }
 
 void filemap_clear(struct filemap *map)
 {
-    free(map->list);
-    *map = (struct filemap){0};
+    filemap_free(map);
 }

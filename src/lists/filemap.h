@@ -4,7 +4,7 @@
 #ifndef QT_FILEMAP_H
 #define QT_FILEMAP_H
 
-#include "base/error.h"
+#include "base/vector.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -18,18 +18,12 @@ struct filemap_entry {
 };
 
 /* Entries in any order, as they are found; all-zero is the empty batch. */
-struct filemap_batch {
-    struct filemap_entry *list;
-    size_t count, space;
-};
+VECTOR_TYPE(filemap_batch, struct filemap_entry);
 
 /* Ascending by file offset, no overlap, none empty: filemap_merge sees to
  * it.  All-zero is the empty map.
  */
-struct filemap {
-    struct filemap_entry *list;
-    size_t count, space;
-};
+VECTOR_TYPE(filemap, struct filemap_entry);
 
 /* Adds one entry, joined with the last where both continue each other. */
 int filemap_batch_add(struct filemap_batch *batch, uint64_t file_offset,

@@ -3,86 +3,38 @@
 
 #include "config.h"
 
-#include "base/array.h"
+#include "base/assert.h"
 #include "base/io.h"
+#include "lists/batch.h"
 #include "lists/ranges.h"
 
 #include <errno.h>
-#include <stdlib.h>
 
-static int push(struct range **list, size_t *count, size_t *space,
-                struct range range, struct error *err)
+/* Does next touch or overlap last?  It begins no earlier. */
+static bool join(struct range *last, const struct range *next)
 {
-    if (array_make_room(list, *count, space, sizeof **list, "file ranges",
-                        err) == -1)
-        return -1;
-    (*list)[(*count)++] = range;
-    return 0;
+    if (next->file_offset > range_end(last))
+        return false;
+    last->length =
+        io_max(range_end(last), range_end(next)) - last->file_offset;
+    return true;
 }
+
+BATCH_FUNCTIONS(ranges, ranges_batch, struct range, "file ranges", join);
 
 int ranges_batch_add(struct ranges_batch *batch, uint64_t file_offset,
                      uint64_t length, struct error *err)
 {
     if (length == 0)
         return 0;
-    return push(&batch->list, &batch->count, &batch->space,
-                (struct range){file_offset, length}, err);
-}
-
-static int compare(const void *a, const void *b)
-{
-    const struct range *x = a, *y = b;
-
-    return (x->file_offset > y->file_offset) -
-           (x->file_offset < y->file_offset);
-}
-
-static void sort(struct ranges_batch *batch)
-{
-    if (batch->count > 0) /* qsort wants no NULL */
-        qsort(batch->list, batch->count, sizeof *batch->list, compare);
-}
-
-/* Joins what touches or overlaps, from the range number first on. */
-static void join(struct ranges *set, size_t first)
-{
-    size_t last = first;
-
-    for (size_t i = first + 1; i < set->count; i++) {
-        struct range *r = &set->list[last];
-
-        if (set->list[i].file_offset <= range_end(r))
-            r->length = io_max(range_end(r), range_end(&set->list[i])) -
-                        r->file_offset;
-        else
-            set->list[++last] = set->list[i];
-    }
-    set->count = last + 1;
+    return ranges_batch_push(batch, (struct range){file_offset, length}, err);
 }
 
 int ranges_unite(struct ranges *set, struct ranges_batch *batch,
                  struct error *err)
 {
-    size_t i = set->count, j = batch->count, to = i + j;
-
-    if (j == 0)
-        return 0;
-    if (array_reserve(&set->list, to, &set->space, sizeof *set->list,
-                      "file ranges", err) == -1)
-        return -1;
-    sort(batch);
-    set->count = to;
-    /* From the back, so that it needs no room besides. */
-    while (j > 0) {
-        if (i > 0 &&
-            set->list[i - 1].file_offset > batch->list[j - 1].file_offset)
-            set->list[--to] = set->list[--i];
-        else
-            set->list[--to] = batch->list[--j];
-    }
-    join(set, i > 0 ? i - 1 : 0);
-    ranges_batch_clear(batch);
-    return 0;
+    ranges_batch_sort(batch);
+    return ranges_merge_sorted(set, batch, err);
 }
 
 bool ranges_batch_overlaps(struct ranges_batch *batch,
@@ -90,7 +42,7 @@ bool ranges_batch_overlaps(struct ranges_batch *batch,
 {
     uint64_t end = 0;
 
-    sort(batch);
+    ranges_batch_sort(batch);
     for (size_t i = 0; i < batch->count; i++) {
         const struct range *r = &batch->list[i];
 
@@ -151,12 +103,10 @@ bool ranges_has_all(const struct ranges *set, uint64_t file_offset,
 
 void ranges_batch_clear(struct ranges_batch *batch)
 {
-    free(batch->list);
-    *batch = (struct ranges_batch){0};
+    ranges_batch_free(batch);
 }
 
 void ranges_clear(struct ranges *set)
 {
-    free(set->list);
-    *set = (struct ranges){0};
+    ranges_free(set);
 }

@@ -4,7 +4,7 @@
 #ifndef QT_RANGES_H
 #define QT_RANGES_H
 
-#include "base/error.h"
+#include "base/vector.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -21,16 +21,10 @@ static inline uint64_t range_end(const struct range *r)
 }
 
 /* Ascending, no two touch, none is empty.  All-zero is the empty set. */
-struct ranges {
-    struct range *list;
-    size_t count, space;
-};
+VECTOR_TYPE(ranges, struct range);
 
 /* Pieces in any order, which may overlap.  All-zero is the empty batch. */
-struct ranges_batch {
-    struct range *list;
-    size_t count, space;
-};
+VECTOR_TYPE(ranges_batch, struct range);
 
 /* Adds a piece; an empty one is left out. */
 int ranges_batch_add(struct ranges_batch *batch, uint64_t file_offset,
