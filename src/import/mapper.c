@@ -45,6 +45,7 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "base/signals.h"
+#include "import/inbox-view.h"
 #include "import/mapper.h"
 #include "nbd/server.h"
 #include "qemu/qemu-img.h"

@@ -7,6 +7,7 @@
 #include "base/io.h"
 #include "nbd/server.h"
 #include "qemu/qemu-nbd.h"
+#include "import/inbox-view.h"
 #include "import/readback.h"
 
 #include <errno.h>

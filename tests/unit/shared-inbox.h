@@ -4,7 +4,7 @@
 #ifndef QT_TEST_SHARED_INBOX_H
 #define QT_TEST_SHARED_INBOX_H
 
-#include "import/inbox.h"
+#include "import/inbox-view.h"
 #include "base/io.h"
 #include "test.h"
 

@@ -181,11 +181,211 @@ static void test_subclusters(void)
     ledger_clear(&l);
 }
 
+/* ----------------------------------------------------------- transitions */
+
+/* What a byte of the file may be, and what may happen to it. */
+enum state { UNKNOWN, DATA, COMPRESSED, TABLE, PROTECTED, DROPPED, STATES };
+enum event {
+    RUN_READS,            /* as a table, in a run that counts */
+    OPENING_READS,        /* by the QEMU that decodes, while it opens */
+    CLUSTER_READS,        /* by it, later, from a sector's first byte */
+    CLUSTER_READS_INSIDE, /* by it, later, from the second byte of a sector */
+    CLAIM,                /* for the disk */
+    DROP,                 /* tables that QEMU is done with */
+    EVENTS
+};
+
+/* Two sectors next to each other, and where the first is on the disk. */
+enum { FIRST = 8192, SECOND = FIRST + 512, END = SECOND + 512, DISK = 65536 };
+
+/* Why an event is refused if either sector has one of the states.  What stands
+ * first is said first; other transitions are allowed.
+ */
+static const struct {
+    enum event event;
+    unsigned states; /* bits */
+    const char *why;
+} refusals[] = {
+    {RUN_READS, 1U << DATA, "is both data and metadata"},
+    {RUN_READS, 1U << DROPPED, "is both data and metadata"},
+    {RUN_READS, 1U << COMPRESSED, "is both data and metadata"},
+    {OPENING_READS, 1U << DATA, "is both data and metadata"},
+    {OPENING_READS, 1U << DROPPED, "is both data and metadata"},
+    {CLUSTER_READS, 1U << DATA, "is both data and metadata"},
+    {CLUSTER_READS, 1U << DROPPED, "is both data and metadata"},
+    {CLUSTER_READS, 1U << TABLE | 1U << PROTECTED,
+     "is metadata, and compressed data"},
+    {CLUSTER_READS, 1U << COMPRESSED, "belongs to two compressed clusters"},
+    {CLUSTER_READS_INSIDE, 1U << DATA, "is both data and metadata"},
+    {CLUSTER_READS_INSIDE, 1U << DROPPED, "is both data and metadata"},
+    {CLUSTER_READS_INSIDE, 1U << TABLE | 1U << PROTECTED,
+     "is metadata, and compressed data"},
+    {CLUSTER_READS_INSIDE, 1U << COMPRESSED,
+     "belongs to two compressed clusters"},
+    {CLAIM, 1U << DATA, "is claimed twice, again for disk offset"},
+    {CLAIM, 1U << COMPRESSED,
+     "is compressed data, and plain data for disk offset"},
+    {CLAIM, 1U << TABLE | 1U << PROTECTED | 1U << DROPPED,
+     "is metadata, and data for disk offset"},
+};
+
+/* What an allowed event makes of a sector. */
+static enum state outcome(enum state state, enum event event)
+{
+    if (state == UNKNOWN && event == RUN_READS)
+        return TABLE;
+    if (state == UNKNOWN &&
+        (event == CLUSTER_READS || event == CLUSTER_READS_INSIDE))
+        return COMPRESSED;
+    if (state == UNKNOWN && event == CLAIM)
+        return DATA;
+    if (state == TABLE && event == DROP)
+        return DROPPED;
+    return state;
+}
+
+static void ignore_drop(void *opaque, uint64_t file_offset, uint64_t length)
+{
+    (void)opaque;
+    (void)file_offset;
+    (void)length;
+}
+
+/* Gives a sector of an unknown ledger a state. */
+static void make_state(struct ledger *l, uint64_t from, enum state state)
+{
+    uint64_t to = from + 512;
+    struct error err;
+
+    if (state == PROTECTED)
+        CHECK_OK(ledger_protect(l, from, to - from, &err), &err);
+    if (state == TABLE || state == PROTECTED || state == DROPPED)
+        CHECK_OK(add_table(l, from, to, &err), &err);
+    if (state == DROPPED)
+        CHECK_OK(ledger_drop_tables(l, ignore_drop, NULL, &err), &err);
+    if (state == DATA)
+        CHECK_OK(add_data(l, from, to, 0, 512, &err), &err);
+    if (state == COMPRESSED) { /* two small clusters */
+        compressed(l, from, to, true);
+        compressed(l, from + 1, to, true);
+        CHECK_OK(ledger_check_compressed(l, &err), &err);
+    }
+}
+
+static enum state state_of(const struct ledger *l, uint64_t file_offset)
+{
+    const struct ranges *sets[STATES] = {
+        [DATA] = &l->data,       [COMPRESSED] = &l->compressed,
+        [TABLE] = &l->tables,    [PROTECTED] = &l->protected,
+        [DROPPED] = &l->dropped,
+    };
+    enum state state = UNKNOWN;
+
+    for (enum state i = DATA; i < STATES; i++)
+        if (ranges_has_all(sets[i], file_offset, 1)) {
+            /* Tables of both kinds are tables, too; else it is one thing. */
+            CHECK(state == UNKNOWN || state == TABLE);
+            state = i;
+        }
+    return state;
+}
+
+static int happen(struct ledger *l, enum event event, struct error *err)
+{
+    bool is_compressed;
+
+    switch (event) {
+    case RUN_READS:
+        if (ledger_check_table(l, FIRST, END - FIRST, err) == -1)
+            return -1;
+        return add_table(l, FIRST, END, err);
+    case OPENING_READS:
+        return ledger_add_compressed(l, true, FIRST, END - FIRST,
+                                     &is_compressed, err);
+    case CLUSTER_READS:
+        return compressed_fails(l, FIRST, END, err);
+    case CLUSTER_READS_INSIDE:
+        return compressed_fails(l, FIRST + 1, END, err);
+    case CLAIM:
+        return add_data(l, FIRST, END, DISK, 512, err);
+    default:
+        return ledger_drop_tables(l, ignore_drop, NULL, err);
+    }
+}
+
+/* What is said of the event, or NULL if it is allowed. */
+static const char *refusal(enum state first, enum state second,
+                           enum event event)
+{
+    static char message[200];
+    uint64_t start = event == CLUSTER_READS_INSIDE ? FIRST + 1 : FIRST;
+
+    if (event == CLUSTER_READS && first == TABLE && second == TABLE)
+        return NULL; /* a known table may be read again */
+    for (size_t i = 0; i < N_ELEMENTS(refusals); i++) {
+        bool is_first = (refusals[i].states & 1U << first) != 0;
+        uint64_t at = is_first ? start : SECOND;
+        int n;
+
+        if (refusals[i].event != event ||
+            (refusals[i].states & (1U << first | 1U << second)) == 0)
+            continue;
+        n = snprintf(message, sizeof message, "source: file offset %d %s",
+                     (int)at, refusals[i].why);
+        if (event == CLAIM)
+            snprintf(message + n, sizeof message - n, " %d",
+                     (int)(DISK + at - FIRST));
+        return message;
+    }
+    return NULL;
+}
+
+static void test_transition(enum state first, enum state second,
+                            enum event event)
+{
+    const char *message = refusal(first, second, event);
+    struct ledger l = {0};
+    struct error err;
+    char name[64];
+
+    snprintf(name, sizeof name, "states %d and %d, event %d", first, second,
+             event);
+    TEST(name);
+    /* All that is a table is dropped at once, so those come first. */
+    if (second == DROPPED)
+        make_state(&l, SECOND, second);
+    make_state(&l, FIRST, first);
+    if (second != DROPPED)
+        make_state(&l, SECOND, second);
+    CHECK_INT(state_of(&l, FIRST), first);
+    CHECK_INT(state_of(&l, SECOND), second);
+    if (message != NULL) {
+        CHECK_FAILS(happen(&l, event, &err), &err, message);
+        CHECK_INT(state_of(&l, FIRST), first);
+        CHECK_INT(state_of(&l, SECOND), second);
+    } else {
+        CHECK_OK(happen(&l, event, &err), &err);
+        CHECK_INT(state_of(&l, FIRST + 1), outcome(first, event));
+        CHECK_INT(state_of(&l, SECOND), outcome(second, event));
+    }
+    ledger_clear(&l);
+}
+
+/* Each event, over two sectors of each two states. */
+static void test_transitions(void)
+{
+    for (enum state first = 0; first < STATES; first++)
+        for (enum state second = 0; second < STATES; second++)
+            for (enum event event = 0; event < EVENTS; event++)
+                test_transition(first, second, event);
+}
+
 int main(void)
 {
     test_begin();
     test_compressed();
     test_compressed_and_others();
     test_subclusters();
+    test_transitions();
     return test_end();
 }

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What QEMU sees of a qcow2 stream while it arrives. */
+
+/* Notes on the design
+ *
+ * Nothing that is not here is ever answered, least of all with zeroes: QEMU
+ * does not notice the end of a file and would take them for an empty table.
+ * What has not arrived is a fault: EIO, and the mapper is told what was
+ * missing.  Every table is there in full or not there; QEMU itself never
+ * writes a file that ends inside one, or inside data that it maps.
+ *
+ * Data that was claimed is likely gone, to the disk; and when the spool is at
+ * its limit, tables of windows that are mapped are dropped.  The lock is not
+ * held while the spool's file is read, so a byte may go while a read of it is
+ * under way: whoever reads tables asks the ledger before and after.
+ */
+
+#include "config.h"
+
+#include "base/io.h"
+#include "import/inbox-state.h"
+#include "import/inbox-view.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* No qcow2 file is longer than this: offsets in its tables have 56 bits. */
+#define LONGEST_FILE (UINT64_C(1) << 56)
+
+/* Is all before file_end here?  If not, that is the view's fault. */
+static bool is_here(struct inbox_view *v, uint64_t file_end)
+{
+    LOCK_ASSERT_HELD(&v->inbox->lock);
+    if (file_end <= v->inbox->arrival.arrived)
+        return true;
+    v->has_fault = true;
+    v->fault_end = file_end;
+    return false;
+}
+
+/* Reads what is here.  Returns an errno value. */
+static int read_here(struct inbox *in, void *buf, uint32_t length,
+                     uint64_t file_offset)
+{
+    struct error err;
+
+    if (inbox_read(in, buf, length, file_offset, &err) == 0)
+        return 0;
+    LOCK_FOR_SCOPE(&in->lock);
+    inbox_note_failure(in, &err);
+    return EIO;
+}
+
+/* May QEMU have these bytes as metadata?  Returns an errno value. */
+static int check_table(struct inbox *in, uint64_t file_offset, uint32_t length)
+{
+    struct error err;
+
+    LOCK_ASSERT_HELD(&in->lock);
+    if (ledger_check_table(&in->ledger, file_offset, length, &err) == 0)
+        return 0;
+    inbox_note_failure(in, &err);
+    return EIO;
+}
+
+/* Before a table is read: may it be, is it here?  Notes the read. */
+static int begin_table(struct inbox_view *v, uint64_t file_offset,
+                       uint32_t length)
+{
+    struct inbox *in = v->inbox;
+    struct error err;
+    int r;
+
+    LOCK_FOR_SCOPE(&in->lock);
+    r = check_table(in, file_offset, length);
+    if (r != 0)
+        return r;
+    if (!is_here(v, file_offset + length))
+        return EIO;
+    if (ranges_batch_add(&v->reads, file_offset, length, &err) == 0)
+        return 0;
+    inbox_note_failure(in, &err);
+    return ENOMEM;
+}
+
+/* As nbd_export's read. */
+static int read_arrived(void *opaque, void *buf, uint32_t length,
+                        uint64_t file_offset)
+{
+    struct inbox_view *v = opaque;
+    struct inbox *in = v->inbox;
+    int r = begin_table(v, file_offset, length);
+
+    if (r == 0)
+        r = read_here(in, buf, length, file_offset);
+    if (r != 0)
+        return r;
+    LOCK_FOR_SCOPE(&in->lock);
+    return check_table(in, file_offset, length);
+}
+
+/* Of a compressed cluster QEMU reads whole sectors, and the last one in a
+ * file may be cut short; but only if the stream is known to be complete, as
+ * QEMU would decode the rest of a truncated one without a word.
+ */
+static bool is_cut_sector(const struct arrival *a, uint64_t file_offset,
+                          uint32_t length)
+{
+    LOCK_ASSERT_HELD(a->lock);
+    return a->is_whole && file_offset < a->arrived &&
+           file_offset + length <= IO_ROUND_UP(a->arrived, IO_SECTOR);
+}
+
+/* May QEMU have these bytes as compressed data?  They are noted before they
+ * are read, so that nobody claims them meanwhile.  Returns an errno value.
+ */
+static int check_compressed(struct inbox_view *v, uint64_t file_offset,
+                            uint32_t length)
+{
+    struct inbox *in = v->inbox;
+    struct error err;
+    bool is_compressed;
+
+    LOCK_ASSERT_HELD(&in->lock);
+    if (ledger_add_compressed(&in->ledger, !v->is_open, file_offset, length,
+                              &is_compressed, &err) == 0)
+        return 0;
+    inbox_note_failure(in, &err);
+    return EIO;
+}
+
+/* Waits for the bytes, and notes them.  *missing: so many at their end are not
+ * in the stream, and read as zeroes.  Returns an errno value.
+ */
+static int begin_compressed(struct inbox_view *v, uint64_t file_offset,
+                            uint32_t length, uint32_t *missing)
+{
+    struct arrival *a = &v->inbox->arrival;
+    uint64_t file_end = file_offset + length;
+
+    LOCK_FOR_SCOPE(&v->inbox->lock);
+    *missing = 0;
+    if (arrival_wait(a, file_end, NULL) == INBOX_CANCELLED)
+        return EIO;
+    if (is_cut_sector(a, file_offset, length) && file_end > a->arrived)
+        *missing = file_end - a->arrived;
+    if (!is_here(v, file_end - *missing))
+        return EIO;
+    return check_compressed(v, file_offset, length);
+}
+
+/* As nbd_export's read. */
+static int read_waiting(void *opaque, void *buf, uint32_t length,
+                        uint64_t file_offset)
+{
+    struct inbox_view *v = opaque;
+    uint32_t missing;
+    int r = begin_compressed(v, file_offset, length, &missing);
+
+    if (r != 0)
+        return r;
+    memset((char *)buf + length - missing, 0, missing);
+    return read_here(v->inbox, buf, length - missing, file_offset);
+}
+
+static void show(struct inbox *in, struct inbox_view *v,
+                 int (*read)(void *, void *, uint32_t, uint64_t))
+{
+    *v = (struct inbox_view){
+        .inbox = in,
+        .export = {.size = LONGEST_FILE, .read = read, .opaque = v},
+    };
+}
+
+void inbox_show_arrived(struct inbox *in, struct inbox_view *v)
+{
+    show(in, v, read_arrived);
+}
+
+void inbox_show_waiting(struct inbox *in, struct inbox_view *v)
+{
+    show(in, v, read_waiting);
+}
+
+void inbox_view_opened(struct inbox_view *v)
+{
+    LOCK_FOR_SCOPE(&v->inbox->lock);
+    v->is_open = true;
+}
+
+void inbox_hide(struct inbox_view *v)
+{
+    ranges_batch_clear(&v->reads);
+}
+
+bool inbox_take_fault(struct inbox_view *v, uint64_t *file_end)
+{
+    bool has_fault;
+
+    LOCK_FOR_SCOPE(&v->inbox->lock);
+    has_fault = v->has_fault;
+    *file_end = v->fault_end;
+    v->has_fault = false;
+    return has_fault;
+}
+
+int inbox_settle_reads(struct inbox_view *v, struct error *err)
+{
+    LOCK_FOR_SCOPE(&v->inbox->lock);
+    return ledger_add_tables(&v->inbox->ledger, &v->reads, err);
+}
