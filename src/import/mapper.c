@@ -9,16 +9,7 @@
  * come, it is run again.  A run takes about 10 ms, so what matters is how
  * many there are.
  *
- * The disk is mapped in windows.  A run that faults is wasted (the map
- * prints a merged range only when the next one differs, so what it printed
- * says nothing about its last range), and the larger its window the larger
- * the waste; but windows that succeed should be few.  So they double, and
- * are halved on a fault.  A unit is what one L2 table describes, but at least
- * 256 MiB: with 4 KiB clusters a table covers 2 MiB only.
- *
- * A table that is missing may be a long way off, in an image that a guest
- * has grown, while those of later windows are here.  Then the window is put
- * aside, a unit of it, and tried again when its table has come.
+ * The disk is mapped in windows; which one is next is windows.c's business.
  *
  * The map is checked as far as it is ours to check: it covers the window
  * without a gap (mapjson), and no byte of the file is two bytes of the disk,
@@ -26,9 +17,7 @@
  *
  * While QEMU runs, the receiver waits rather than keep what it may be told to
  * write to the disk a moment later: unknown bytes are kept only as far as we
- * allow.  At a fault that is the missing table and some more, in which there
- * may be the next one; twice as much each time that was not enough for the
- * window.
+ * allow.  At a fault that is the missing table and some more.
  *
  * What a window says is held in memory until its data has come.  So that small
  * tables that say much do not fill it, a run has no more than MOST_FINDINGS
@@ -43,10 +32,12 @@
 
 #include "base/cleanup.h"
 #include "base/io.h"
+#include "base/lock.h"
 #include "base/log.h"
 #include "base/signals.h"
 #include "import/inbox-view.h"
 #include "import/mapper.h"
+#include "import/windows.h"
 #include "nbd/server.h"
 #include "qemu/qemu-img.h"
 
@@ -57,15 +48,23 @@
 #include <stdlib.h>
 #include <sys/eventfd.h>
 
-#define SMALLEST_UNIT (UINT64_C(256) << 20)
-#define SMALLEST_LOOKAHEAD (UINT64_C(512) << 10)
-#define LARGEST_LOOKAHEAD (UINT64_C(64) << 20)
-
+/* Bytes of memory that what windows say may take before anything has come. */
 #define HELD_AT_ANY_TIME (UINT64_C(8) << 20)
-#define LARGEST_SLICE (UINT64_C(64) << 10) /* of an L2 table, in qcow2 */
 
-/* A slice has half as many ranges at the most. */
-enum { MOST_POSTPONED = 64, MOST_FINDINGS = 1 << 18, BACKLOG_MS = 50 };
+/* And for each byte that has come. */
+#define HELD_PER_BYTE UINT64_C(8)
+
+enum {
+    /* Ranges that a run may find.  A slice of a table, which is the smallest
+     * window, has half as many at the most.
+     */
+    MOST_FINDINGS = 1 << 18,
+
+    /* Milliseconds between two looks at what is held: nobody tells when
+     * something has been moved.
+     */
+    BACKLOG_MS = 50,
+};
 
 struct mapper {
     const struct qemu *qemu;
@@ -260,90 +259,29 @@ static uint64_t first_tables_end(const struct gate_image *image)
                          image->refcount_offset + image->refcount_length));
 }
 
-/* A window whose table is a long way off. */
-struct postponed {
-    uint64_t disk_offset, length, fault_end;
-    uint64_t part; /* of length, to be tried next */
-};
-
-/* Where the mapper is. */
-struct progression {
-    uint64_t front; /* what is before it is mapped, or aside */
-    uint64_t unit, length;
-    uint64_t slice; /* what a slice of a table describes */
-    uint64_t lookahead;
-    struct postponed postponed[MOST_POSTPONED];
-    size_t n_postponed;
-};
-
-/* The window aside whose table comes first; NULL: there is none. */
-static struct postponed *nearest_postponed(struct progression *p)
+/* Maps the next window, or waits until there is one that can be. */
+static int map_next(struct mapper *m, struct windows *w, struct error *err)
 {
-    struct postponed *nearest = NULL;
+    uint64_t disk_offset, length, table_end, lookahead;
+    uint64_t before = m->entries;
 
-    for (size_t i = 0; i < p->n_postponed; i++)
-        if (nearest == NULL || p->postponed[i].fault_end < nearest->fault_end)
-            nearest = &p->postponed[i];
-    return nearest;
-}
-
-/* Tries a window again whose table has come. */
-static int map_postponed(struct mapper *m, struct progression *p,
-                         struct postponed *window, struct error *err)
-{
-    window->part = io_min(window->part, window->length);
-    switch (
-        run(m, window->disk_offset, window->part, &window->fault_end, err)) {
+    if (!windows_next(w, inbox_arrived(m->inbox), &disk_offset, &length,
+                      &table_end))
+        return wait_for(m, table_end, 0, err);
+    switch (run(m, disk_offset, length, &table_end, err)) {
     case MAPPED:
-        window->disk_offset += window->part;
-        window->length -= window->part;
-        if (window->length == 0)
-            *window = p->postponed[--p->n_postponed];
+        windows_mapped(w, m->entries - before < MOST_FINDINGS / 4);
         return 0;
     case FAULTED:
+        if (windows_faulted(w, table_end, inbox_arrived(m->inbox), &lookahead))
+            return wait_for(m, table_end, lookahead, err);
         return 0;
     case TOO_MANY:
-        window->part = IO_ROUND_UP(window->part / 2, p->slice);
+        windows_too_long(w);
         return 0;
     default:
         return -1;
     }
-}
-
-/* Tries the next window. */
-static int map_front(struct mapper *m, struct progression *p,
-                     struct error *err)
-{
-    uint64_t size = m->image->virtual_size, fault_end, before = m->entries;
-
-    p->length = io_min(p->length, size - p->front);
-    switch (run(m, p->front, p->length, &fault_end, err)) {
-    case MAPPED:
-        p->front += p->length;
-        if (m->entries - before < MOST_FINDINGS / 4)
-            p->length = io_min(p->length, size / 2 + 1) * 2;
-        p->lookahead = io_max(SMALLEST_LOOKAHEAD, p->lookahead / 2);
-        return 0;
-    case FAULTED:
-        break;
-    case TOO_MANY:
-        p->length = IO_ROUND_UP(p->length / 2, p->slice);
-        return 0;
-    default:
-        return -1;
-    }
-    if (fault_end <= inbox_arrived(m->inbox) + LARGEST_LOOKAHEAD) {
-        p->length = IO_ROUND_UP(p->length / 2, p->unit);
-        p->lookahead = io_min(p->lookahead * 2, LARGEST_LOOKAHEAD);
-        return wait_for(m, fault_end, p->lookahead / 2, err);
-    }
-    if (p->length <= p->unit) {
-        p->postponed[p->n_postponed++] =
-            (struct postponed){p->front, p->length, fault_end, p->length};
-        p->front += p->length;
-    }
-    p->length = p->unit;
-    return 0;
 }
 
 /* Waits until what is held in memory is in a proportion to what has come. */
@@ -353,12 +291,11 @@ static int wait_for_backlog(struct mapper *m, struct error *err)
         uint64_t arrived = inbox_arrived(m->inbox), needed_end;
         uint64_t held = m->backlog(m->opaque, &needed_end);
 
-        if (held <= HELD_AT_ANY_TIME + 8 * arrived)
+        if (held <= HELD_AT_ANY_TIME + HELD_PER_BYTE * arrived)
             return 0;
-        inbox_allow(m->inbox, arrived + SMALLEST_LOOKAHEAD);
+        inbox_allow(m->inbox, arrived + WINDOWS_LOOKAHEAD);
         eventfd_write(m->wake_fd, 1);
-        /* Nobody tells when something has been moved. */
-        switch (inbox_wait_briefly(m->inbox, arrived + SMALLEST_LOOKAHEAD,
+        switch (inbox_wait_briefly(m->inbox, arrived + WINDOWS_LOOKAHEAD,
                                    BACKLOG_MS)) {
         case INBOX_CANCELLED:
             return error_set(err, ECANCELED, "mapper");
@@ -366,7 +303,7 @@ static int wait_for_backlog(struct mapper *m, struct error *err)
             if (needed_end > inbox_arrived(m->inbox))
                 return inbox_truncated(m->inbox, needed_end, err);
             return 0; /* there will not be more than there is */
-        default:
+        case INBOX_ARRIVED:
             break;
         }
     }
@@ -374,35 +311,26 @@ static int wait_for_backlog(struct mapper *m, struct error *err)
 
 static int map_disk(struct mapper *m, struct error *err)
 {
-    uint64_t size = m->image->virtual_size;
-    uint64_t unit = io_max(m->image->window, SMALLEST_UNIT);
-    struct progression p = {
-        .unit = unit,
-        .length = unit,
-        .slice = m->image->window / m->image->cluster_size *
-                 io_min(m->image->cluster_size, LARGEST_SLICE),
-        .lookahead = SMALLEST_LOOKAHEAD,
-    };
+    struct windows w;
 
-    if (wait_for(m, first_tables_end(m->image), p.lookahead, err) == -1)
+    windows_begin(&w, m->image->virtual_size, m->image->window,
+                  m->image->cluster_size);
+    if (wait_for(m, first_tables_end(m->image), WINDOWS_LOOKAHEAD, err) == -1)
         return -1;
-    while (p.front < size || p.n_postponed > 0) {
-        struct postponed *nearest = nearest_postponed(&p);
-        int r;
-
-        if (wait_for_backlog(m, err) == -1)
+    while (!windows_are_done(&w))
+        if (wait_for_backlog(m, err) == -1 || map_next(m, &w, err) == -1)
             return -1;
-        if (nearest != NULL && nearest->fault_end <= inbox_arrived(m->inbox))
-            r = map_postponed(m, &p, nearest, err);
-        else if (p.front < size && p.n_postponed < MOST_POSTPONED)
-            r = map_front(m, &p, err);
-        else
-            r = wait_for(m, nearest->fault_end, 0, err);
-        if (r == -1)
-            return -1;
-    }
     inbox_allow(m->inbox, INT64_MAX);
     return 0;
+}
+
+static void note_result(struct mapper *m, int result, const struct error *err)
+{
+    LOCK_FOR_SCOPE(&m->lock);
+    m->is_done = result == 0;
+    m->has_failed = result == -1;
+    if (m->has_failed)
+        m->failure = *err;
 }
 
 static void *run_thread(void *opaque)
@@ -411,12 +339,7 @@ static void *run_thread(void *opaque)
     struct error err;
     int r = map_disk(m, &err);
 
-    pthread_mutex_lock(&m->lock);
-    m->is_done = r == 0;
-    m->has_failed = r == -1;
-    if (m->has_failed)
-        m->failure = err;
-    pthread_mutex_unlock(&m->lock);
+    note_result(m, r, &err);
     eventfd_write(m->wake_fd, 1);
     return NULL;
 }
@@ -468,25 +391,17 @@ int mapper_start(const struct qemu *qemu, struct inbox *inbox,
 
 int mapper_check(struct mapper *m, struct error *err)
 {
-    int r = 0;
-
-    pthread_mutex_lock(&m->lock);
-    if (m->has_failed) {
-        *err = m->failure;
-        r = -1;
-    }
-    pthread_mutex_unlock(&m->lock);
-    return r;
+    LOCK_FOR_SCOPE(&m->lock);
+    if (!m->has_failed)
+        return 0;
+    *err = m->failure;
+    return -1;
 }
 
 bool mapper_is_done(struct mapper *m)
 {
-    bool is_done;
-
-    pthread_mutex_lock(&m->lock);
-    is_done = m->is_done;
-    pthread_mutex_unlock(&m->lock);
-    return is_done;
+    LOCK_FOR_SCOPE(&m->lock);
+    return m->is_done;
 }
 
 unsigned mapper_runs(const struct mapper *m)
