@@ -53,7 +53,7 @@ helpers_setup() {
     cd "$BATS_TEST_TMPDIR" || return 1
     # Where the tool keeps its temporary files, and only these.
     spool=$BATS_TEST_TMPDIR/spool
-    # Processes that outlived the tool, as watch.py found them.
+    # Processes that outlived the tool, as watcher found them.
     left=$BATS_TEST_TMPDIR/.left
     mkdir "$spool"
     : >"$left"
@@ -94,18 +94,20 @@ quoted() {
 
 # Text of a file, for a variable and the log: no more than 64 KiB, no NUL.
 text_of() {
+    [ -s "$1" ] || return 0
     head -c 65536 "$1" | tr -d '\0'
 }
 
 # The text of a file into the log.
 show() {
+    [ -s "$2" ] || return 0
     text_of "$2" | cat -v | awk -v name="$1" '{ print "  " name ": " $0 }' >&2
 }
 
-# The command line of watch.py, with what the variables of a call ask for, into
+# The command line of watcher, with what the variables of a call ask for, into
 # the array $watched.
 watched_command() {
-    watched=(env TMPDIR="$spool" python3 "$tests/watch.py"
+    watched=(env TMPDIR="$spool" watcher
         --left "$left" --time-limit "${time_limit:-60}")
     [ -z "${ignore_sigpipe:-}" ] || watched+=(--ignore-sigpipe)
     [ -z "${nonblocking:-}" ] || watched+=(--nonblocking)
@@ -264,8 +266,19 @@ nothing_left() {
 }
 
 # virtual_size FILE FORMAT
+# As `qemu-img info` says: a start of that for each would take longer.
 virtual_size() {
-    qemu-img info --output=json -f "$2" "$1" | jq '."virtual-size"'
+    local size
+    if [ "$2" = raw ] && [ -f "$1" ]; then
+        size=$(stat -L -c %s "$1")
+        echo $(((size + 511) / 512 * 512))
+    elif [ "$2" = qcow2 ] && [ -f "$1" ]; then
+        # Bytes 24 to 31 of the header, in sectors that are whole.
+        size=$(od -An -t u8 --endian=big -j 24 -N 8 "$1")
+        echo $((size / 512 * 512))
+    else
+        qemu-img info --output=json -f "$2" "$1" | jq '."virtual-size"'
+    fi
 }
 
 # same_content A [FORMAT] B [FORMAT]

@@ -48,7 +48,7 @@ for at in $(seq 0 97 $((${size%G} * 1024 - 8))); do
     head -c 8M /dev/zero | tr '\0' '\252' |
         dd of=copy.raw bs=1M seek="$at" conv=notrunc status=none
 done
-if ! python3 "$tests/watch.py" --time-limit 500 --pair . --keep-open -- \
+if ! watcher --time-limit 500 --pair . --keep-open -- \
     python3 "$tests/send.py" '{}' disk.qcow2 -- \
     qcow-tool serve --source-fd '{}' --destination copy.raw --verbose \
     --source-size "$(stat -c %s disk.qcow2)" ||

@@ -69,7 +69,7 @@ EOF
     timeout 60 qemu-img convert -f qcow2 -O raw bad.qcow2 qemu.raw \
         2>qemu.stderr || is_read=0
     sent=$(stat -c %s bad.qcow2)
-    python3 "$tests/watch.py" --time-limit 60 --left left --pair . \
+    watcher --time-limit 60 --left left --pair . \
         --keep-open -- python3 "$tests/send.py" '{}' bad.qcow2 -- \
         qcow-tool serve --source-fd '{}' --destination copy.raw \
         --source-size "$sent" || {

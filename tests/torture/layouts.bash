@@ -19,7 +19,7 @@ truncate -s "$size" copy.raw
 if [ "$(stat -c %s disk.qcow2)" -gt 60000000 ] && [ $chunk -lt 4096 ]; then
     chunk=4099
 fi
-if ! python3 "$tests/watch.py" --time-limit 300 --pair . --keep-open -- \
+if ! watcher --time-limit 300 --pair . --keep-open -- \
     python3 "$tests/send.py" '{}' disk.qcow2 --chunk $chunk -- \
     qcow-tool serve --source-fd '{}' --destination copy.raw --verbose \
     --source-size "$(stat -c %s disk.qcow2)" "${flags[@]}" ||
