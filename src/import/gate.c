@@ -3,9 +3,9 @@
 
 #include "config.h"
 
+#include "base/io.h"
 #include "import/gate.h"
 #include "qemu/header.h"
-#include "base/io.h"
 #include "qemu/qemu.h"
 
 #include <inttypes.h>

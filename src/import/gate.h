@@ -11,16 +11,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { GATE_HEADER = HEADER_BYTES }; /* what is looked at */
+/* Bytes of a stream that are looked at. */
+enum { GATE_HEADER = HEADER_BYTES };
 
-/* What the rest of the import needs to know of it. */
+/* What the rest of the import needs to know of the image.  All are bytes. */
 struct gate_image {
     uint64_t virtual_size; /* bytes, a multiple of 512 */
     uint64_t cluster_size;
     uint64_t window; /* bytes of disk one L2 table describes */
     size_t header_length;
     bool is_zstd; /* what is compressed is, by that: else zlib's deflate */
-    uint64_t l1_offset, l1_length;             /* in the file, in bytes */
+    uint64_t l1_offset, l1_length;             /* in the file */
     uint64_t refcount_offset, refcount_length; /* the refcount table */
 };
 
@@ -29,7 +30,8 @@ struct gate_image {
  * file, an external data file, encryption; an incompatible feature other
  * than the dirty bit, the compression type and extended L2 entries; a
  * compression type that contradicts its feature bit; tables past the limits
- * that QEMU has; a stream that ends in the header.
+ * that QEMU has (block/qcow2.h in its source); a stream that ends in the
+ * header.  The layout is that of docs/interop/qcow2.txt there.
  */
 int gate_check(const unsigned char *header, size_t length,
                struct gate_image *image, struct error *err);

@@ -10,7 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHUNK_BLOCKS = 8192, BLOCK_SECTORS = KEPT_BLOCK / IO_SECTOR };
+enum {
+    CHUNK_BLOCKS = 8192, /* blocks that are allocated at once: 32 MiB */
+    BLOCK_SECTORS = KEPT_BLOCK / IO_SECTOR
+};
 
 /* Of each block, a bit for each sector. */
 struct kept_chunk {

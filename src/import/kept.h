@@ -26,7 +26,7 @@ struct kept {
     uint64_t blocks; /* with something in them */
 };
 
-/* Bytes [from, to) are kept. */
+/* Bytes [from, to) are kept from now on; from <= to. */
 int kept_add(struct kept *kept, uint64_t from, uint64_t to, struct error *err);
 
 /* The whole sectors in [from, to) are not kept any more.  Of the blocks that
@@ -40,6 +40,7 @@ uint64_t kept_remove(struct kept *kept, uint64_t from, uint64_t to,
 /* Bytes in the blocks that are kept. */
 uint64_t kept_bytes(const struct kept *kept);
 
+/* Frees what it holds; nothing is kept then. */
 void kept_clear(struct kept *kept);
 
 #endif

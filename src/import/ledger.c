@@ -3,15 +3,17 @@
 
 #include "config.h"
 
+#include "base/assert.h"
 #include "base/io.h"
 #include "import/ledger.h"
 
 #include <inttypes.h>
 
-/* Compressed clusters come one by one: so many are collected before they are
- * sorted into the rest.
+/* Compressed clusters come one by one.  So many of them are collected, but at
+ * least a share of those that are known, before they are sorted into the rest:
+ * so each is looked at a few times only.
  */
-enum { COLLECTED = 4096 };
+enum { MOST_COLLECTED = 4096, COLLECTED_SHARE = 8 };
 
 static int add_piece(struct ranges *set, uint64_t file_offset, uint64_t length,
                      struct error *err)
@@ -110,6 +112,12 @@ static int check_data(const struct ledger *l, uint64_t file_offset,
                      first, is_else, disk_offset + first - file_offset);
 }
 
+static bool entry_ends_before(const struct filemap_entry *a,
+                              const struct filemap_entry *b)
+{
+    return a->file_offset + a->length <= b->file_offset;
+}
+
 /* Adds the clusters of the entry number i, as far as the one before has not.
  */
 static int add_clusters(const struct ledger *l, const struct filemap *data,
@@ -121,6 +129,8 @@ static int add_clusters(const struct ledger *l, const struct filemap *data,
     uint64_t from = IO_ROUND_DOWN(e->file_offset, granule);
     uint64_t to = IO_ROUND_UP(e->file_offset + e->length, granule);
 
+    ASSERT(e->length > 0);
+    ASSERT(last == NULL || entry_ends_before(last, e));
     if (last != NULL &&
         IO_ROUND_UP(last->file_offset + last->length, granule) > from) {
         if (e->file_offset - e->disk_offset !=
@@ -147,6 +157,7 @@ int ledger_add_data(struct ledger *l, const struct filemap *data,
     struct ranges_batch batch = {0};
     int r = ledger_check_compressed(l, err);
 
+    ASSERT(granule > 0 && (granule & (granule - 1)) == 0);
     for (size_t i = 0; i < data->count && r == 0; i++)
         r = add_clusters(l, data, i, granule, &batch, err);
     if (r == 0)
@@ -160,7 +171,6 @@ int ledger_add_compressed(struct ledger *l, bool is_opening,
                           bool *is_compressed, struct error *err)
 {
     uint64_t first, sure = 1;
-
     *is_compressed = false;
     if (ranges_has_any(&l->data, file_offset, length, &first) ||
         ranges_has_any(&l->dropped, file_offset, length, &first))
@@ -182,7 +192,8 @@ int ledger_add_compressed(struct ledger *l, bool is_opening,
         sure = length - IO_SECTOR + 1;
     if (ranges_batch_add(&l->new_compressed, file_offset, sure, err) == -1)
         return -1;
-    if (l->new_compressed.count < io_max(COLLECTED, l->compressed.count / 8))
+    if (l->new_compressed.count <
+        io_max(MOST_COLLECTED, l->compressed.count / COLLECTED_SHARE))
         return 0;
     return ledger_check_compressed(l, err);
 }

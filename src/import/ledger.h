@@ -11,9 +11,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* A byte of the file is one thing, once and for all.  Where two want it the
- * image is refused, by file offset.  All-zero is the empty ledger.  It has no
- * lock of its own.
+/* A byte of the file is one thing, once and for all: nothing that is known,
+ * plain data, compressed data, or a table (which is metadata).  A table may be
+ * protected, or dropped.  Where two want a byte the image is refused, by file
+ * offset: then a function returns -1, and all bytes are what they were.
+ *
+ * All lengths are bytes and all offsets file offsets.  All-zero is the empty
+ * ledger.  It has no lock of its own.
  */
 struct ledger {
     struct ranges data;       /* plain data of the disk */
@@ -25,20 +29,27 @@ struct ledger {
     struct ranges dropped;   /* of them, what is not to be read again */
 };
 
-/* A table that every run of QEMU reads: never dropped. */
+/* length bytes at file_offset are a table that every run of QEMU reads: never
+ * dropped.  Fails only for want of memory.
+ */
 int ledger_protect(struct ledger *ledger, uint64_t file_offset,
                    uint64_t length, struct error *err);
 
-/* May QEMU read this as metadata? */
+/* May QEMU read this as metadata?  Returns -1 if it is plain data, or has been
+ * dropped.  Nothing is noted.
+ */
 int ledger_check_table(struct ledger *ledger, uint64_t file_offset,
                        uint64_t length, struct error *err);
 
-/* What QEMU has read, in a run that counted, is metadata. */
+/* What QEMU has read, in a run that counted, is metadata.  On success reads is
+ * empty.
+ */
 int ledger_add_tables(struct ledger *ledger, struct ranges_batch *reads,
                       struct error *err);
 
-/* These pieces are plain data.  A cluster of granule bytes, a power of two,
- * belongs to one cluster of the disk, however little of it is in use.
+/* The entries of data are plain data.  A cluster of granule bytes, a power of
+ * two, belongs to one cluster of the disk, however little of it is in use (as
+ * with extended L2 entries).
  */
 int ledger_add_data(struct ledger *ledger, const struct filemap *data,
                     uint64_t granule, struct error *err);
@@ -48,8 +59,9 @@ int ledger_add_data(struct ledger *ledger, const struct filemap *data,
  * "Compressed Clusters Descriptor").  Where it ends there is not told, and the
  * next one may begin in that sector.  A read is of a table instead if
  * is_opening, or if it is all of known tables and begins with a sector; but
- * those that every run reads are read no more.  *is_compressed says which it was.
- * Each cluster is to be read once: one that has a byte of another is refused.
+ * those that every run reads are read no more.  *is_compressed says which it
+ * was.  Each cluster is to be read once: one that has a byte of another is
+ * refused.
  */
 int ledger_add_compressed(struct ledger *ledger, bool is_opening,
                           uint64_t file_offset, uint64_t length,
@@ -60,12 +72,16 @@ int ledger_add_compressed(struct ledger *ledger, bool is_opening,
  */
 int ledger_check_compressed(struct ledger *ledger, struct error *err);
 
-/* The tables that are done with are no more to be read: gives each to drop. */
+/* Gives back the room of a table. */
 typedef void ledger_drop(void *opaque, uint64_t file_offset, uint64_t length);
 
+/* All tables but the protected ones are dropped: they are not to be read any
+ * more.  Calls drop for each of them that has not been dropped before.
+ */
 int ledger_drop_tables(struct ledger *ledger, ledger_drop *drop, void *opaque,
                        struct error *err);
 
+/* Frees what it holds; it is empty then. */
 void ledger_clear(struct ledger *ledger);
 
 #endif

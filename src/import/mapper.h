@@ -5,29 +5,32 @@
 #define QT_MAPPER_H
 
 #include "base/error.h"
-#include "lists/extents.h"
-#include "lists/filemap.h"
 #include "import/gate.h"
 #include "import/inbox.h"
+#include "lists/extents.h"
+#include "lists/filemap.h"
 #include "qemu/qemu.h"
 
 /* What QEMU says of a part of the disk, bytes [disk_offset, disk_end). */
 struct mapper_window {
     uint64_t disk_offset, disk_end;
     struct filemap data;       /* plain data, and where it is in the file */
-    struct extents compressed; /* data that only QEMU can read: compressed */
+    struct extents compressed; /* data that only QEMU can read: it is
+                                * compressed, or has no offset in the file */
     struct extents zeroes;     /* marked as zeroes on purpose */
     struct extents holes;      /* never allocated */
 };
 
-/* Takes over what a window says; windows come in any order, each part of the
- * disk in one, and in the mapper's thread.
+/* Called in the mapper's thread with what a window says.  It may move lists
+ * out of *window; what is left there is freed.  Windows come in any order, and
+ * each part of the disk is in one of them.
  */
 typedef int mapper_take_window(void *opaque, struct mapper_window *window,
                                struct error *err);
 
-/* How many bytes of memory do lists take that get shorter when data comes, or
- * has been moved?  Data goes on to *needed_end in the file.
+/* Called in the mapper's thread.  How many bytes of memory do lists take that
+ * get shorter when data comes, or has been moved?  *needed_end: the file
+ * offset behind the last data that is known.
  */
 typedef uint64_t mapper_backlog(void *opaque, uint64_t *needed_end);
 
@@ -48,7 +51,9 @@ int mapper_check(struct mapper *mapper, struct error *err);
 /* Has it mapped the whole disk? */
 bool mapper_is_done(struct mapper *mapper);
 
-/* How often QEMU was run, for how many windows. */
+/* How often QEMU was run, and for how many windows that counted.  Any thread
+ * may ask.
+ */
 unsigned mapper_runs(const struct mapper *mapper);
 unsigned mapper_windows(const struct mapper *mapper);
 

@@ -5,10 +5,10 @@
 
 #include "base/child.h"
 #include "base/io.h"
-#include "nbd/server.h"
-#include "qemu/qemu-nbd.h"
 #include "import/inbox-view.h"
 #include "import/readback.h"
+#include "nbd/server.h"
+#include "qemu/qemu-nbd.h"
 
 #include <errno.h>
 #include <inttypes.h>

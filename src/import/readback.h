@@ -13,22 +13,27 @@
 
 struct readback;
 
-/* Starts a qemu-nbd on a bridge that waits for what has not arrived.  inbox
- * must outlive it.
+/* Starts a qemu-nbd on a bridge that waits for what has not arrived, for an
+ * image of clusters of cluster_size bytes.  inbox must outlive it.  When
+ * cancel_fd becomes readable, what is under way fails.
  */
 int readback_open(const struct qemu *qemu, struct inbox *inbox,
                   uint64_t cluster_size, int cancel_fd,
                   struct readback **readback, struct error *err);
 
-/* As in nbd-client.h, of whole clusters that are compressed (the last may end
- * with the disk), each one once.
+/* Reads length bytes of the disk: whole clusters that are compressed (the last
+ * may end with the disk), each one once.  It returns before all has been given
+ * to take, as nbd_client_read does; readback_finish waits for that.  Errors
+ * name the stream or the spool if they are to blame, else what qemu-nbd said.
  */
 int readback_read(struct readback *readback, uint64_t disk_offset,
                   uint64_t length, nbd_client_take *take, void *opaque,
                   struct error *err);
+
+/* Waits for all that was read.  Fails if two clusters share a byte, too. */
 int readback_finish(struct readback *readback, struct error *err);
 
-/* NULL is fine. */
+/* Ends its qemu-nbd.  NULL is fine. */
 void readback_close(struct readback *readback);
 
 #endif

@@ -3,36 +3,48 @@
 
 /* Notes on the design
  *
- * The mapper says, window by window, what the file holds (route_take_window).
- * The receiver asks what comes next (route_next) and delivers it.  What is
- * known to be data goes straight to the disk; what is not known goes to the
- * inbox; and when the whole disk is mapped, what is not needed goes nowhere.
+ * Two sides call the route, each in its own thread.  The mapper says, window
+ * by window of the disk, where in the file its data is (route_take_window).
+ * The receiver asks what to do with the next bytes of the stream (route_next),
+ * reads them from the socket, and hands them over (route_deliver).
  *
- *     ahead      mapped data that the receiver has not got to; consumed from
- *                its front
- *     decided    up to here the receiver has been told what to do.  Data
- *                before it that a later window names is, or is about to be,
- *                in the inbox, and becomes a job of the mover
+ * The receiver's question has three answers.  Bytes that are known to be data
+ * go straight to the disk.  Bytes of which nothing is known yet go to the
+ * inbox, which keeps them.  Once the whole disk is mapped, all other bytes are
+ * dropped.
  *
- * Beside the receiver there are three workers: the mover brings data from
- * the inbox to the disk, and punches it out there; the zeroer zeroes; the
- * reader reads compressed ranges back through QEMU.  No two of them, nor the
- * receiver, ever write the same byte of the disk, as the map has each once.
+ * The mapper may come too late: it may name data whose bytes the receiver has
+ * already asked about.  Those bytes were unknown then, so they are in the
+ * inbox, or the receiver is just about to put them there.  The mover takes
+ * them from there.  Two members keep both sides apart:
  *
- * An image may be larger than the disk it lands on by less than a cluster,
- * since some clients round up, if it holds nothing but zeroes there.  Then
- * all is held: it goes through the inbox, and the workers do not start
- * before all has arrived and the overhang has been looked at.  An overhang
- * that is compressed is found only when it is read.
+ *     decided    a file offset.  The receiver has been told what to do with
+ *                all bytes before it.  Data that a window names is split
+ *                here: what is before it is a job of the mover, what is behind
+ *                it joins ahead
+ *     ahead      data behind decided, in the order of the file.  The receiver
+ *                uses it up from its front
+ *
+ * Three workers run beside the receiver.  The mover brings data from the
+ * inbox to the disk, and punches it out there.  The zeroer zeroes.  The reader
+ * reads compressed clusters back through QEMU.  The map has each byte of the
+ * disk once, so no two of them, nor the receiver, ever write the same byte.
+ *
+ * An image may be larger than the disk it lands on, by less than a cluster,
+ * since some clients round up.  It must hold nothing but zeroes there, its
+ * overhang.  Such an image is held: all of it goes to the inbox, and the
+ * workers do not start before all has arrived and the overhang has been looked
+ * at.  An overhang that is compressed is found only when it is read.
  */
 
 #include "config.h"
 
 #include "base/cleanup.h"
 #include "base/io.h"
+#include "base/lock.h"
+#include "base/worker.h"
 #include "import/readback.h"
 #include "import/route.h"
-#include "base/worker.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -45,16 +57,17 @@ struct route {
     struct route_options o;
     struct worker *mover, *zeroer, *reader;
     struct readback *readback; /* the reader's */
-    bool is_held;
+    bool is_held;              /* see above */
     atomic_uint_fast64_t routed, moved, read_back;
 
     pthread_mutex_t lock; /* of all that follows */
     struct filemap ahead;
-    size_t consumed; /* entries of ahead that have been decided */
-    uint64_t decided;
-    uint64_t needed_end;
-    uint64_t mapped; /* bytes of the disk */
-    bool is_mapped, has_compressed;
+    size_t consumed;     /* entries of ahead that have been decided */
+    uint64_t decided;    /* a file offset */
+    uint64_t needed_end; /* of plain data, as a file offset */
+    uint64_t mapped;     /* bytes of the disk */
+    bool is_mapped;      /* all of the disk */
+    bool has_compressed;
     struct filemap_batch held; /* if is_held: all data */
 };
 
@@ -68,8 +81,8 @@ static int refuse_overhang(const struct route *r, uint64_t disk_offset,
 }
 
 /* Writes what fits, and expects zeroes of the rest. */
-static int write_piece(struct route *r, const char *buf, uint64_t length,
-                       uint64_t disk_offset, struct error *err)
+static int write_to_disk(struct route *r, const char *buf, uint64_t length,
+                         uint64_t disk_offset, struct error *err)
 {
     uint64_t fits = 0;
 
@@ -103,7 +116,7 @@ static int move_job(struct route *r, struct worker *worker,
             return inbox_truncated(r->o.inbox, file_offset + n, err);
         }
         if (inbox_read(r->o.inbox, at, n, file_offset, err) == -1 ||
-            write_piece(r, at, n, disk_offset, err) == -1)
+            write_to_disk(r, at, n, disk_offset, err) == -1)
             return -1;
         inbox_punch(r->o.inbox, file_offset, n);
         eventfd_write(r->o.wake_fd, 1); /* there is more room */
@@ -152,7 +165,7 @@ static int take_read_back(void *opaque, const void *buf, size_t length,
 {
     struct route *r = opaque;
 
-    if (write_piece(r, buf, length, disk_offset, err) == -1)
+    if (write_to_disk(r, buf, length, disk_offset, err) == -1)
         return -1;
     r->read_back += length;
     return 0;
@@ -200,36 +213,37 @@ int route_open(const struct route_options *options, struct route **route,
     return 0;
 }
 
-static int add_move(struct route *r, const struct filemap_entry *e,
-                    struct error *err)
+static int add_move_job(struct route *r, const struct filemap_entry *e,
+                        struct error *err)
 {
     const struct job job = {e->disk_offset, e->length, e->file_offset};
 
     return worker_add(r->mover, &job, err);
 }
 
-/* Splits one entry where the receiver is.  The lock is held. */
+/* Splits one entry at decided.  What is behind it joins batch. */
 static int place_entry(struct route *r, const struct filemap_entry *e,
                        struct filemap_batch *batch, struct error *err)
 {
-    struct filemap_entry late = *e, early = *e;
+    struct filemap_entry passed = *e, to_come = *e;
 
+    LOCK_ASSERT_HELD(&r->lock);
     if (r->is_held)
         return filemap_batch_add(&r->held, e->file_offset, e->length,
                                  e->disk_offset, err);
     if (e->file_offset >= r->decided)
         return filemap_batch_add(batch, e->file_offset, e->length,
                                  e->disk_offset, err);
-    late.length = io_min(e->length, r->decided - e->file_offset);
-    early.file_offset += late.length;
-    early.disk_offset += late.length;
-    early.length -= late.length;
-    if (add_move(r, &late, err) == -1)
+    passed.length = io_min(e->length, r->decided - e->file_offset);
+    to_come.file_offset += passed.length;
+    to_come.disk_offset += passed.length;
+    to_come.length -= passed.length;
+    if (add_move_job(r, &passed, err) == -1)
         return -1;
-    if (early.length == 0)
+    if (to_come.length == 0)
         return 0;
-    return filemap_batch_add(batch, early.file_offset, early.length,
-                             early.disk_offset, err);
+    return filemap_batch_add(batch, to_come.file_offset, to_come.length,
+                             to_come.disk_offset, err);
 }
 
 static int place_data(struct route *r, const struct filemap *data,
@@ -265,12 +279,13 @@ static int add_extents(struct worker *worker, const struct extents *extents,
     return 0;
 }
 
-/* The lock is held. */
 static int place_window(struct route *r, const struct mapper_window *w,
                         struct error *err)
 {
     uint64_t size = r->o.target->size;
 
+    LOCK_FOR_SCOPE(&r->lock);
+    ASSERT(w->disk_offset <= w->disk_end && w->disk_end <= r->o.disk_size);
     if (w->compressed.count > 0)
         r->has_compressed = true;
     if (place_data(r, &w->data, err) == -1 ||
@@ -290,11 +305,8 @@ int route_take_window(void *opaque, struct mapper_window *window,
                       struct error *err)
 {
     struct route *r = opaque;
-    int result;
+    int result = place_window(r, window, err);
 
-    pthread_mutex_lock(&r->lock);
-    result = place_window(r, window, err);
-    pthread_mutex_unlock(&r->lock);
     eventfd_write(r->o.wake_fd, 1);
     return result;
 }
@@ -304,7 +316,7 @@ uint64_t route_backlog(void *opaque, uint64_t *needed_end)
     struct route *r = opaque;
     uint64_t arrived = inbox_arrived(r->o.inbox), bytes = 0;
 
-    pthread_mutex_lock(&r->lock);
+    LOCK_FOR_SCOPE(&r->lock);
     *needed_end = r->needed_end;
     if (r->needed_end > arrived)
         bytes = (r->ahead.count - r->consumed + r->held.count) *
@@ -312,18 +324,18 @@ uint64_t route_backlog(void *opaque, uint64_t *needed_end)
     if (!r->is_held)
         bytes += (worker_count(r->mover) + worker_count(r->zeroer)) *
                  sizeof(struct job);
-    pthread_mutex_unlock(&r->lock);
     return bytes;
 }
 
-/* What to do with bytes at file_offset that are not known to be data.  The
- * lock is held.
+/* What to do with bytes at file_offset that are not known to be data.  May
+ * make *length less.
  */
-static enum route_kind kind_of_unknown(const struct route *r,
-                                       uint64_t file_offset, uint64_t *length)
+static enum route_kind kind_of_unknown(struct route *r, uint64_t file_offset,
+                                       uint64_t *length)
 {
     uint64_t allowed;
 
+    LOCK_ASSERT_HELD(&r->lock);
     if (r->is_mapped && !r->has_compressed && file_offset >= r->decided &&
         (!r->is_held || file_offset >= r->needed_end))
         return ROUTE_DROP;
@@ -343,7 +355,8 @@ void route_next(struct route *r, uint64_t length, struct route_piece *piece)
     uint64_t at = inbox_arrived(r->o.inbox);
     struct filemap_entry *next = NULL;
 
-    pthread_mutex_lock(&r->lock);
+    LOCK_FOR_SCOPE(&r->lock);
+    ASSERT(length > 0);
     *piece = (struct route_piece){.length = length};
     if (r->consumed < r->ahead.count)
         next = &r->ahead.list[r->consumed];
@@ -365,7 +378,6 @@ void route_next(struct route *r, uint64_t length, struct route_piece *piece)
     }
     if (piece->kind == ROUTE_KEEP || piece->kind == ROUTE_DISK)
         r->decided = io_max(r->decided, at + piece->length);
-    pthread_mutex_unlock(&r->lock);
 }
 
 int route_deliver(struct route *r, const struct route_piece *piece,
@@ -374,7 +386,7 @@ int route_deliver(struct route *r, const struct route_piece *piece,
     if (piece->kind == ROUTE_KEEP)
         return inbox_append(r->o.inbox, buf, length, err);
     if (piece->kind == ROUTE_DISK) {
-        if (write_piece(r, buf, length, piece->disk_offset, err) == -1)
+        if (write_to_disk(r, buf, length, piece->disk_offset, err) == -1)
             return -1;
         r->routed += length;
     }
@@ -384,44 +396,34 @@ int route_deliver(struct route *r, const struct route_piece *piece,
 
 uint64_t route_needed_end(struct route *r, bool *is_known)
 {
-    uint64_t end;
-
-    pthread_mutex_lock(&r->lock);
-    end = r->needed_end;
+    LOCK_FOR_SCOPE(&r->lock);
     *is_known = r->is_mapped && !r->has_compressed;
-    pthread_mutex_unlock(&r->lock);
-    return end;
+    return r->needed_end;
 }
 
 bool route_is_complete(struct route *r)
 {
     uint64_t arrived = inbox_arrived(r->o.inbox);
-    bool is_complete;
 
-    pthread_mutex_lock(&r->lock);
+    LOCK_FOR_SCOPE(&r->lock);
     /* Where compressed clusters end is known when they have been read. */
-    is_complete = r->is_mapped && arrived >= r->needed_end && !r->is_held &&
-                  (!r->has_compressed || worker_is_idle(r->reader));
-    pthread_mutex_unlock(&r->lock);
-    return is_complete;
+    return r->is_mapped && arrived >= r->needed_end && !r->is_held &&
+           (!r->has_compressed || worker_is_idle(r->reader));
 }
 
 bool route_is_releasable(struct route *r)
 {
     uint64_t arrived = inbox_arrived(r->o.inbox);
-    bool is_releasable;
 
-    pthread_mutex_lock(&r->lock);
-    is_releasable = r->is_held && r->is_mapped && arrived >= r->needed_end;
-    pthread_mutex_unlock(&r->lock);
-    return is_releasable;
+    LOCK_FOR_SCOPE(&r->lock);
+    return r->is_held && r->is_mapped && arrived >= r->needed_end;
 }
 
 /* Looks at what lies behind the end of the target, in the inbox. */
 static int check_overhang(struct route *r, const struct filemap_entry *e,
                           struct error *err)
 {
-    char buf[4096];
+    char buf[4096]; /* less than a cluster has to be read */
     uint64_t end = e->disk_offset + e->length;
     uint64_t at = io_max(e->disk_offset, r->o.target->size);
 
@@ -442,11 +444,11 @@ int route_release(struct route *r, struct error *err)
 {
     int result = 0;
 
-    pthread_mutex_lock(&r->lock);
+    LOCK_FOR_SCOPE(&r->lock);
     for (size_t i = 0; i < r->held.count && result == 0; i++)
         result = check_overhang(r, &r->held.list[i], err);
     for (size_t i = 0; i < r->held.count && result == 0; i++)
-        result = add_move(r, &r->held.list[i], err);
+        result = add_move_job(r, &r->held.list[i], err);
     filemap_batch_clear(&r->held);
     if (result == 0 && r->is_held) {
         worker_release(r->mover);
@@ -454,7 +456,6 @@ int route_release(struct route *r, struct error *err)
         worker_release(r->reader);
     }
     r->is_held = false;
-    pthread_mutex_unlock(&r->lock);
     return result;
 }
 

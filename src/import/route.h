@@ -7,8 +7,8 @@
 #include "base/error.h"
 #include "import/inbox.h"
 #include "import/mapper.h"
-#include "qemu/qemu.h"
 #include "import/target.h"
+#include "qemu/qemu.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -19,25 +19,28 @@ struct route_options {
     const struct qemu *qemu;
     struct inbox *inbox;
     struct target *target;
-    uint64_t disk_size, cluster_size;
+    uint64_t disk_size, cluster_size; /* bytes, of the image */
     bool is_prezeroed; /* what was never allocated is left alone */
     int wake_fd;       /* an eventfd: something has changed */
 };
 
 struct route;
 
+/* Starts the threads that write to the target beside the receiver. */
 int route_open(const struct route_options *options, struct route **route,
                struct error *err);
 
-/* As mapper_take_window; opaque is a route. */
+/* For the mapper, in its thread: as mapper_take_window and mapper_backlog.
+ * opaque is a route.
+ */
 int route_take_window(void *opaque, struct mapper_window *window,
                       struct error *err);
-
-/* As mapper_backlog. */
 uint64_t route_backlog(void *opaque, uint64_t *needed_end);
 
-/* The next part of the stream, for the receiver, who asks and then delivers
- * in turn.
+/* ---------------------------------------------------------- the receiver */
+
+/* All that follows is for one thread, the receiver.  It asks what to do with
+ * the next part of the stream, reads that much, and delivers it; in turn.
  */
 enum route_kind {
     ROUTE_KEEP, /* nobody knows yet, or QEMU needs it: to the spool */
@@ -48,15 +51,17 @@ enum route_kind {
 
 struct route_piece {
     enum route_kind kind;
-    uint64_t length;      /* up to what was asked for */
+    uint64_t length;      /* bytes, up to what was asked for */
     uint64_t disk_offset; /* ROUTE_DISK */
 };
 
+/* What to do with the next bytes, up to length of them (not 0). */
 void route_next(struct route *route, uint64_t length,
                 struct route_piece *piece);
 
-/* Takes length bytes of it, which may be fewer; but of one for the disk only
- * at the end of the stream.
+/* buf has length bytes of the piece, which may be fewer than it says; but of
+ * one for the disk only at the end of the stream.  For O_DIRECT see
+ * target_write.
  */
 int route_deliver(struct route *route, const struct route_piece *piece,
                   const void *buf, size_t length, struct error *err);
@@ -66,10 +71,13 @@ int route_deliver(struct route *route, const struct route_piece *piece,
  */
 uint64_t route_needed_end(struct route *route, bool *is_known);
 
-/* An image with an overhang is held back.  Has all of its data arrived?  Then
- * route_release lets it go to the disk, if it fits.
+/* An image with an overhang (it is larger than the target) is held back.  Has
+ * all of its data arrived?
  */
 bool route_is_releasable(struct route *route);
+
+/* Then this lets it go to the disk; it fails if there is data in the overhang.
+ */
 int route_release(struct route *route, struct error *err);
 
 /* Has all arrived that the disk needs, and may go there? */
@@ -78,17 +86,17 @@ bool route_is_complete(struct route *route);
 /* Is everything on the disk that was to go there? */
 bool route_is_idle(struct route *route);
 
-/* Returns -1 with the error of what runs beside, if there is one. */
+/* Returns -1 with the error of a thread that has failed, if one has. */
 int route_check(struct route *route, struct error *err);
 
-/* Bytes that went straight to the disk, out of the spool, through QEMU. */
+/* Bytes that went to the disk straight, out of the spool, through QEMU. */
 struct route_totals {
     uint64_t routed, moved, read_back;
 };
 
 struct route_totals route_totals(struct route *route);
 
-/* Ends all work.  NULL is fine. */
+/* Ends all work, wherever it is.  NULL is fine. */
 void route_free(struct route *route);
 
 #endif

@@ -30,16 +30,16 @@
 #include "config.h"
 
 #include "base/cleanup.h"
-#include "import/gate.h"
-#include "import/inbox.h"
 #include "base/io.h"
 #include "base/log.h"
-#include "import/mapper.h"
 #include "base/occupied.h"
-#include "qemu/qemu-img.h"
+#include "import/gate.h"
+#include "import/inbox.h"
+#include "import/mapper.h"
 #include "import/route.h"
 #include "import/serve.h"
 #include "import/target.h"
+#include "qemu/qemu-img.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -49,11 +49,28 @@
 #include <time.h>
 #include <unistd.h>
 
+/* Milliseconds. */
 enum {
-    SILENCE_MS = 1000,
+    /* All that the disk needs is there.  A sender that has been silent for so
+     * long has no more to send; if it has, it sees its connection break.
+     */
+    DRAIN_SILENCE_MS = 1000,
+
+    /* As much has come as --destination-size says, but the disk needs more.
+     * The size may be wrong, so a sender gets so long to send more.
+     */
     HINT_SILENCE_MS = 5000,
+
+    /* Between two looks at the clock while a sender is silent, and between two
+     * pictures of the progress bar.
+     */
     REDRAW_MS = 500,
-    PATIENCE_MS = 1000
+
+    /* The mapper is about to say what the next bytes are.  If that takes
+     * longer, some are kept in the spool all the same: the sender must not see
+     * a connection that stands still.
+     */
+    MAPPER_PATIENCE_MS = 1000,
 };
 
 /* What is open while a disk is imported. */
@@ -64,16 +81,20 @@ struct import {
     struct inbox *inbox;
     struct route *route;
     struct mapper *mapper;
-    int wake_fd; /* an eventfd: mapper or route have something to tell */
-    uint64_t received;
-    uint64_t received_ms; /* when: now_ms */
-    uint64_t silent_ms; /* since when nothing comes at the hint; 0: it does */
-    bool is_hinted;     /* it has ended because of that */
+    int wake_fd;       /* an eventfd: mapper or route have something to tell */
+    uint64_t received; /* bytes */
+    uint64_t received_ms; /* when the last of them came: now_ms */
+    uint64_t silent_ms; /* since when nothing comes, while as much has come as
+                           * the hint says (now_ms); 0: something comes */
     bool is_ended;      /* the stream is */
-    bool is_broken;     /* so it ended, and this is how */
+    bool is_hinted;     /* because of the hint and silence */
+    bool is_broken;     /* because its connection broke: see breakage */
     struct error breakage;
     struct progress progress;
-    char *buf; /* of a piece, aligned, and room to lie in it as on the disk */
+    /* Aligned, of IO_PIECE bytes and IO_ALIGN more: for O_DIRECT a piece lies
+     * in memory as it will on the disk, modulo IO_ALIGN.
+     */
+    char *buf;
 };
 
 static void cleanup_import(struct import *m)
@@ -270,7 +291,7 @@ static void show_received(struct import *m)
  */
 static int wait_for_mapper(struct import *m, struct error *err)
 {
-    int woken = io_wait(m->wake_fd, POLLIN, -1, PATIENCE_MS);
+    int woken = io_wait(m->wake_fd, POLLIN, -1, MAPPER_PATIENCE_MS);
 
     if (woken == -1)
         return error_set(err, errno, "import");
@@ -370,7 +391,7 @@ static int drain(struct import *m, struct error *err)
         bool is_sized = m->options->source_size != 0;
         uint64_t silence = now_ms() - m->received_ms;
         bool is_over = m->is_ended || is_at_hint(m) ||
-                       (!is_sized && silence >= SILENCE_MS);
+                       (!is_sized && silence >= DRAIN_SILENCE_MS);
         int ready;
 
         if (m->is_ended && m->received < m->options->source_size)
@@ -385,8 +406,11 @@ static int drain(struct import *m, struct error *err)
                 return -1;
             continue;
         }
-        ready = wait_for_stream(
-            m, is_over || is_sized ? -1 : (int)(SILENCE_MS - silence), err);
+        ready = wait_for_stream(m,
+                                is_over || is_sized
+                                    ? -1
+                                    : (int)(DRAIN_SILENCE_MS - silence),
+                                err);
         if (ready == -1 ||
             (ready == 1 && receive(m, m->buf, IO_PIECE, err) == -1))
             return -1;

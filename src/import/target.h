@@ -14,6 +14,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* One thread at a time opens and closes it; what several may do meanwhile says
+ * so.  All sizes and offsets are bytes of the disk.
+ */
 struct target {
     const char *path; /* the caller's */
     int fd;
@@ -58,8 +61,9 @@ int target_create(struct target *target, uint64_t disk_size,
 int target_write(struct target *target, const void *buf, size_t length,
                  uint64_t disk_offset, struct error *err);
 
-/* Makes a range read as zeroes, by the cheapest means there is.  Who wants to
- * stop in time asks for no more than TARGET_ZERO_PIECE at once.
+/* Makes a range read as zeroes, by the cheapest means there is (zeroing.h), or
+ * by writing them.  One thread at a time, beside those that write elsewhere.
+ * Who wants to stop in time asks for no more than TARGET_ZERO_PIECE at once.
  */
 #define TARGET_ZERO_PIECE (UINT64_C(1) << 30)
 
