@@ -26,6 +26,11 @@
 #define IO_ROUND_DOWN(n, unit) ((n) / (unit) * (unit))
 #define IO_ROUND_UP(n, unit) IO_ROUND_DOWN((n) + (unit)-1, unit)
 
+static inline bool io_is_power_of_two(uint64_t n)
+{
+    return n != 0 && (n & (n - 1)) == 0;
+}
+
 static inline uint64_t io_min(uint64_t a, uint64_t b)
 {
     return a < b ? a : b;

@@ -3,6 +3,7 @@
 
 #include "config.h"
 
+#include "base/assert.h"
 #include "base/cleanup.h"
 #include "export/delta.h"
 
@@ -13,6 +14,7 @@ int delta_by_allocation(const struct extents *above,
 {
     struct extents CLEANUP(extents) emptied = {0};
 
+    ASSERT(delta->data.count == 0 && delta->zeroes.count == 0);
     if (extents_combine(above, EXTENTS_BOTH, data, disk_size, &delta->data,
                         err) == -1 ||
         extents_combine(above, EXTENTS_WITHOUT, data, disk_size, &emptied,

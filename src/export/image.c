@@ -28,7 +28,7 @@
 #include "export/flat.h"
 #include "export/image.h"
 #include "base/io.h"
-#include "qemu/qemu-img.h"
+#include "nbd/map.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -246,6 +246,11 @@ static int run_map_by_name(const struct qemu *qemu, struct group *g,
     return chain_check_names(g->chain, err);
 }
 
+static int check_view(void *view, struct error *err)
+{
+    return chain_check(view, err);
+}
+
 /* The map, by names or by what is shown. */
 static int run_map(const struct qemu *qemu, struct group *g, struct error *err)
 {
@@ -254,7 +259,9 @@ static int run_map(const struct qemu *qemu, struct group *g, struct error *err)
         .sink = take_entry,
         .opaque = g,
     };
+    struct nbd_shown shown = {.check = check_view};
     struct chain_view *view;
+    bool is_qemus;
     int r;
 
     if (g->chain->is_by_name)
@@ -263,11 +270,10 @@ static int run_map(const struct qemu *qemu, struct group *g, struct error *err)
         return -1;
     request.node = chain_node(view);
     request.inherit = chain_fds(view, &request.n_inherit);
-    r = qemu_img_map(qemu, &request, err);
-    if (r == -1)
+    shown.opaque = view;
+    r = nbd_map(qemu, &shown, &request, &is_qemus, err);
+    if (r == -1 && is_qemus)
         explain(g, err);
-    if (chain_check(view, err) == -1)
-        r = -1;
     chain_hide(view);
     return r;
 }

@@ -54,6 +54,7 @@
 
 #include "config.h"
 
+#include "base/assert.h"
 #include "base/io.h"
 #include "export/layout.h"
 
@@ -225,6 +226,10 @@ void layout_measure(const struct layout_plan *plan, enum layout_way way,
     uint64_t per_block = cs * 8 / plan->options.refcount_bits;
     bool is_leading = plan->layout != LAYOUT_CONVERT;
 
+    ASSERT(io_is_power_of_two(cs) && cs >= 512);
+    ASSERT(io_is_power_of_two(plan->options.refcount_bits) &&
+           plan->options.refcount_bits <= 64);
+    ASSERT(plan->disk_size % IO_SECTOR == 0);
     *g = (struct layout_geometry){
         .granule = qcow2_granule(&plan->options),
         .window = qcow2_window(&plan->options),

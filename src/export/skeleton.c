@@ -30,8 +30,8 @@
 #include "base/io.h"
 #include "export/layout-script.h"
 #include "base/log.h"
+#include "nbd/map.h"
 #include "nbd/server.h"
-#include "qemu/qemu-img.h"
 #include "qemu/qemu-io.h"
 #include "export/skeleton.h"
 
@@ -185,6 +185,8 @@ static int run_commands(const struct qemu *qemu, struct layout_script *script,
         said = ignored;
     r = qemu_io_run(qemu, &image, next_command, script, said, err);
     nbd_server_stop(server);
+    if (store_check(store, err) == -1)
+        return -1;
     return r;
 }
 
@@ -225,37 +227,43 @@ static int read_watched(void *opaque, void *buf, uint32_t length,
     return w->store->read(w->store->opaque, buf, length, file_offset);
 }
 
-static int map_image(const struct qemu *qemu, const struct nbd_export *export,
-                     struct mapped *mapped, struct error *err)
+/* If the spool is full, say, that is why QEMU failed. */
+static int check_store(void *store, struct error *err)
+{
+    return store_check(store, err);
+}
+
+static int map_image(const struct qemu *qemu, struct store *store,
+                     uint64_t size, struct mapped *mapped, struct error *err)
 {
     unsigned char header[HEADER_BYTES];
-    char node[QEMU_NODE_SPACE];
-    int bridge_fd, r;
-    struct qemu_img_map map = {
-        .node = node,
-        .inherit = &bridge_fd,
-        .n_inherit = 1,
+    struct nbd_export export;
+    const struct qemu_img_map map = {
         .cancel_fd = -1,
         .sink = take_entry,
         .opaque = mapped,
     };
-    struct watch watch = {.store = export, .first_table = UINT64_MAX};
-    struct nbd_export watched = {
-        .size = export->size,
+    struct watch watch = {.store = &export, .first_table = UINT64_MAX};
+    const struct nbd_export watched = {
+        .size = size,
         .read = read_watched,
         .opaque = &watch,
     };
-    struct nbd_server *server;
+    const struct nbd_shown shown = {
+        .export = &watched,
+        .check = check_store,
+        .opaque = store,
+    };
+    bool is_qemus;
+    int r;
 
-    if (export->read(export->opaque, header, sizeof header, 0) != 0)
-        return error_set(err, EIO, "spool: cannot read the header");
+    /* Anew, so that only what the map reads counts as in use. */
+    store_show_writable(store, size, &export);
+    if (export.read(export.opaque, header, sizeof header, 0) != 0)
+        return store_check(store, err);
     header_parse(header, &watch.header);
     watch.cluster_size = UINT64_C(1) << watch.header.cluster_bits;
-    if (nbd_server_start(&watched, &server, &bridge_fd, err) == -1)
-        return -1;
-    qemu_bridge_node(node, bridge_fd);
-    r = qemu_img_map(qemu, &map, err);
-    nbd_server_stop(server);
+    r = nbd_map(qemu, &shown, &map, &is_qemus, err);
     mapped->is_l1_first = watch.first_table >= watch.header.l1_offset;
     return r;
 }
@@ -266,21 +274,11 @@ static int build_image(const struct qemu *qemu, const struct layout_plan *plan,
                        struct store *store, struct mapped *mapped,
                        struct error *err)
 {
-    struct nbd_export export;
-    int r;
-
     if (qemu_img_create(qemu, store_fd(store), &plan->options,
-                        geometry->create_size, err) == -1)
+                        geometry->create_size, err) == -1 ||
+        write_image(qemu, plan, geometry, store, mapped->said, err) == -1)
         return -1;
-    r = write_image(qemu, plan, geometry, store, mapped->said, err);
-    /* Anew, so that only what the map reads counts as in use. */
-    store_show_writable(store, geometry->store_size, &export);
-    if (r == 0)
-        r = map_image(qemu, &export, mapped, err);
-    /* If the spool is full, say, that is why QEMU failed. */
-    if (store_check(store, err) == -1)
-        return -1;
-    return r;
+    return map_image(qemu, store, geometry->store_size, mapped, err);
 }
 
 /* Is it what was planned?  Fills skeleton if so. */

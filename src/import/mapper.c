@@ -38,8 +38,7 @@
 #include "import/inbox-view.h"
 #include "import/mapper.h"
 #include "import/windows.h"
-#include "nbd/server.h"
-#include "qemu/qemu-img.h"
+#include "nbd/map.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -190,6 +189,11 @@ static enum outcome keep(struct mapper *m, struct findings *f,
     return MAPPED;
 }
 
+static int check_inbox(void *inbox, struct error *err)
+{
+    return inbox_check(inbox, err);
+}
+
 /* Runs QEMU once, on length bytes of disk from disk_offset on. */
 static enum outcome run(struct mapper *m, uint64_t disk_offset,
                         uint64_t length, uint64_t *fault_end,
@@ -199,29 +203,25 @@ static enum outcome run(struct mapper *m, uint64_t disk_offset,
         .mapper = m,
         .window.disk_offset = disk_offset,
     };
-    struct nbd_server *server;
-    char node[QEMU_NODE_SPACE];
-    int bridge_fd, r;
-    struct qemu_img_map map = {
-        .node = node,
-        .inherit = &bridge_fd,
-        .n_inherit = 1,
+    const struct nbd_shown shown = {
+        .export = &f.view.export,
+        .check = check_inbox,
+        .opaque = m->inbox,
+    };
+    const struct qemu_img_map map = {
         .disk_offset = disk_offset,
         .length = length,
         .cancel_fd = m->stop_fd,
         .sink = take_entry,
         .opaque = &f,
     };
+    bool is_qemus;
+    int r;
 
     inbox_show_arrived(m->inbox, &f.view);
-    if (nbd_server_start(&f.view.export, &server, &bridge_fd, err) == -1)
-        return FAILED;
-    qemu_bridge_node(node, bridge_fd);
     m->runs++;
-    r = qemu_img_map(m->qemu, &map, err);
-    nbd_server_stop(server);
-
-    if (inbox_check(m->inbox, err) == -1)
+    r = nbd_map(m->qemu, &shown, &map, &is_qemus, err);
+    if (r == -1 && !is_qemus)
         return FAILED;
     if (inbox_take_fault(&f.view, fault_end))
         return FAULTED;

@@ -3,8 +3,9 @@
 
 #include "config.h"
 
-#include "lists/extents.h"
+#include "base/assert.h"
 #include "base/io.h"
+#include "lists/extents.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -52,6 +53,9 @@ int extents_widen(const struct extents *in, uint64_t granule, uint64_t limit,
 {
     uint64_t end = 0; /* of what out covers */
 
+    ASSERT(granule > 0);
+    ASSERT(limit <= INT64_MAX);
+    ASSERT(out->count == 0);
     for (size_t i = 0; i < in->count; i++) {
         const struct extent *e = &in->list[i];
         uint64_t from = io_max(end, IO_ROUND_DOWN(e->disk_offset, granule));
@@ -91,6 +95,8 @@ int extents_combine(const struct extents *a, enum extents_op op,
 {
     size_t i = 0, j = 0;
 
+    ASSERT(limit <= INT64_MAX);
+    ASSERT(out->count == 0);
     for (uint64_t at = 0, end; at < limit; at = end) {
         uint64_t next_a, next_b;
         bool in_a = covers(a, &i, at, &next_a);
@@ -111,6 +117,7 @@ int extents_merge_apart(const struct extents *a, const struct extents *b,
 {
     size_t i = 0, j = 0;
 
+    ASSERT(out->count == 0);
     while (i < a->count || j < b->count) {
         bool is_a =
             j == b->count ||
@@ -155,6 +162,7 @@ bool extents_is_equal(const struct extents *a, const struct extents *b,
 
 void extents_move(struct extents *to, struct extents *from)
 {
+    ASSERT(to != from);
     extents_clear(to);
     *to = *from;
     *from = (struct extents){0};

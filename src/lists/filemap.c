@@ -46,6 +46,7 @@ int filemap_batch_add(struct filemap_batch *batch, uint64_t file_offset,
 static int check_pair(const struct filemap_entry *a,
                       const struct filemap_entry *b, struct error *err)
 {
+    ASSERT(b->file_offset >= a->file_offset);
     if (b->file_offset >= a->file_offset + a->length)
         return 0;
     return error_set(err, 0,

@@ -8,7 +8,7 @@
 #include "lists/batch.h"
 #include "lists/ranges.h"
 
-#include <errno.h>
+#include <inttypes.h>
 
 /* Does next touch or overlap last?  It begins no earlier. */
 static bool join(struct range *last, const struct range *next)
@@ -27,6 +27,11 @@ int ranges_batch_add(struct ranges_batch *batch, uint64_t file_offset,
 {
     if (length == 0)
         return 0;
+    if (length > UINT64_MAX - file_offset)
+        return error_set(err, 0,
+                         "range at file offset %" PRIu64
+                         " has the impossible length %" PRIu64,
+                         file_offset, length);
     return ranges_batch_push(batch, (struct range){file_offset, length}, err);
 }
 
@@ -61,6 +66,7 @@ bool ranges_find(const struct ranges *set, uint64_t file_offset,
     size_t low = 0, high = set->count;
     uint64_t from, to;
 
+    ASSERT(file_offset <= file_end);
     /* The first range that ends behind file_offset */
     while (low < high) {
         size_t middle = low + (high - low) / 2;
@@ -85,6 +91,7 @@ bool ranges_has_any(const struct ranges *set, uint64_t file_offset,
 {
     struct range piece;
 
+    ASSERT(length <= UINT64_MAX - file_offset);
     if (!ranges_find(set, file_offset, file_offset + length, &piece))
         return false;
     *first = piece.file_offset;
@@ -96,6 +103,7 @@ bool ranges_has_all(const struct ranges *set, uint64_t file_offset,
 {
     struct range piece;
 
+    ASSERT(length <= UINT64_MAX - file_offset);
     return length == 0 ||
            (ranges_find(set, file_offset, file_offset + length, &piece) &&
             piece.length == length);

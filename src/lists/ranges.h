@@ -26,7 +26,9 @@ VECTOR_TYPE(ranges, struct range);
 /* Pieces in any order, which may overlap.  All-zero is the empty batch. */
 VECTOR_TYPE(ranges_batch, struct range);
 
-/* Adds a piece; an empty one is left out. */
+/* Adds a piece; an empty one is left out.  One that ends past 2^64 - 1 is an
+ * error.
+ */
 int ranges_batch_add(struct ranges_batch *batch, uint64_t file_offset,
                      uint64_t length, struct error *err);
 

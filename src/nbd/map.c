@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Has qemu-img map an image that is shown to it over the bridge. */
+
+#include "config.h"
+
+#include "nbd/map.h"
+
+int nbd_map(const struct qemu *qemu, const struct nbd_shown *shown,
+            const struct qemu_img_map *map, bool *is_qemus, struct error *err)
+{
+    struct qemu_img_map request = *map;
+    struct nbd_server *server = NULL;
+    char node[QEMU_NODE_SPACE];
+    int bridge_fd, r;
+
+    *is_qemus = false;
+    if (shown->export != NULL) {
+        if (nbd_server_start(shown->export, &server, &bridge_fd, err) == -1)
+            return -1;
+        qemu_bridge_node(node, bridge_fd);
+        request.node = node;
+        request.inherit = &bridge_fd;
+        request.n_inherit = 1;
+    }
+    r = qemu_img_map(qemu, &request, err);
+    nbd_server_stop(server);
+    if (shown->check(shown->opaque, err) == -1)
+        return -1;
+    *is_qemus = r == -1;
+    return r;
+}
