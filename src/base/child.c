@@ -9,10 +9,9 @@
 #include "base/last-words.h"
 #include "base/listener.h"
 #include "base/log.h"
+#include "base/open-files.h"
 #include "base/signals.h"
-#include "base/vector.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -435,55 +434,13 @@ void child_stop(struct child *c)
 
 bool child_has_open(const struct child *c, int fd)
 {
-    char name[300], ours[40];
-    struct dirent *entry;
-    bool has_it = false;
-    DIR *dir;
-
-    snprintf(name, sizeof name, "/proc/%d/fd", (int)c->pid);
-    snprintf(ours, sizeof ours, "/proc/self/fd/%d", fd);
-    dir = opendir(name);
-    while (dir != NULL && !has_it && (entry = readdir(dir)) != NULL) {
-        snprintf(name, sizeof name, "/proc/%d/fd/%s", (int)c->pid,
-                 entry->d_name);
-        has_it = entry->d_name[0] != '.' && io_is_same_file(name, ours);
-    }
-    if (dir != NULL)
-        closedir(dir);
-    return has_it;
+    return open_files_has(c->pid, fd);
 }
-
-VECTOR_TYPE(files, struct io_file_id);
-VECTOR_FUNCTIONS(files, struct io_file_id, "open files");
 
 int child_list_files(const struct child *c, struct io_file_id **list,
                      size_t *count, struct error *err)
 {
-    struct files files = {0};
-    char name[300];
-    struct dirent *entry;
-    DIR *dir;
-    int r = 0;
-
-    *list = NULL;
-    *count = 0;
-    snprintf(name, sizeof name, "/proc/%d/fd", (int)c->pid);
-    dir = opendir(name);
-    if (dir == NULL)
-        return error_set(err, errno, "cannot see what %s has open: %s",
-                         c->name, name);
-    while (r == 0 && (entry = readdir(dir)) != NULL) {
-        struct io_file_id id;
-
-        snprintf(name, sizeof name, "/proc/%d/fd/%s", (int)c->pid,
-                 entry->d_name);
-        if (io_identify_path(name, &id) == 0)
-            r = files_push(&files, id, err);
-    }
-    closedir(dir);
-    *list = files.list;
-    *count = files.count;
-    return r;
+    return open_files_list(c->pid, c->name, list, count, err);
 }
 
 /* It has closed its standard error: did a signal end it?  What is known is

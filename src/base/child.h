@@ -15,7 +15,7 @@ struct child_spec {
     const char *const *argv; /* argv[0] is looked up in PATH */
 
     /* The fds it gets besides its standard streams, under the numbers they
-     * have here.  All others are close on exec (io_tidy_fds).
+     * have here.  All others are close on exec (tidy_fds).
      */
     const int *inherit;
     size_t n_inherit;
@@ -51,11 +51,14 @@ struct child_spec {
  */
 int child_run(const struct child_spec *spec, struct error *err);
 
-/* The same for one that goes on while we do something else.  Its standard
- * input is /dev/null, its standard output dropped, cancel_fd not looked at.
- */
 struct child;
 
+/* Starts one that goes on while we do something else.  Its standard input is
+ * /dev/null, its standard output dropped, cancel_fd not looked at.  It is told
+ * from others by its name, argv[0], which must outlive it.  *child is the
+ * caller's, until child_stop.  As with child_run the thread that calls this
+ * has to outlive it.
+ */
 int child_start(const struct child_spec *spec, struct child **child,
                 struct error *err);
 
@@ -64,15 +67,18 @@ int child_start(const struct child_spec *spec, struct child **child,
  */
 void child_stop(struct child *child);
 
-/* Does it have the file that is open as fd here open, too? */
+/* Does it have the regular file or block device open that is open as fd here?
+ */
 bool child_has_open(const struct child *child, int fd);
 
 /* Which files it has open now: *list is the caller's, whatever happens. */
 int child_list_files(const struct child *child, struct io_file_id **list,
                      size_t *count, struct error *err);
 
-/* It has let us down: puts what it said about that, or that it ended without a
- * word, behind what err says.  Returns -1.
+/* For when something failed that it was to do, as err says.  Puts the cause
+ * behind that, if there is one to be had: the last words of its standard
+ * error, or the signal that ended it, or that it ended without a word.  It
+ * gets a moment to say or do that.  Returns -1.
  */
 int child_blame(struct child *child, struct error *err);
 

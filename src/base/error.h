@@ -21,8 +21,9 @@ struct error {
 int error_set(struct error *err, int errnum, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Puts "text: " before what err says.  For stage borders only: one message
- * is wrapped twice at the most.  Returns -1.
+/* Puts "text: " before what err says.  For borders only, where it is not
+ * known further down: the end ("source"), the file of a chain, the command.
+ * So one message is wrapped three times at the most.  Returns -1.
  */
 int error_wrap(struct error *err, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));

@@ -6,17 +6,11 @@
 #include "base/io.h"
 #include "base/signals.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
-
-/* CLOSE_RANGE_CLOEXEC of linux/close_range.h, which is young. */
-enum { IO_CLOSE_RANGE_CLOEXEC = 1 << 2 };
 
 int io_poll(struct pollfd *fds, size_t count, int timeout_ms)
 {
@@ -236,43 +230,4 @@ bool io_is_same_file(const char *path, const char *other)
     identify(&other_st, &b);
     return (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode)) &&
            io_is_same_id(&a, &b);
-}
-
-/* All fds from first on become close on exec.  Kernels before 5.11, and
- * system call filters, do not know how to do that at once.
- */
-static int close_on_exec_from(int first)
-{
-    struct dirent *entry;
-    DIR *dir;
-
-#ifdef SYS_close_range
-    if (syscall(SYS_close_range, first, ~0U, IO_CLOSE_RANGE_CLOEXEC) == 0)
-        return 0;
-#endif
-    dir = opendir("/proc/self/fd");
-    if (dir == NULL)
-        return -1;
-    while ((entry = readdir(dir)) != NULL) {
-        int fd = atoi(entry->d_name);
-
-        if (fd >= first && fd != dirfd(dir))
-            fcntl(fd, F_SETFD, FD_CLOEXEC);
-    }
-    closedir(dir);
-    return 0;
-}
-
-int io_tidy_fds(void)
-{
-    for (int fd = 0; fd <= STDERR_FILENO; fd++) {
-        /* The lowest free number is the closed one, as all below are open.
-         * Open for the wrong direction, it still fails those that use it.
-         */
-        int flags = fd == STDIN_FILENO ? O_WRONLY : O_RDONLY;
-
-        if (fcntl(fd, F_GETFD) == -1 && open("/dev/null", flags) == -1)
-            return -1;
-    }
-    return close_on_exec_from(STDERR_FILENO + 1);
 }

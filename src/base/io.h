@@ -97,11 +97,4 @@ bool io_is_same(int fd, int other_fd);
 /* Are both names of one regular file or block device? */
 bool io_is_same_file(const char *path, const char *other);
 
-/* Makes standard streams that are closed /dev/null, of no use but taken, so
- * that no file of ours is ever mistaken for one; and every other fd that we
- * were started with close on exec: a client's socket must not live on in a
- * child.
- */
-int io_tidy_fds(void);
-
 #endif

@@ -26,8 +26,10 @@ struct worker;
 typedef int worker_do(void *opaque, struct worker *worker,
                       const struct job *jobs, size_t count, struct error *err);
 
-/* wake_fd, an eventfd of the caller, is written to when the worker has
- * failed, and each time it has nothing left to do.
+/* Starts the thread, which calls work with opaque.  wake_fd, an eventfd
+ * (eventfd(2)) that stays the caller's, is written to when the worker has
+ * failed, and each time it has nothing left to do.  *worker is for
+ * worker_free.
  */
 int worker_start(worker_do *work, void *opaque, int wake_fd,
                  struct worker **worker, struct error *err);
@@ -36,6 +38,9 @@ int worker_start(worker_do *work, void *opaque, int wake_fd,
 void worker_hold(struct worker *worker);
 void worker_release(struct worker *worker);
 
+/* Adds a copy of job behind the others.  Fails only for want of memory: what
+ * the work fails with is for worker_check.
+ */
 int worker_add(struct worker *worker, const struct job *job,
                struct error *err);
 

@@ -5,11 +5,11 @@
 
 #include "cli/dropin.h"
 #include "base/error.h"
-#include "base/io.h"
 #include "base/log.h"
 #include "cli/options.h"
 #include "base/progress.h"
 #include "base/signals.h"
+#include "base/tidy-fds.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -94,7 +94,7 @@ int main(int argc, char **argv)
     struct error err;
 
     log_open(program_name(&call), LOG_ERRORS);
-    if (io_tidy_fds() == -1) {
+    if (tidy_fds() == -1) {
         log_error("cannot tidy the open files: %s%s", strerror(errno),
                   errno == ENOENT ? "; /proc is not mounted" : "");
         return EXIT_FAILURE;

@@ -4,6 +4,7 @@
 #include "config.h"
 
 #include "base/io.h"
+#include "base/tidy-fds.h"
 #include "base/signals.h"
 #include "test.h"
 
@@ -498,13 +499,13 @@ static void test_is_same_file(void)
         unlink(made[i]);
 }
 
-static void tidy_fds(void)
+static void start_without_streams(void)
 {
     int fd = open("/dev/zero", O_RDONLY), high = dup2(fd, 200);
 
     close(STDIN_FILENO);
     close(STDOUT_FILENO);
-    CHECK_INT(io_tidy_fds(), 0);
+    CHECK_INT(tidy_fds(), 0);
     for (int i = 0; i <= STDERR_FILENO; i++)
         CHECK_INT(fcntl(i, F_GETFD), 0);
     CHECK(io_is_same(STDIN_FILENO, STDOUT_FILENO));
@@ -555,7 +556,7 @@ int main(void)
     test_is_same();
     test_is_same_file();
     TEST("closed standard streams are taken, and other fds close on exec");
-    test_in_child(tidy_fds);
+    test_in_child(start_without_streams);
     TEST("a noted signal ends a wait");
     test_in_child(be_signalled);
     return test_end();
