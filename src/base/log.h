@@ -15,15 +15,23 @@ enum log_level {
 /* program stands before each line; it is not copied. */
 void log_open(const char *program, enum log_level level);
 
+/* Is that shown?  For what would cost something to put together. */
 bool log_is_summary(void);
 bool log_is_debug(void);
 
+/* A line each, to standard error, "PROGRAM: text": errors and notices always,
+ * the others from their level on.  fmt is printf(3)'s, without a newline.  What
+ * a terminal cannot show is escaped.  They take a lock: not for signal
+ * handlers, nor for a child between fork and exec.
+ */
 void log_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_notice(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_summary(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_debug(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-/* With --debug, an external command as it could be typed into a shell. */
+/* With --debug, an external command as it could be typed into a shell; argv
+ * ends with NULL.
+ */
 void log_argv(const char *const *argv);
 
 /* Shows text as a line that the next one replaces.  Any other line that is

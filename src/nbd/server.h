@@ -26,9 +26,10 @@ struct nbd_export {
 
 struct nbd_server;
 
-/* Starts a thread that serves one client.  export must live until
- * nbd_server_stop.  *client_fd is the client's end, for the child to
- * inherit; it belongs to the server.
+/* Starts a thread that serves one client, by the NBD protocol (doc/proto.md of
+ * the NBD project).  export must live until nbd_server_stop.  *client_fd is
+ * the client's end, for the child to inherit; it belongs to the server.
+ * *server is for nbd_server_stop.
  */
 int nbd_server_start(const struct nbd_export *export,
                      struct nbd_server **server, int *client_fd,

@@ -13,13 +13,15 @@
 
 struct store;
 
-/* In dir, the spool directory.  Whatever happens to us, nothing is left. */
+/* Makes an empty one in dir, the spool directory.  It has no name, so whatever
+ * happens to us, nothing is left.  *store is for store_free.
+ */
 int store_new(const char *dir, struct store **store, struct error *err);
 
 /* NULL is fine.  No server may show it any more. */
 void store_free(struct store *store);
 
-/* Still the store's. */
+/* The file, for reading and writing: still the store's to close. */
 int store_fd(const struct store *store);
 
 /* If QEMU met an error of the spool (it is full, say), that is the cause of
@@ -27,13 +29,18 @@ int store_fd(const struct store *store);
  */
 int store_check(struct store *store, struct error *err);
 
-/* Empties it, for another image. */
+/* Empties it, for another image.  Nobody may be shown it meanwhile. */
 int store_clear(struct store *store, struct error *err);
 
-/* Bytes it takes in the spool directory now. */
+/* Bytes it takes in the spool directory now (st_blocks, inode(7)); 0 if that
+ * cannot be told.
+ */
 uint64_t store_spooled(const struct store *store);
 
-/* On export: QEMU writes an image into it, of at most size bytes. */
+/* On export: fills *export so that QEMU writes an image into the store, of at
+ * most size bytes; the store has to outlive its use.  What has been read
+ * counts from here on (store_read_end).
+ */
 void store_show_writable(struct store *store, uint64_t size,
                          struct nbd_export *export);
 
