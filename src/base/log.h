@@ -20,8 +20,8 @@ bool log_is_summary(void);
 bool log_is_debug(void);
 
 /* A line each, to standard error, "PROGRAM: text": errors and notices always,
- * the others from their level on.  fmt is printf(3)'s, without a newline.  What
- * a terminal cannot show is escaped.  They take a lock: not for signal
+ * the others from their level on.  fmt is printf(3)'s, without a newline.
+ * What a terminal cannot show is escaped.  They take a lock: not for signal
  * handlers, nor for a child between fork and exec.
  */
 void log_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

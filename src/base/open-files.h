@@ -16,9 +16,9 @@
  */
 bool open_files_has(pid_t pid, int fd);
 
-/* Lists what the process pid has open, each file as often as it is open.  *list
- * is memory of *count items, which the caller frees, whatever happens; NULL if
- * there is none.  name is the program's, for messages.
+/* Lists what the process pid has open, each file as often as it is open.
+ * *list is memory of *count items, which the caller frees, whatever happens;
+ * NULL if there is none.  name is the program's, for messages.
  */
 int open_files_list(pid_t pid, const char *name, struct io_file_id **list,
                     size_t *count, struct error *err);
