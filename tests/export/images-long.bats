@@ -58,6 +58,18 @@ END
     source_fails "more than 999 backing files" qcow2 1000.qcow2
 }
 
+@test "a long chain with compressed clusters: one that is cut off is noticed" {
+    make_disk disk 8M data@1M+100K
+    qemu-img convert -c -f raw -O qcow2 disk 0000.qcow2
+    chain 1 128
+    source_fails "compressed clusters in a chain of 129 images" \
+        qcow2 0128.qcow2
+    nothing_sent
+    # The last cluster, which is compressed, lacks most of its bytes.
+    truncate -s -1000 0000.qcow2
+    source_fails "0000.qcow2 is truncated" qcow2 0090.qcow2
+}
+
 @test "a thousand bitmaps and snapshots do not matter" {
     make_disk disk 4M data@1M+100K
     disk_image qcow2 disk image.qcow2
