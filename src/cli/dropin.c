@@ -79,13 +79,15 @@ static const struct option stream_tool_table[] = {
     {NULL, 0, NULL, 0},
 };
 
-static int take(struct options *o, int c, struct error *err)
+/* *base is what to compare with, as it was given. */
+static int apply_option(struct options *o, const char **base, int c,
+                        struct error *err)
 {
     struct export_options *export = &o->stream.export;
 
     switch (c) {
     case DIFF:
-        export->base = optarg;
+        *base = optarg;
         return 0;
     case MAP:
         return value_parse_fd("json-header-map", optarg, &export->map_fd, err);
@@ -115,7 +117,7 @@ static int take(struct options *o, int c, struct error *err)
 }
 
 static int complete_to_stdout(struct options *o, char **names, int n_names,
-                              struct error *err)
+                              const char *base, struct error *err)
 {
     struct export_options *export = &o->stream.export;
 
@@ -128,10 +130,13 @@ static int complete_to_stdout(struct options *o, char **names, int n_names,
     if (export->base_info_fd != -1 && export->base_map_fd == -1)
         return error_set(
             err, 0, "--json-header-diff-info needs --json-header-diff-map");
-    if (export->base_map_fd != -1 && export->base == NULL)
+    if (export->base_map_fd != -1 && base == NULL)
         return error_set(err, 0, "--json-header-diff-map needs --diff");
-    export->source = names[0];
-    return 0;
+    if (value_take_device(names[0], &export->source, err) == -1)
+        return -1;
+    return base == NULL ? 0
+                        : value_parse_base("diff", base, &export->source,
+                                           &export->base, err);
 }
 
 static int complete_stream_tool(struct options *o, char **names, int n_names,
@@ -161,6 +166,7 @@ int dropin_parse(enum dropin dropin, int argc, char **argv, struct options *o,
     bool is_export = dropin == DROPIN_TO_STDOUT;
     char **names = argv + 1;
     int n_names = 0;
+    const char *base = NULL;
     int c;
 
     options_set_defaults(o);
@@ -182,7 +188,7 @@ int dropin_parse(enum dropin dropin, int argc, char **argv, struct options *o,
             return error_set(err, 0, "unknown option '%s'", argv[optind - 1]);
         if (c == IS_NAME)
             names[n_names++] = optarg;
-        else if (take(o, c, err) == -1)
+        else if (apply_option(o, &base, c, err) == -1)
             return -1;
     }
     while (optind < argc) /* behind "--" */
@@ -191,6 +197,6 @@ int dropin_parse(enum dropin dropin, int argc, char **argv, struct options *o,
         return 0;
     qemu_find(&o->stream.export.qemu);
     qemu_find(&o->serve.qemu);
-    return is_export ? complete_to_stdout(o, names, n_names, err)
+    return is_export ? complete_to_stdout(o, names, n_names, base, err)
                      : complete_stream_tool(o, names, n_names, err);
 }

@@ -3,6 +3,7 @@
 
 #include "config.h"
 
+#include "base/cleanup.h"
 #include "cli/dropin.h"
 #include "base/error.h"
 #include "base/log.h"
@@ -45,6 +46,11 @@ struct call {
     enum dropin dropin;
     struct options options;
 };
+
+static void cleanup_call(struct call *call)
+{
+    options_clear(&call->options);
+}
 
 static const char *program_name(const struct call *call)
 {
@@ -89,7 +95,7 @@ static int show_version(const struct call *call)
 
 int main(int argc, char **argv)
 {
-    struct call call = {.dropin = dropin_find(argv[0])};
+    struct call CLEANUP(call) call = {.dropin = dropin_find(argv[0])};
     struct options *o = &call.options;
     struct error err;
 

@@ -4,7 +4,6 @@
 #include "config.h"
 
 #include "base/cleanup.h"
-#include "export/hybrid.h"
 #include "cli/options.h"
 #include "cli/value.h"
 
@@ -25,17 +24,6 @@ static int take_export(struct export_options *o,
     int word = 0;
 
     switch (spec->id) {
-    case OPT_SOURCE:
-        o->source = value; /* looked at when its format is known */
-        return 0;
-    case OPT_RELATIVE_TO:
-        o->base = value; /* the same */
-        return 0;
-    case OPT_IMAGE_FORMAT:
-        o->image_format = value;
-        return value_parse_word(spec->name, value,
-                                "qcow2, raw, vpc, vhdx, vmdk, vdi", &word,
-                                err);
     case OPT_ZERO_CLUSTERS:
         if (value_parse_word(spec->name, value, "data, flag", &word, err) ==
             -1)
@@ -86,7 +74,7 @@ static int take_stream(struct stream_options *o,
         return value_parse_destination(spec->name, value, &o->destination,
                                        err);
     case OPT_DESTINATION_FD:
-        o->destination = (struct sink_address){0};
+        sink_address_clear(&o->destination);
         return value_parse_fd(spec->name, value, &o->destination.fd, err);
     case OPT_DESTINATION_FORMAT:
         return value_parse_word(spec->name, value, "qcow2", &word, err);
@@ -130,7 +118,11 @@ struct common {
     struct qemu qemu;
     bool is_direct, is_progress, is_machine;
     const char *spool_dir;
-    const char *source_format; /* of what goes out */
+    const char *source_format; /* NULL: the usual one */
+
+    /* Of what goes out, in the form that the format wants.  base may be NULL.
+     */
+    const char *source, *image_format, *base;
 };
 
 static int take(struct options *o, struct common *common,
@@ -140,8 +132,19 @@ static int take(struct options *o, struct common *common,
     int word;
 
     switch (spec->id) {
+    case OPT_SOURCE:
+        common->source = value;
+        return 0;
     case OPT_SOURCE_FORMAT:
         common->source_format = value;
+        return 0;
+    case OPT_IMAGE_FORMAT:
+        common->image_format = value;
+        return value_parse_word(spec->name, value,
+                                "qcow2, raw, vpc, vhdx, vmdk, vdi", &word,
+                                err);
+    case OPT_RELATIVE_TO:
+        common->base = value;
         return 0;
     case OPT_PROTOCOL:
         return value_parse_word(spec->name, value, "none", &word, err);
@@ -199,57 +202,20 @@ static const char *default_spool_dir(void)
     return tmpdir != NULL && tmpdir[0] != '\0' ? tmpdir : "/var/tmp";
 }
 
-/* What the source is, and whether its name is fit for that. */
-static int complete_source(struct export_options *o, const char *format,
-                           struct error *err)
-{
-    static const enum export_format formats[] = {
-        EXPORT_RAW,   EXPORT_HYBRID, EXPORT_IMAGE,
-        EXPORT_IMAGE, EXPORT_IMAGE,  EXPORT_IMAGE,
-        EXPORT_IMAGE, EXPORT_NBD,    EXPORT_NBD_HYBRID,
-    };
-    struct hybrid_nbd CLEANUP(hybrid_nbd) parts = {0};
-    const char *colon;
-    int word;
-
-    if (value_parse_word("source-format", format,
-                         "raw, hybrid, qcow2, vpc, vhdx, vmdk, vdi, nbd, "
-                         "nbdhybrid",
-                         &word, err) == -1)
-        return -1;
-    if (o->source == NULL)
-        return error_set(err, 0, "--source is missing");
-    o->format = formats[word];
-    if (o->format == EXPORT_NBD)
-        return value_parse_uri("source", o->source, err);
-    if (o->format == EXPORT_IMAGE)
-        o->image_format = format;
-    if (value_parse_path("source", o->source, &o->source, err) == -1)
-        return -1;
-    colon = strchr(o->source, ':');
-    if (o->format == EXPORT_HYBRID &&
-        (colon == NULL || colon == o->source || colon[1] == '\0'))
-        return error_set(err, 0,
-                         "--source: '%s' is not DEVICE:IMAGE, as hybrid "
-                         "wants it",
-                         o->source);
-    if (o->format == EXPORT_NBD_HYBRID)
-        return hybrid_split_nbd(o->source, &parts, err);
-    return 0;
-}
-
 /* Do the options of what goes out fit together? */
-static int complete_export(struct export_options *o, const char *format,
-                           struct error *err)
+static int complete_export(struct export_options *o,
+                           const struct common *common, struct error *err)
 {
+    const char *format = common->source_format;
     const struct qcow2_options *q = &o->qcow2;
-    struct error not_uri;
 
-    if (complete_source(o, format, err) == -1)
+    if (value_parse_source(format == NULL ? "raw" : format,
+                           common->image_format, common->source, &o->source,
+                           err) == -1)
         return -1;
-    if (o->base != NULL &&
-        value_parse_uri("relative-to", o->base, &not_uri) == -1 &&
-        value_parse_path("relative-to", o->base, &o->base, err) == -1)
+    if (common->base != NULL &&
+        value_parse_base("relative-to", common->base, &o->source, &o->base,
+                         err) == -1)
         return -1;
     if (q->is_v2 && o->is_marking_zeroes)
         return error_set(err, 0,
@@ -290,9 +256,12 @@ static int complete(struct options *o, const struct common *common,
             return error_set(err, 0, "--destination is missing");
         return 0;
     }
-    if (complete_export(export, format == NULL ? "raw" : format, err) == -1)
+    if (complete_export(export, common, err) == -1)
         return -1;
-    o->measure.export = *export;
+    if (o->command == COMMAND_MEASURE) {
+        o->measure.export = *export;
+        export->source = export->base = (struct export_source){0};
+    }
     export->must_be_stable =
         o->stream.file_offset > 0 && export->expected_id == NULL;
     return 0;
@@ -330,7 +299,10 @@ static void skip_prefix(int argc, char **argv)
 static int parse_command(int argc, char **argv, struct options *o,
                          struct error *err)
 {
-    struct common common = {.spool_dir = default_spool_dir()};
+    struct common common = {
+        .spool_dir = default_spool_dir(),
+        .image_format = "qcow2",
+    };
     struct option table[OPTION_SPECS_MOST + 1];
     int c;
 
@@ -377,7 +349,6 @@ void options_set_defaults(struct options *o)
             {
                 .export =
                     {
-                        .image_format = "qcow2",
                         .map_fd = -1,
                         .info_fd = -1,
                         .base_map_fd = -1,
@@ -391,6 +362,15 @@ void options_set_defaults(struct options *o)
         .serve = {.source_fd = STDIN_FILENO, .spool_dir = default_spool_dir()},
     };
     o->measure.export = o->stream.export;
+}
+
+void options_clear(struct options *o)
+{
+    export_source_clear(&o->stream.export.source);
+    export_source_clear(&o->stream.export.base);
+    export_source_clear(&o->measure.export.source);
+    export_source_clear(&o->measure.export.base);
+    sink_address_clear(&o->stream.destination);
 }
 
 int options_parse(int argc, char **argv, struct options *o, struct error *err)

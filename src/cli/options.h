@@ -11,7 +11,9 @@
 #include "import/serve.h"
 #include "export/stream.h"
 
-/* The strings are argv's and the environment's. */
+/* Sources and destinations are its own: options_clear.  All other strings are
+ * argv's and the environment's.
+ */
 struct options {
     enum command command;
     bool wants_help, wants_version;
@@ -21,13 +23,20 @@ struct options {
     struct serve_options serve;     /* with COMMAND_SERVE */
 };
 
-/* Returns -1 for what is to exit with 2.  options->command is set even then,
- * if it could be told.
+/* Returns -1 for wrong usage, which main ends with exit status 2.
+ * options->command is set even then, if it could be told.  options is the
+ * caller's to clear, whatever happens.
  */
 int options_parse(int argc, char **argv, struct options *options,
                   struct error *err);
 
-/* What nobody has said otherwise about. */
+/* What a command line without any option means.  What options held before is
+ * not freed.
+ */
 void options_set_defaults(struct options *options);
+
+void options_clear(struct options *options);
+
+#define cleanup_options options_clear /* for CLEANUP(options) */
 
 #endif

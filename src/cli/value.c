@@ -3,8 +3,8 @@
 
 #include "config.h"
 
-#include "base/cleanup.h"
 #include "cli/fds.h"
+#include "cli/hybrid.h"
 #include "export/identity.h"
 #include "cli/value.h"
 
@@ -146,36 +146,158 @@ int value_parse_uri(const char *name, const char *value, struct error *err)
                      name, value);
 }
 
-static int parse_tcp(const char *name, const char *value, const char **tcp,
+/* Copies text to *field. */
+static int keep(char **field, const char *text, struct error *err)
+{
+    *field = strdup(text);
+    return *field == NULL ? error_set(err, errno, "no memory for a name") : 0;
+}
+
+/* keep, of a path. */
+static int keep_path(const char *name, const char *value, char **field,
                      struct error *err)
 {
-    char *CLEANUP(free_ptr) host = NULL;
-    const char *port;
+    const char *path;
 
-    *tcp = value + 6;
-    if (sink_split_tcp(*tcp, &host, &port) == 0)
-        return 0;
-    return error_set(err, 0, "--%s: '%s' is not tcp://HOST:PORT", name, value);
+    if (value_parse_path(name, value, &path, err) == -1)
+        return -1;
+    return keep(field, path, err);
+}
+
+int value_take_device(const char *path, struct export_source *source,
+                      struct error *err)
+{
+    source->kind = EXPORT_RAW;
+    return keep(&source->device, path, err);
+}
+
+int value_parse_source(const char *format, const char *image_format,
+                       const char *value, struct export_source *source,
+                       struct error *err)
+{
+    static const enum export_kind kinds[] = {
+        EXPORT_RAW,   EXPORT_HYBRID, EXPORT_IMAGE,
+        EXPORT_IMAGE, EXPORT_IMAGE,  EXPORT_IMAGE,
+        EXPORT_IMAGE, EXPORT_NBD,    EXPORT_NBD_HYBRID,
+    };
+    const char *path = value;
+    int word;
+
+    if (value_parse_word("source-format", format,
+                         "raw, hybrid, qcow2, vpc, vhdx, vmdk, vdi, nbd, "
+                         "nbdhybrid",
+                         &word, err) == -1)
+        return -1;
+    if (value == NULL)
+        return error_set(err, 0, "--source is missing");
+    source->kind = kinds[word];
+    if (source->kind == EXPORT_NBD)
+        return value_parse_uri("source", value, err) == -1
+                   ? -1
+                   : keep(&source->uri, value, err);
+    if (value_parse_path("source", value, &path, err) == -1)
+        return -1;
+    switch (source->kind) {
+    case EXPORT_NBD_HYBRID:
+        return hybrid_split_nbd(path, source, err);
+    case EXPORT_HYBRID:
+        return hybrid_split(path, source, err) == -1
+                   ? -1
+                   : keep(&source->image_format, image_format, err);
+    case EXPORT_IMAGE:
+        return keep(&source->image_path, path, err) == -1
+                   ? -1
+                   : keep(&source->image_format, format, err);
+    default:
+        return keep(&source->device, path, err);
+    }
+}
+
+int value_parse_base(const char *name, const char *value,
+                     const struct export_source *source,
+                     struct export_source *base, struct error *err)
+{
+    struct error not_uri;
+
+    if (value_parse_uri(name, value, &not_uri) == 0) {
+        base->kind = EXPORT_NBD;
+        return keep(&base->uri, value, err);
+    }
+    if (source->image_path == NULL) {
+        base->kind = EXPORT_RAW;
+        return keep_path(name, value, &base->device, err);
+    }
+    base->kind = EXPORT_IMAGE;
+    return keep_path(name, value, &base->image_path, err) == -1
+               ? -1
+               : keep(&base->image_format, source->image_format, err);
+}
+
+/* Takes HOST:PORT apart, where HOST may be [IPV6].  -1: it is something else.
+ */
+static int split_tcp(const char *tcp, const char **host, size_t *host_length,
+                     const char **port)
+{
+    const char *colon = strrchr(tcp, ':');
+    const char *from = tcp, *end = colon;
+
+    if (colon == NULL || colon == tcp || colon[1] == '\0')
+        return -1;
+    if (tcp[0] == '[' && colon[-1] == ']') {
+        from++;
+        end--;
+    } else if (memchr(tcp, ':', colon - tcp) != NULL) {
+        return -1; /* an IPv6 address would be ambiguous */
+    }
+    /* getaddrinfo(3) would take 70000 for 4464. */
+    if (strlen(colon + 1) > 5 ||
+        colon[1 + strspn(colon + 1, "0123456789")] != '\0' ||
+        atoi(colon + 1) == 0 || atoi(colon + 1) > UINT16_MAX)
+        return -1;
+    *port = colon + 1;
+    *host = from;
+    *host_length = end - from;
+    return from < end ? 0 : -1;
+}
+
+static int parse_tcp(const char *name, const char *value,
+                     struct sink_address *address, struct error *err)
+{
+    const char *host, *port;
+    size_t host_length;
+
+    if (split_tcp(value + strlen("tcp://"), &host, &host_length, &port) == -1)
+        return error_set(err, 0, "--%s: '%s' is not tcp://HOST:PORT", name,
+                         value);
+    address->host = strndup(host, host_length);
+    address->port = strdup(port);
+    if (address->host == NULL || address->port == NULL)
+        return error_set(err, errno, "no memory for a name");
+    return 0;
 }
 
 int value_parse_destination(const char *name, const char *value,
                             struct sink_address *address, struct error *err)
 {
-    *address = (struct sink_address){.fd = STDOUT_FILENO};
+    const char *path;
+
+    sink_address_clear(address);
+    address->fd = STDOUT_FILENO;
     if (strcmp(value, "stdout:") == 0)
         return 0;
     if (strncmp(value, "fd:", 3) == 0)
         return value_parse_fd(name, value, &address->fd, err);
     if (strncmp(value, "tcp://", 6) == 0)
-        return parse_tcp(name, value, &address->tcp, err);
+        return parse_tcp(name, value, address, err);
     if (strncmp(value, "unix://", 7) == 0) {
-        address->socket_path = value + 7;
         if (value[7] == '\0')
             return error_set(err, 0, "--%s: '%s' has no path", name, value);
-        return 0;
+        return keep(&address->socket_path, value + 7, err);
     }
-    return parse_any_path(name, value,
-                          "stdout:, fd:FD, PATH, file://PATH, unix://PATH, "
-                          "tcp://HOST:PORT",
-                          &address->path, err);
+    if (parse_any_path(name, value,
+                       "stdout:, fd:FD, PATH, file://PATH, unix://PATH, "
+                       "tcp://HOST:PORT",
+                       &path, err) == -1)
+        return -1;
+    return keep(&address->path, path, err);
 }

@@ -7,11 +7,12 @@
 #include "base/error.h"
 #include "qemu/qemu.h"
 #include "export/sink.h"
+#include "export/source-address.h"
 
 #include <stdint.h>
 
 /* In all of them name is the option's, without "--", for the message.  What
- * they return may point into value.
+ * they return as const char * points into value.
  */
 
 /* Bytes: a number, which K, M, G or T may follow. */
@@ -44,7 +45,29 @@ int value_parse_id(const char *name, const char *value, const char **id,
 /* A URI as nbd_connect_uri(3) has it; its scheme is all that is looked at. */
 int value_parse_uri(const char *name, const char *value, struct error *err);
 
-/* Where `stream` sends to, in any of the forms that its help shows. */
+/* The disk to export: value in the form that format, a word of
+ * --source-format, wants.  image_format is what hybrid's IMAGE has.  *source
+ * has to be empty, and is the caller's to clear, even if this fails; so are
+ * *base and *address below.
+ */
+int value_parse_source(const char *format, const char *image_format,
+                       const char *value, struct export_source *source,
+                       struct error *err);
+
+/* The same of a raw disk at path, whatever else that looks like. */
+int value_take_device(const char *path, struct export_source *source,
+                      struct error *err);
+
+/* What an export of source is relative to: an NBD URI, or a path.  At the path
+ * is an image where the source is or has one, a raw disk where it has none.
+ */
+int value_parse_base(const char *name, const char *value,
+                     const struct export_source *source,
+                     struct export_source *base, struct error *err);
+
+/* Where `stream` sends to, in any of the forms that its help shows.  What
+ * *address held is cleared.
+ */
 int value_parse_destination(const char *name, const char *value,
                             struct sink_address *address, struct error *err);
 

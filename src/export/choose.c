@@ -12,21 +12,20 @@
 /* Does it take no map to tell what is sent, where the map may change? */
 static bool is_by_contents(const struct export_options *o)
 {
-    return o->is_detecting_zeroes || o->format == EXPORT_HYBRID ||
-           o->format == EXPORT_IMAGE ||
-           (o->format == EXPORT_RAW && o->map_fd == -1);
+    return o->is_detecting_zeroes || o->source.image_path != NULL ||
+           (o->source.kind == EXPORT_RAW && o->map_fd == -1);
 }
 
 bool choose_is_stable(const struct preparation *p)
 {
     const struct export_options *o = p->o;
-    bool is_compared = o->base != NULL && !p->is_in_chain;
+    bool is_compared = o->base.kind != EXPORT_NONE && !p->is_in_chain;
 
     if (!p->is_unsteady || is_compared)
         return true;
     /* As qemu-img convert does, that layout goes by the map even so. */
     return is_by_contents(o) &&
-           (o->layout != LAYOUT_CONVERT || o->base != NULL);
+           (o->layout != LAYOUT_CONVERT || o->base.kind != EXPORT_NONE);
 }
 
 int choose_refuse_unstable(const struct preparation *p, struct error *err)
@@ -160,7 +159,7 @@ int choose(struct preparation *p, struct error *err)
     uint64_t disk_size = p->disk->source->disk_size;
     struct extents CLEANUP(extents) data = {0};
 
-    if (p->o->base == NULL)
+    if (p->o->base.kind == EXPORT_NONE)
         return choose_all(p, err);
     if (p->is_in_chain ? choose_allocated(p, &data, err) == -1
                        : choose_compared(p, err) == -1)

@@ -20,7 +20,6 @@ struct preparation {
     struct progress *progress;
     struct export_disk *disk;
 
-    char *device, *image_path;   /* hybrid's */
     struct source *block_status; /* nbdhybrid's export */
     struct source *base;         /* to be read; NULL: need not be */
     struct extents may_be_data;  /* on the disk */

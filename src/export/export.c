@@ -21,7 +21,6 @@
 #include "base/cleanup.h"
 #include "export/export.h"
 #include "export/fiemap.h"
-#include "export/hybrid.h"
 #include "export/image.h"
 #include "base/io.h"
 #include "base/log.h"
@@ -39,8 +38,6 @@
 
 static void cleanup_preparation(struct preparation *p)
 {
-    free(p->device);
-    free(p->image_path);
     free(p->base_format);
     source_free(p->block_status);
     source_free(p->base);
@@ -57,14 +54,9 @@ static int refuse_overwrite(struct error *err, const char *who)
     return error_set(err, 0, "destination: it is the %s", who);
 }
 
-static bool is_uri(const char *name)
+static bool has_base(const struct preparation *p)
 {
-    return strncmp(name, "nbd", 3) == 0 && strstr(name, "://") != NULL;
-}
-
-static bool has_image(const struct export_options *o)
-{
-    return o->format == EXPORT_HYBRID || o->format == EXPORT_IMAGE;
+    return p->o->base.kind != EXPORT_NONE;
 }
 
 static int open_file(const struct preparation *p, const char *who,
@@ -104,66 +96,54 @@ static int open_image(const struct preparation *p, struct chain *chain,
     return source_nbd_open_image(&p->o->qemu, chain, &how, source, err);
 }
 
-static int open_hybrid(struct preparation *p, struct error *err)
-{
-    if (hybrid_split(p->o->source, &p->device, &p->image_path, err) == -1)
-        return -1;
-    return open_file(p, "source", p->device, &p->disk->source, err);
-}
-
 static int open_nbd_hybrid(struct preparation *p, struct error *err)
 {
-    struct hybrid_nbd CLEANUP(hybrid_nbd) parts = {0};
-    struct nbd_address address = {
+    const struct export_source *from = &p->o->source;
+    const struct nbd_address address = {
         .who = "source",
         .socket_fd = -1,
+        .socket_path = from->socket_path,
+        .export_name = from->export_name,
     };
     struct source *disk;
 
-    if (hybrid_split_nbd(p->o->source, &parts, err) == -1)
-        return -1;
-    p->device = STEAL_PTR(parts.device);
-    address.socket_path = parts.socket_path;
-    address.export_name = parts.export_name;
-    if (open_file(p, "source", p->device, &p->disk->source, err) == -1 ||
+    if (open_file(p, "source", from->device, &p->disk->source, err) == -1 ||
         source_nbd_open(&address, p->destination_fd, &p->block_status, err) ==
             -1)
         return -1;
     disk = p->disk->source;
-    if (disk->disk_size < parts.size)
+    if (disk->disk_size < from->size)
         return error_set(err, 0,
                          "source: %s has %" PRIu64 " bytes, not %" PRIu64,
-                         p->device, disk->size, parts.size);
-    disk->size = io_min(disk->size, parts.size);
-    disk->disk_size = IO_ROUND_UP(parts.size, IO_SECTOR);
+                         from->device, disk->size, from->size);
+    disk->size = io_min(disk->size, from->size);
+    disk->disk_size = IO_ROUND_UP(from->size, IO_SECTOR);
     if (p->block_status->disk_size != disk->disk_size)
         return error_set(err, 0,
                          "source: the export '%s' has %" PRIu64
                          " bytes, not %" PRIu64,
-                         parts.export_name, p->block_status->size, parts.size);
+                         from->export_name, p->block_status->size, from->size);
     return 0;
 }
 
 static int open_source(struct preparation *p, struct error *err)
 {
+    const struct export_source *from = &p->o->source;
     struct source **source = &p->disk->source;
 
-    switch (p->o->format) {
-    case EXPORT_HYBRID:
-        return open_hybrid(p, err);
+    switch (from->kind) {
     case EXPORT_NBD_HYBRID:
         return open_nbd_hybrid(p, err);
     case EXPORT_NBD:
-        return open_uri(p, "source", p->o->source, source, err);
+        return open_uri(p, "source", from->uri, source, err);
+    case EXPORT_HYBRID:
     case EXPORT_RAW:
-        return open_file(p, "source", p->o->source, source, err);
-    case EXPORT_IMAGE:
-        p->image_path = strdup(p->o->source);
-        if (p->image_path == NULL)
-            return error_set(err, ENOMEM, "source: name");
-        return 0; /* to be opened once its chain is known to be fit for it */
+        return open_file(p, "source", from->device, source, err);
+    case EXPORT_IMAGE: /* to be opened once its chain is known to be fit */
+    case EXPORT_NONE:
+        break;
     }
-    return -1;
+    return 0;
 }
 
 static int follow(const struct preparation *p, const char *who,
@@ -189,12 +169,13 @@ static int map_image(struct preparation *p, struct error *err)
                                     p->o->layout == LAYOUT_CONVERT};
     size_t base;
 
-    if (follow(p, "source", p->image_path, p->o->image_format, &chain, err) ==
-            -1 ||
+    if (follow(p, "source", p->o->source.image_path, p->o->source.image_format,
+               &chain, err) == -1 ||
         layout_check_size(&p->o->qcow2, chain.links[0].disk_size, err) == -1)
         return -1;
-    base =
-        p->o->base == NULL ? chain.count : chain_find_path(&chain, p->o->base);
+    base = p->o->base.kind == EXPORT_IMAGE
+               ? chain_find_path(&chain, p->o->base.image_path)
+               : chain.count;
     p->is_in_chain = base < chain.count;
     query.n_above = p->is_in_chain ? base : 0;
     if (p->disk->source != NULL)
@@ -226,9 +207,9 @@ int export_open_base_image(struct preparation *p, struct error *err)
     struct image_map CLEANUP(image_map) map = {0};
     const struct image_query query = {0};
     const char *format =
-        p->base_format == NULL ? p->o->image_format : p->base_format;
+        p->base_format == NULL ? p->o->base.image_format : p->base_format;
 
-    if (follow(p, "base", p->o->base, format, &chain, err) == -1 ||
+    if (follow(p, "base", p->o->base.image_path, format, &chain, err) == -1 ||
         image_map(&p->o->qemu, &chain, &query, &map, err) == -1 ||
         open_image(p, &chain, &map, &p->base, err) == -1)
         return -1;
@@ -240,13 +221,14 @@ int export_open_base_image(struct preparation *p, struct error *err)
 /* Opens a base that has to be read, and finds where it may have data. */
 static int open_base(struct preparation *p, struct error *err)
 {
+    const struct export_source *base = &p->o->base;
     bool ignored;
 
-    if (!is_uri(p->o->base) && has_image(p->o))
+    if (base->kind == EXPORT_IMAGE)
         return export_open_base_image(p, err);
-    if (is_uri(p->o->base)
-            ? open_uri(p, "base", p->o->base, &p->base, err) == -1
-            : open_file(p, "base", p->o->base, &p->base, err) == -1)
+    if (base->kind == EXPORT_NBD
+            ? open_uri(p, "base", base->uri, &p->base, err) == -1
+            : open_file(p, "base", base->device, &p->base, err) == -1)
         return -1;
     if (p->o->base_map_fd != -1)
         return 0;
@@ -306,7 +288,7 @@ static int ask_source(struct preparation *p, struct error *err)
     uint64_t disk_size = p->disk->source->disk_size;
     bool is_map = false;
 
-    if (p->o->format == EXPORT_RAW) {
+    if (p->o->source.kind == EXPORT_RAW) {
         if (ask_file(p, err) == -1)
             return -1;
     } else {
@@ -329,15 +311,15 @@ static int find_data(struct preparation *p, struct error *err)
     if (p->disk->source != NULL &&
         layout_check_size(&o->qcow2, p->disk->source->disk_size, err) == -1)
         return -1;
-    if (p->image_path != NULL && map_image(p, err) == -1)
+    if (p->o->source.image_path != NULL && map_image(p, err) == -1)
         return -1;
-    if (o->base != NULL && !p->is_in_chain && open_base(p, err) == -1)
+    if (has_base(p) && !p->is_in_chain && open_base(p, err) == -1)
         return -1;
     if (read_maps(p, err) == -1)
         return -1;
     if (o->map_fd != -1)
         p->is_unsteady = true;
-    if (p->image_path != NULL || o->map_fd != -1)
+    if (p->o->source.image_path != NULL || o->map_fd != -1)
         return 0;
     return ask_source(p, err);
 }
@@ -368,8 +350,8 @@ static int lay_out(struct preparation *p, struct error *err)
         .disk_size = p->disk->source->disk_size,
         .data = &p->delta.data,
         /* The ranges that were read, if only zeroes were left out. */
-        .status = o->base == NULL && p->may_be_data.count > 0 ? &p->may_be_data
-                                                              : &p->delta.data,
+        .status = !has_base(p) && p->may_be_data.count > 0 ? &p->may_be_data
+                                                           : &p->delta.data,
         .zeroes = &p->delta.zeroes,
     };
 

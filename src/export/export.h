@@ -12,29 +12,20 @@
 #include "qemu/qemu.h"
 #include "export/skeleton.h"
 #include "export/source.h"
+#include "export/source-address.h"
 #include "nbd/store.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
-enum export_format {
-    EXPORT_RAW,        /* a raw disk */
-    EXPORT_HYBRID,     /* DEVICE:IMAGE, data and allocation map */
-    EXPORT_IMAGE,      /* an image file */
-    EXPORT_NBD,        /* an NBD URI */
-    EXPORT_NBD_HYBRID, /* DEVICE:NBD-SOCKET:EXPORT:SIZE */
-};
-
 struct export_options {
     struct qemu qemu;
-    enum export_format format;
-    const char *source;
-    const char *image_format; /* of the image, or of hybrid's IMAGE */
+    struct export_source source;
 
-    /* Send what differs from it only: an NBD URI; else an image where the
-     * source is or has one, a raw disk where it has none.  NULL: all.
+    /* Send only what differs from it: EXPORT_RAW, EXPORT_IMAGE or EXPORT_NBD.
+     * EXPORT_NONE: send all.
      */
-    const char *base;
+    struct export_source base;
     bool is_marking_zeroes;   /* what is zero here but not on the base becomes
                                no data, but marked */
     bool is_detecting_zeroes; /* in what the map says is data */

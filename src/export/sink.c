@@ -21,8 +21,19 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-/* With a reader that does not close. */
-enum { PATIENCE_MS = 2000, STEP_MS = 20 };
+/* How long a reader that does not close its socket is waited for, and how often
+ * it is looked at.
+ */
+enum { CLOSE_TIMEOUT_MS = 2000, CLOSE_STEP_MS = 20 };
+
+void sink_address_clear(struct sink_address *address)
+{
+    free(address->path);
+    free(address->socket_path);
+    free(address->host);
+    free(address->port);
+    *address = (struct sink_address){.fd = STDIN_FILENO};
+}
 
 static int open_path(struct sink *s, const char *path)
 {
@@ -48,47 +59,24 @@ static int connect_unix(struct sink *s, const char *path, struct error *err)
     return 0;
 }
 
-int sink_split_tcp(const char *tcp, char **host, const char **port)
-{
-    const char *colon = strrchr(tcp, ':');
-    const char *from = tcp, *end = colon;
-
-    if (colon == NULL || colon == tcp || colon[1] == '\0')
-        return -1;
-    if (tcp[0] == '[' && colon[-1] == ']') {
-        from++;
-        end--;
-    } else if (memchr(tcp, ':', colon - tcp) != NULL) {
-        return -1; /* an IPv6 address would be ambiguous */
-    }
-    /* getaddrinfo(3) would take 70000 for 4464. */
-    if (strlen(colon + 1) > 5 ||
-        colon[1 + strspn(colon + 1, "0123456789")] != '\0' ||
-        atoi(colon + 1) == 0 || atoi(colon + 1) > UINT16_MAX)
-        return -1;
-    *port = colon + 1;
-    *host = from < end ? strndup(from, end - from) : NULL;
-    return *host == NULL ? -1 : 0;
-}
-
 /* Tries each of the host's addresses. */
-static int connect_tcp(struct sink *s, const char *tcp, struct error *err)
+static int connect_tcp(struct sink *s, const char *host, const char *port,
+                       struct error *err)
 {
     const struct addrinfo hints = {
         .ai_flags = AI_NUMERICSERV,
         .ai_socktype = SOCK_STREAM,
     };
-    char *CLEANUP(free_ptr) host = NULL;
-    const char *port;
+    bool is_ipv6 = strchr(host, ':') != NULL; /* goes into brackets */
     struct addrinfo *found;
+    char name[SINK_NAME];
     int r, errnum = 0;
 
-    if (sink_split_tcp(tcp, &host, &port) == -1)
-        return error_set(err, 0, "destination: '%s' is not HOST:PORT", tcp);
+    snprintf(name, sizeof name, is_ipv6 ? "[%s]:%s" : "%s:%s", host, port);
     r = getaddrinfo(host, port, &hints, &found);
     if (r != 0)
         return error_set(err, r == EAI_SYSTEM ? errno : 0,
-                         "destination: cannot find %s: %s", tcp,
+                         "destination: cannot find %s: %s", name,
                          gai_strerror(r));
     for (struct addrinfo *a = found; a != NULL; a = a->ai_next) {
         s->fd = socket(a->ai_family, a->ai_socktype | SOCK_CLOEXEC,
@@ -104,7 +92,7 @@ static int connect_tcp(struct sink *s, const char *tcp, struct error *err)
     freeaddrinfo(found);
     if (s->fd == -1)
         return error_set(err, errnum, "destination: cannot connect to %s",
-                         tcp);
+                         name);
     return 0;
 }
 
@@ -119,8 +107,8 @@ static int open_address(struct sink *s, const struct sink_address *address,
         return 0;
     if (address->socket_path != NULL)
         return connect_unix(s, address->socket_path, err);
-    if (address->tcp != NULL)
-        return connect_tcp(s, address->tcp, err);
+    if (address->host != NULL)
+        return connect_tcp(s, address->host, address->port, err);
     s->is_opened = false;
     s->fd = address->fd;
     return 0;
@@ -372,8 +360,8 @@ static int finish_socket(struct sink *s, struct error *err)
 
     if (shutdown(s->fd, SHUT_WR) == -1 && errno != ENOTCONN)
         return writing_failed(s, err);
-    for (int left = PATIENCE_MS; left > 0; left -= STEP_MS) {
-        int ready = io_wait(s->fd, POLLIN, -1, STEP_MS);
+    for (int left = CLOSE_TIMEOUT_MS; left > 0; left -= CLOSE_STEP_MS) {
+        int ready = io_wait(s->fd, POLLIN, -1, CLOSE_STEP_MS);
         ssize_t n = ready == 1 ? io_read(s->fd, buf, sizeof buf) : ready;
 
         if (n == -1)

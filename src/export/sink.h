@@ -13,16 +13,25 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Where to send to: the first of these that is not NULL, else fd. */
+/* Where to send to: the first of these that is not NULL, else fd.  The strings
+ * belong to the struct: sink_address_clear.
+ */
 struct sink_address {
-    const char *path;        /* a file or device */
-    const char *socket_path; /* a Unix socket to connect to */
-    const char *tcp;         /* HOST:PORT or [IPv6]:PORT to connect to */
-    int fd;                  /* if it is none of these */
+    char *path;        /* a file or device */
+    char *socket_path; /* a Unix socket to connect to */
+    char *host,
+        *port; /* to connect to by TCP; an IPv6 address has no brackets,
+                          the port is a number */
+    int fd;    /* the caller's, if it is none of these */
 };
 
+/* Frees the strings; then it is fd 0. */
+void sink_address_clear(struct sink_address *address);
+
+#define cleanup_sink_address sink_address_clear /* for CLEANUP() */
+
 struct sink {
-    const char *path; /* the caller's; NULL: none */
+    const char *path; /* the address's; NULL: none */
     int fd;
     bool is_opened;           /* ours to close, flush and cut */
     struct newfile made;      /* there was no such file: removed on failure */
@@ -37,12 +46,7 @@ struct sink {
 /* For sink_close, before sink_open. */
 #define SINK_NONE ((struct sink){.fd = -1, .held_fd = -1, .beginning_fd = -1})
 
-/* Takes HOST:PORT apart: host is memory to free, port points into tcp.  -1: it
- * is something else.
- */
-int sink_split_tcp(const char *tcp, char **host, const char **port);
-
-/* A terminal is refused.  Nothing is changed yet, but for a file that did not
+/* address has to outlive the sink.  A terminal is refused.  Nothing is changed yet, but for a file that did not
  * exist.
  */
 int sink_open(const struct sink_address *address, struct sink *sink,

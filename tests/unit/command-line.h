@@ -4,6 +4,7 @@
 #ifndef QT_COMMAND_LINE_H
 #define QT_COMMAND_LINE_H
 
+#include "base/cleanup.h"
 #include "cli/options.h"
 #include "test.h"
 
@@ -94,6 +95,9 @@ static inline void say_qemu(char out[SPACE], const struct qemu *qemu)
 static inline void say_export(char out[SPACE],
                               const struct export_options *export)
 {
+    const struct export_source *s = &export->source;
+    const char *only = s->uri != NULL ? s->uri : s->image_path;
+    char source[200];
     static const char *const formats[] = {
         [EXPORT_RAW] = "raw",
         [EXPORT_HYBRID] = "hybrid",
@@ -102,10 +106,22 @@ static inline void say_export(char out[SPACE],
         [EXPORT_NBD_HYBRID] = "nbdhybrid",
     };
 
-    say(out, "source", export->source, "disk");
-    say(out, "format", formats[export->format], "raw");
-    say(out, "image-format", export->image_format, "qcow2");
-    say(out, "base", export->base, "(NULL)");
+    if (s->kind == EXPORT_NBD_HYBRID)
+        snprintf(source, sizeof source, "%s:%s:%s:%" PRIu64, s->device,
+                 s->socket_path, s->export_name, s->size);
+    else if (s->kind == EXPORT_HYBRID)
+        snprintf(source, sizeof source, "%s:%s", s->device, s->image_path);
+    else
+        snprintf(source, sizeof source, "%s",
+                 s->device != NULL ? s->device : only);
+    say(out, "source", source, "disk");
+    say(out, "format", formats[s->kind], "raw");
+    if (s->image_format != NULL)
+        say(out, "image-format", s->image_format, "qcow2");
+    only = export->base.device != NULL ? export->base.device
+                                       : export->base.image_path;
+    say(out, "base", export->base.uri != NULL ? export->base.uri : only,
+        "(NULL)");
     say_flag(out, "marking", export->is_marking_zeroes);
     say_flag(out, "detecting", export->is_detecting_zeroes);
     say_number(out, "map-fd", export->map_fd, -1);
@@ -128,7 +144,13 @@ static inline void say_stream(char out[SPACE],
 {
     say(out, "destination", stream->destination.path, "(NULL)");
     say(out, "unix", stream->destination.socket_path, "(NULL)");
-    say(out, "tcp", stream->destination.tcp, "(NULL)");
+    if (stream->destination.host != NULL) {
+        char tcp[200];
+
+        snprintf(tcp, sizeof tcp, "%s:%s", stream->destination.host,
+                 stream->destination.port);
+        say(out, "tcp", tcp, "(NULL)");
+    }
     say_number(out, "fd", stream->destination.fd, STDOUT_FILENO);
     say_number(out, "offset", stream->file_offset, 0);
     say_flag(out, "force", stream->claim == CLAIM_FORCE);

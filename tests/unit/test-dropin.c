@@ -172,7 +172,7 @@ static const struct {
 static void test_accepted(void)
 {
     for (size_t i = 0; i < N_ELEMENTS(accepted); i++) {
-        struct options o;
+        struct options CLEANUP(options) o;
         struct error err = {0};
 
         TEST(accepted[i].name);
@@ -304,7 +304,7 @@ static const struct {
 static void test_refused(void)
 {
     for (size_t i = 0; i < N_ELEMENTS(refused); i++) {
-        struct options o;
+        struct options CLEANUP(options) o;
         struct error err = {0};
 
         TEST(refused[i].name);
@@ -317,7 +317,7 @@ static void test_environment(void)
 {
     static const char *const in[MAX_ARGS] = {"stream_decode", "/dev/a"};
     static const char *const out[MAX_ARGS] = {"/dev/a"};
-    struct options o;
+    struct options CLEANUP(options) o;
     struct error err;
 
     TEST("the environment says where QEMU and the spool are");
@@ -335,7 +335,7 @@ static void test_environment(void)
 static void test_claims(void)
 {
     static const char *const in[MAX_ARGS] = {"stream_decode", "/dev/a"};
-    struct options o;
+    struct options CLEANUP(options) o;
     struct error err;
 
     TEST("of a disk that is merely held exclusively they only warn");

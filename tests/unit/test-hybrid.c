@@ -3,7 +3,8 @@
 
 #include "config.h"
 
-#include "export/hybrid.h"
+#include "base/cleanup.h"
+#include "cli/hybrid.h"
 #include "test.h"
 
 #include <fcntl.h>
@@ -66,23 +67,22 @@ static const struct {
 static void test_pairs(void)
 {
     for (size_t i = 0; i < N_ELEMENTS(pairs); i++) {
-        char *device = NULL, *image = NULL, message[200];
+        struct export_source CLEANUP(export_source) parts = {0};
+        char message[200];
         struct error err = {0};
 
         TEST(pairs[i].name);
         set_files(pairs[i].files, true);
-        snprintf(message, sizeof message, "source: '%s' is not DEVICE:IMAGE",
+        snprintf(message, sizeof message,
+                 "--source: '%s' is not DEVICE:IMAGE, as hybrid wants it",
                  pairs[i].hybrid);
         if (pairs[i].device == NULL)
-            CHECK_FAILS(hybrid_split(pairs[i].hybrid, &device, &image, &err),
-                        &err, message);
+            CHECK_FAILS(hybrid_split(pairs[i].hybrid, &parts, &err), &err,
+                        message);
         else
-            CHECK_OK(hybrid_split(pairs[i].hybrid, &device, &image, &err),
-                     &err);
-        CHECK_STR(device, pairs[i].device);
-        CHECK_STR(image, pairs[i].image);
-        free(device);
-        free(image);
+            CHECK_OK(hybrid_split(pairs[i].hybrid, &parts, &err), &err);
+        CHECK_STR(parts.device, pairs[i].device);
+        CHECK_STR(parts.image_path, pairs[i].image);
         set_files(pairs[i].files, false);
     }
 }
@@ -179,7 +179,7 @@ static const struct {
 static void test_quartets(void)
 {
     for (size_t i = 0; i < N_ELEMENTS(quartets); i++) {
-        struct hybrid_nbd parts = {0};
+        struct export_source parts = {0};
         struct error err = {0};
         char message[200];
 
@@ -197,9 +197,9 @@ static void test_quartets(void)
         CHECK_STR(parts.device, quartets[i].device);
         CHECK_STR(parts.socket_path, quartets[i].socket_path);
         CHECK_STR(parts.export_name, quartets[i].export_name);
-        hybrid_nbd_clear(&parts);
+        export_source_clear(&parts);
         CHECK_STR(parts.device, NULL);
-        hybrid_nbd_clear(&parts); /* once more does no harm */
+        export_source_clear(&parts); /* once more does no harm */
         set_files(quartets[i].files, false);
     }
 }

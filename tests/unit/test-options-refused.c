@@ -405,7 +405,7 @@ static const struct {
 static void test_refused(void)
 {
     for (size_t i = 0; i < N_ELEMENTS(refused); i++) {
-        struct options o;
+        struct options CLEANUP(options) o;
         struct error err = {0};
 
         TEST(refused[i].name);

@@ -48,8 +48,9 @@ static const struct {
      {"stream", "--source-format", "hybrid", "--source", "/dev/a:/b"},
      "stream source=/dev/a:/b format=hybrid"},
     {"an image may have another format",
-     {STREAM, "--image-format", "vhdx"},
-     "stream image-format=vhdx"},
+     {"stream", "--source", "a:b", "--source-format", "hybrid",
+      "--image-format", "vhdx"},
+     "stream source=a:b format=hybrid image-format=vhdx"},
     {"a source may be a qcow2 file",
      {STREAM, "--source-format", "qcow2"},
      "stream format=image"},
@@ -368,7 +369,7 @@ static const struct {
 static void test_accepted(void)
 {
     for (size_t i = 0; i < N_ELEMENTS(accepted); i++) {
-        struct options o;
+        struct options CLEANUP(options) o;
         struct error err = {0};
 
         TEST(accepted[i].name);
@@ -382,7 +383,7 @@ static void test_environment(void)
     static const char *const args[MAX_ARGS] = {STREAM};
     static const char *const given[MAX_ARGS] = {STREAM, "--qemu-io", "/c/io",
                                                 "--spool-dir", "/c"};
-    struct options o;
+    struct options CLEANUP(options) o;
     struct error err;
 
     TEST("the environment says where QEMU and the spool are");
@@ -393,14 +394,17 @@ static void test_environment(void)
     CHECK_STR(describe(&o), "stream spool=/b qemu-img=/b/img qemu-io=/b/io");
 
     TEST("an option says it louder");
+    options_clear(&o);
     CHECK_OK(parse(given, &o, &err), &err);
     CHECK_STR(describe(&o), "stream spool=/c qemu-img=/b/img qemu-io=/c/io");
 
     TEST("without a word the spool is where files may be large");
     unsetenv("TMPDIR");
+    options_clear(&o);
     CHECK_OK(parse(args, &o, &err), &err);
     CHECK_STR(o.stream.export.spool_dir, "/var/tmp");
     setenv("TMPDIR", "", 1);
+    options_clear(&o);
     CHECK_OK(parse(args, &o, &err), &err);
     CHECK_STR(o.serve.spool_dir, "/var/tmp");
 }

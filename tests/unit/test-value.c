@@ -3,6 +3,7 @@
 
 #include "config.h"
 
+#include "base/cleanup.h"
 #include "command-line.h"
 #include "cli/value.h"
 
@@ -259,7 +260,10 @@ static void test_uris(void)
 
 static const struct {
     const char *name, *value;
-    struct sink_address address;
+    struct {
+        const char *path, *socket_path, *host, *port;
+        int fd;
+    } address;
     const char *message;
 } destinations[] = {
     {"there is standard output", "stdout:", {.fd = 1}, NULL},
@@ -281,22 +285,29 @@ static const struct {
      "unix:///a://b",
      {.socket_path = "/a://b", .fd = 1},
      NULL},
-    {"there are hosts", "tcp://host:1", {.tcp = "host:1", .fd = 1}, NULL},
+    {"there are hosts",
+     "tcp://host:1",
+     {.host = "host", .port = "1", .fd = 1},
+     NULL},
     {"an IPv4 address is a host",
      "tcp://127.0.0.1:65535",
-     {.tcp = "127.0.0.1:65535", .fd = 1},
+     {.host = "127.0.0.1", .port = "65535", .fd = 1},
      NULL},
     {"an IPv6 address is in brackets",
      "tcp://[::1]:1",
-     {.tcp = "[::1]:1", .fd = 1},
+     {.host = "::1", .port = "1", .fd = 1},
      NULL},
     {"an IPv6 address may have a zone",
      "tcp://[fe80::1%eth0]:1",
-     {.tcp = "[fe80::1%eth0]:1", .fd = 1},
+     {.host = "fe80::1%eth0", .port = "1", .fd = 1},
+     NULL},
+    {"a port may have five digits",
+     "tcp://[a]:65535",
+     {.host = "a", .port = "65535", .fd = 1},
      NULL},
     {"a name may be in brackets",
      "tcp://[host]:1",
-     {.tcp = "[host]:1", .fd = 1},
+     {.host = "host", .port = "1", .fd = 1},
      NULL},
 
     {"standard output is all",
@@ -354,7 +365,8 @@ static void test_destinations(void)
 {
     for (size_t i = 0; i < N_ELEMENTS(destinations); i++) {
         const char *value = destinations[i].value;
-        struct sink_address address = {"a", "b", "c", 99};
+        struct sink_address CLEANUP(sink_address)
+            address = {strdup("a"), strdup("b"), strdup("c"), strdup("d"), 99};
         struct error err = {0};
 
         TEST(destinations[i].name);
@@ -366,30 +378,9 @@ static void test_destinations(void)
         CHECK_OK(value_parse_destination("x", value, &address, &err), &err);
         CHECK_STR(address.path, destinations[i].address.path);
         CHECK_STR(address.socket_path, destinations[i].address.socket_path);
-        CHECK_STR(address.tcp, destinations[i].address.tcp);
+        CHECK_STR(address.host, destinations[i].address.host);
+        CHECK_STR(address.port, destinations[i].address.port);
         CHECK_INT(address.fd, destinations[i].address.fd);
-    }
-}
-
-static void test_split_tcp(void)
-{
-    static const struct {
-        const char *name, *tcp, *host, *port;
-    } cases[] = {
-        {"a host and a port", "host:80", "host", "80"},
-        {"brackets are not the host's", "[::1]:80", "::1", "80"},
-        {"a name may be in brackets", "[a]:65535", "a", "65535"},
-    };
-
-    for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
-        const char *port = NULL;
-        char *host = NULL;
-
-        TEST(cases[i].name);
-        CHECK_INT(sink_split_tcp(cases[i].tcp, &host, &port), 0);
-        CHECK_STR(host, cases[i].host);
-        CHECK_STR(port, cases[i].port);
-        free(host);
     }
 }
 
@@ -404,6 +395,5 @@ int main(void)
     test_fds();
     test_uris();
     test_destinations();
-    test_split_tcp();
     return test_end();
 }

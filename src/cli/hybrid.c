@@ -4,7 +4,7 @@
 #include "config.h"
 
 #include "base/cleanup.h"
-#include "export/hybrid.h"
+#include "cli/hybrid.h"
 
 #include <errno.h>
 #include <string.h>
@@ -25,55 +25,52 @@ static const char *find_end(const char *names)
     return first;
 }
 
-int hybrid_split(const char *hybrid, char **device, char **image,
+int hybrid_split(const char *hybrid, struct export_source *source,
                  struct error *err)
 {
     const char *colon = find_end(hybrid);
 
     if (colon == NULL || colon == hybrid || colon[1] == '\0')
-        return error_set(err, 0, "source: '%s' is not DEVICE:IMAGE", hybrid);
-    *device = strndup(hybrid, colon - hybrid);
-    *image = strdup(colon + 1);
-    if (*device == NULL || *image == NULL)
+        return error_set(err, 0,
+                         "--source: '%s' is not DEVICE:IMAGE, as hybrid wants "
+                         "it",
+                         hybrid);
+    source->kind = EXPORT_HYBRID;
+    source->device = strndup(hybrid, colon - hybrid);
+    source->image_path = strdup(colon + 1);
+    if (source->device == NULL || source->image_path == NULL)
         return error_set(err, errno, "source: name");
     return 0;
 }
 
-int hybrid_split_nbd(const char *hybrid, struct hybrid_nbd *parts,
+int hybrid_split_nbd(const char *hybrid, struct export_source *source,
                      struct error *err)
 {
-    const char *size = strrchr(hybrid, ':');
+    const char *digits = strrchr(hybrid, ':');
     char *CLEANUP(free_ptr) names = NULL, *end = NULL;
     const char *socket_path = NULL, *export_name = NULL;
 
-    if (size != NULL && size[1] >= '0' && size[1] <= '9') {
+    if (digits != NULL && digits[1] >= '0' && digits[1] <= '9') {
         errno = 0;
-        parts->size = strtoull(size + 1, &end, 10);
-        names = strndup(hybrid, size - hybrid);
+        source->size = strtoull(digits + 1, &end, 10);
+        names = strndup(hybrid, digits - hybrid);
     }
     if (names != NULL && *end == '\0' && errno == 0)
         socket_path = find_end(names);
     if (socket_path != NULL)
         export_name = find_end(socket_path + 1);
     if (export_name == NULL || socket_path == names ||
-        export_name == socket_path + 1 || parts->size > INT64_MAX)
+        export_name == socket_path + 1 || source->size > INT64_MAX)
         return error_set(err, 0,
                          "source: '%s' is not DEVICE:NBD-SOCKET:EXPORT:SIZE",
                          hybrid);
-    parts->device = strndup(names, socket_path - names);
-    parts->socket_path =
+    source->kind = EXPORT_NBD_HYBRID;
+    source->device = strndup(names, socket_path - names);
+    source->socket_path =
         strndup(socket_path + 1, export_name - socket_path - 1);
-    parts->export_name = strdup(export_name + 1);
-    if (parts->device == NULL || parts->socket_path == NULL ||
-        parts->export_name == NULL)
+    source->export_name = strdup(export_name + 1);
+    if (source->device == NULL || source->socket_path == NULL ||
+        source->export_name == NULL)
         return error_set(err, errno, "source: name");
     return 0;
-}
-
-void hybrid_nbd_clear(struct hybrid_nbd *parts)
-{
-    free(parts->device);
-    free(parts->socket_path);
-    free(parts->export_name);
-    *parts = (struct hybrid_nbd){0};
 }
