@@ -5,11 +5,10 @@
 
 #include "export/chain-names.h"
 #include "export/chain-view.h"
-#include "base/child.h"
 #include "base/cleanup.h"
 #include "base/io.h"
+#include "nbd/image-reader.h"
 #include "qemu/qemu-img.h"
-#include "qemu/qemu-nbd.h"
 #include "export/source-nbd.h"
 
 #include <errno.h>
@@ -23,12 +22,12 @@
 enum { MOST_SHOWN = 128 };
 
 struct source_nbd {
-    struct source source;   /* first */
-    struct child *qemu_nbd; /* of ours; or NULL */
-    struct chain chain;     /* that it is shown; or empty */
-    struct chain_view *view;
-    struct nbd_client *client;
-    struct sink *sink; /* that it was told to send to */
+    struct source source;        /* first */
+    struct nbd_client *client;   /* the reader's, if there is one */
+    struct image_reader *reader; /* of chain; NULL: it is an export */
+    struct chain chain;          /* empty for an export */
+    struct chain_view *view;     /* of chain; NULL: it is read by its names */
+    struct sink *sink;           /* that it was told to send to */
     bool has_sink_failed;
 };
 
@@ -37,12 +36,17 @@ static struct source_nbd *nbd_of(struct source *s)
     return (struct source_nbd *)s;
 }
 
-/* The reason may be that the image is cut short, or in what qemu-nbd said. */
+/* If the image is cut short, that is the error. */
+static int check_view(void *opaque, struct error *err)
+{
+    const struct source_nbd *n = opaque;
+
+    return n->view == NULL ? 0 : chain_check(n->view, err);
+}
+
 static int failed(struct source_nbd *n, struct error *err)
 {
-    if (n->view != NULL && chain_check(n->view, err) == -1)
-        return -1;
-    return n->qemu_nbd == NULL ? -1 : child_blame(n->qemu_nbd, err);
+    return n->reader == NULL ? -1 : image_reader_blame(n->reader, err);
 }
 
 /* opaque is where the disk's first byte would be, were all of it in memory. */
@@ -118,8 +122,9 @@ static int nbd_find_data(struct source *s, struct extents *data, bool *is_map,
 
 static void nbd_free(struct source *s)
 {
-    nbd_client_free(nbd_of(s)->client);
-    child_stop(nbd_of(s)->qemu_nbd);
+    if (nbd_of(s)->reader == NULL)
+        nbd_client_free(nbd_of(s)->client);
+    image_reader_close(nbd_of(s)->reader);
     chain_hide(nbd_of(s)->view);
     chain_close(&nbd_of(s)->chain);
     free(s);
@@ -156,54 +161,53 @@ static int report_reader(void *opaque, const char *who, struct error *err)
                      who);
 }
 
-/* Frees n if that fails. */
-static int connect_source(struct source_nbd *n, struct nbd_address address,
-                          int destination_fd, struct source **source,
-                          struct error *err)
+/* An error or a hang-up; what a reader says is not looked at. */
+static struct nbd_watch watch_reader(int destination_fd)
 {
-    /* An error or a hang-up; what a reader says is not looked at. */
-    if (destination_fd != -1)
-        address.watch =
-            (struct nbd_watch){.fd = destination_fd, .report = report_reader};
-    if (nbd_client_open(&address, -1, &n->client, err) == -1) {
-        failed(n, err);
-        if (n->qemu_nbd != NULL)
-            error_wrap(err, "QEMU: qemu-nbd of %s", n->chain.links[0].path);
-        nbd_free(&n->source);
-        return -1;
-    }
-    /* It has opened the files, by their names. */
-    if (n->qemu_nbd != NULL && n->view == NULL &&
-        chain_check_files(&n->chain, n->qemu_nbd, err) == -1) {
-        nbd_free(&n->source);
-        return -1;
-    }
-    if (n->qemu_nbd != NULL && destination_fd != -1 &&
-        child_has_open(n->qemu_nbd, destination_fd)) {
-        nbd_free(&n->source);
-        return error_set(err, 0, "destination: it is the %s", address.who);
-    }
+    if (destination_fd == -1)
+        return (struct nbd_watch){.fd = -1};
+    return (struct nbd_watch){.fd = destination_fd, .report = report_reader};
+}
+
+static void set_size(struct source_nbd *n)
+{
     n->source.size = nbd_client_size(n->client);
     n->source.disk_size = IO_ROUND_UP(n->source.size, IO_SECTOR);
-    *source = &n->source;
-    return 0;
 }
 
 int source_nbd_open(const struct nbd_address *address, int destination_fd,
                     struct source **source, struct error *err)
 {
     struct source_nbd *n = new_source(address->who, err);
+    struct nbd_address watched = *address;
 
     if (n == NULL)
         return -1;
-    return connect_source(n, *address, destination_fd, source, err);
+    watched.watch = watch_reader(destination_fd);
+    if (nbd_client_open(&watched, -1, &n->client, err) == -1) {
+        nbd_free(&n->source);
+        return -1;
+    }
+    set_size(n);
+    *source = &n->source;
+    return 0;
 }
 
-/* Starts the qemu-nbd of an image. */
-static int start_qemu_nbd(const struct qemu *qemu, struct source_nbd *n,
-                          bool is_direct, int *socket_fd, struct error *err)
+/* Opens the reader of an image that is shown, or named. */
+static int open_reader(const struct qemu *qemu, struct source_nbd *n,
+                       const struct source_nbd_how *how, struct error *err)
 {
     struct qemu_nbd_image image = {.node = NULL};
+    const struct image_reader_spec spec = {
+        .qemu = qemu,
+        .image = &image,
+        .path = n->chain.links[0].path,
+        .who = n->source.who,
+        .watch = watch_reader(how->destination_fd),
+        .cancel_fd = -1,
+        .check = check_view,
+        .opaque = n,
+    };
     char *CLEANUP(free_ptr) options = NULL;
     int fd;
 
@@ -211,13 +215,28 @@ static int start_qemu_nbd(const struct qemu *qemu, struct source_nbd *n,
         image.node = chain_node(n->view);
         image.inherit = chain_fds(n->view, &image.n_inherit);
     } else {
-        if (chain_name(&n->chain, 0, is_direct, &options, &fd, err) == -1)
+        if (chain_name(&n->chain, 0, how->is_direct, &options, &fd, err) == -1)
             return -1;
         image.options = options;
         image.inherit = &fd;
         image.n_inherit = fd == -1 ? 0 : 1;
     }
-    return qemu_nbd_start(qemu, &image, &n->qemu_nbd, socket_fd, err);
+    return image_reader_open(&spec, &n->reader, err);
+}
+
+/* Are the files that qemu-nbd has open those that it is to read, and not the
+ * destination?
+ */
+static int check_files(const struct source_nbd *n, int destination_fd,
+                       struct error *err)
+{
+    const struct child *qemu_nbd = image_reader_child(n->reader);
+
+    if (n->view == NULL && chain_check_files(&n->chain, qemu_nbd, err) == -1)
+        return -1;
+    if (destination_fd == -1 || !child_has_open(qemu_nbd, destination_fd))
+        return 0;
+    return error_set(err, 0, "destination: it is the %s", n->source.who);
 }
 
 /* Shows the files of compressed clusters, which are in no map: QEMU by itself
@@ -239,29 +258,36 @@ static int show_coded(struct source_nbd *n, struct error *err)
     return chain_show(chain, 0, chain->count, true, &n->view, err);
 }
 
+static int open_image(const struct qemu *qemu, struct source_nbd *n,
+                      const struct source_nbd_how *how, struct error *err)
+{
+    if (how->has_coded && show_coded(n, err) == -1)
+        return -1;
+    if (open_reader(qemu, n, how, err) == -1 ||
+        check_files(n, how->destination_fd, err) == -1)
+        return -1;
+    n->client = image_reader_client(n->reader);
+    set_size(n);
+    return 0;
+}
+
 int source_nbd_open_image(const struct qemu *qemu, struct chain *chain,
                           const struct source_nbd_how *how,
                           struct source **source, struct error *err)
 {
-    struct source_nbd *n = new_source(chain->who, err);
-    struct nbd_address address = {
-        .who = chain->who,
-        .socket_fd = -1,
-    };
+    struct source_nbd *n;
 
+    if (qemu_img_check_nbd_version(qemu, err) == -1)
+        return -1;
+    n = new_source(chain->who, err);
     if (n == NULL)
         return -1;
-    if (qemu_img_check_nbd_version(qemu, err) == -1) {
-        nbd_free(&n->source);
-        return -1;
-    }
     n->chain = *chain;
     *chain = (struct chain){.who = chain->who};
-    if ((how->has_coded && show_coded(n, err) == -1) ||
-        start_qemu_nbd(qemu, n, how->is_direct, &address.socket_fd, err) ==
-            -1) {
+    if (open_image(qemu, n, how, err) == -1) {
         nbd_free(&n->source);
         return -1;
     }
-    return connect_source(n, address, how->destination_fd, source, err);
+    *source = &n->source;
+    return 0;
 }

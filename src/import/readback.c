@@ -3,12 +3,11 @@
 
 #include "config.h"
 
-#include "base/child.h"
 #include "base/io.h"
 #include "import/inbox-view.h"
 #include "import/readback.h"
+#include "nbd/image-reader.h"
 #include "nbd/server.h"
-#include "qemu/qemu-nbd.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -23,35 +22,35 @@ struct readback {
     struct inbox *inbox;
     struct inbox_view view;
     struct nbd_server *bridge;
-    struct child *qemu_nbd;
-    struct nbd_client *client;
+    struct image_reader *reader;
 };
 
 /* If the stream or the spool is to blame, that is the error. */
-static int failed(struct readback *rb, struct error *err)
+static int check(void *opaque, struct error *err)
 {
+    struct readback *rb = opaque;
     uint64_t fault_end;
 
     if (inbox_check(rb->inbox, err) == -1)
         return -1;
     if (inbox_take_fault(&rb->view, &fault_end))
         return inbox_truncated_sector(rb->inbox, fault_end, err);
-    return rb->qemu_nbd == NULL ? -1 : child_blame(rb->qemu_nbd, err);
+    return 0;
 }
 
-/* The same for a request that failed.  A qemu-nbd that says so, and goes on,
- * could not decode what it has read.
+/* A request has failed.  A qemu-nbd that says so, and goes on, could not
+ * decode what it has read.
  */
 static int failed_to_read(struct readback *rb, struct error *err)
 {
     uint64_t disk_offset;
 
-    if (nbd_client_is_refused(rb->client, &disk_offset))
+    if (nbd_client_is_refused(image_reader_client(rb->reader), &disk_offset))
         error_set(err, 0,
                   "source: compressed data at disk offset %" PRIu64
                   " cannot be decoded",
                   disk_offset);
-    return failed(rb, err);
+    return image_reader_blame(rb->reader, err);
 }
 
 int readback_open(const struct qemu *qemu, struct inbox *inbox,
@@ -66,9 +65,14 @@ int readback_open(const struct qemu *qemu, struct inbox *inbox,
         .inherit = &bridge_fd,
         .n_inherit = 1,
     };
-    struct nbd_address address = {
+    const struct image_reader_spec spec = {
+        .qemu = qemu,
+        .image = &image,
         .who = "QEMU",
         .piece = io_max(cluster_size, SMALLEST_PIECE),
+        .cancel_fd = cancel_fd,
+        .check = check,
+        .opaque = rb,
     };
 
     if (rb == NULL)
@@ -79,13 +83,7 @@ int readback_open(const struct qemu *qemu, struct inbox *inbox,
     if (r == 0)
         qemu_bridge_node(node, bridge_fd);
     if (r == 0)
-        r = qemu_nbd_start(qemu, &image, &rb->qemu_nbd, &address.socket_fd,
-                           err);
-    if (r == 0) {
-        r = nbd_client_open(&address, cancel_fd, &rb->client, err);
-        if (r == -1)
-            failed(rb, err);
-    }
+        r = image_reader_open(&spec, &rb->reader, err);
     inbox_view_opened(&rb->view);
     if (r == -1) {
         readback_close(rb);
@@ -98,15 +96,15 @@ int readback_open(const struct qemu *qemu, struct inbox *inbox,
 int readback_read(struct readback *rb, uint64_t disk_offset, uint64_t length,
                   nbd_client_take *take, void *opaque, struct error *err)
 {
-    if (nbd_client_read(rb->client, disk_offset, length, take, opaque, err) ==
-        0)
+    if (nbd_client_read(image_reader_client(rb->reader), disk_offset, length,
+                        take, opaque, err) == 0)
         return 0;
     return failed_to_read(rb, err);
 }
 
 int readback_finish(struct readback *rb, struct error *err)
 {
-    if (nbd_client_finish(rb->client, err) == -1)
+    if (nbd_client_finish(image_reader_client(rb->reader), err) == -1)
         return failed_to_read(rb, err);
     return inbox_check_compressed(rb->inbox, err);
 }
@@ -115,8 +113,7 @@ void readback_close(struct readback *rb)
 {
     if (rb == NULL)
         return;
-    nbd_client_free(rb->client);
-    child_stop(rb->qemu_nbd);
+    image_reader_close(rb->reader);
     nbd_server_stop(rb->bridge);
     inbox_hide(&rb->view);
     free(rb);

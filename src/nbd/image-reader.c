@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Reads the disk of an image: a qemu-nbd of ours, and a client of it. */
+
+#include "config.h"
+
+#include "nbd/image-reader.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+struct image_reader {
+    struct child *qemu_nbd;
+    struct nbd_client *client;
+    int (*check)(void *opaque, struct error *err);
+    void *opaque;
+};
+
+static int start(struct image_reader *r, const struct image_reader_spec *spec,
+                 struct error *err)
+{
+    struct nbd_address address = {
+        .who = spec->who,
+        .piece = spec->piece,
+        .watch = spec->watch,
+    };
+
+    if (qemu_nbd_start(spec->qemu, spec->image, &r->qemu_nbd,
+                       &address.socket_fd, err) == -1)
+        return -1;
+    if (nbd_client_open(&address, spec->cancel_fd, &r->client, err) == 0)
+        return 0;
+    image_reader_blame(r, err);
+    if (spec->path != NULL)
+        error_wrap(err, "QEMU: qemu-nbd of %s", spec->path);
+    return -1;
+}
+
+int image_reader_open(const struct image_reader_spec *spec,
+                      struct image_reader **reader, struct error *err)
+{
+    struct image_reader *r = calloc(1, sizeof *r);
+
+    if (r == NULL)
+        return error_set(err, errno, "%s: no memory to read an image",
+                         spec->who);
+    r->check = spec->check;
+    r->opaque = spec->opaque;
+    if (start(r, spec, err) == -1) {
+        image_reader_close(r);
+        return -1;
+    }
+    *reader = r;
+    return 0;
+}
+
+struct nbd_client *image_reader_client(const struct image_reader *r)
+{
+    return r->client;
+}
+
+const struct child *image_reader_child(const struct image_reader *r)
+{
+    return r->qemu_nbd;
+}
+
+int image_reader_blame(struct image_reader *r, struct error *err)
+{
+    if (r->check != NULL && r->check(r->opaque, err) == -1)
+        return -1;
+    return child_blame(r->qemu_nbd, err);
+}
+
+void image_reader_close(struct image_reader *r)
+{
+    if (r == NULL)
+        return;
+    nbd_client_free(r->client);
+    child_stop(r->qemu_nbd);
+    free(r);
+}
