@@ -17,9 +17,9 @@
 #include <unistd.h>
 
 /* Options of what goes out. */
-static int take_export(struct export_options *o,
-                       const struct option_spec *spec, const char *value,
-                       struct error *err)
+static int apply_export(struct export_options *o,
+                        const struct option_spec *spec, const char *value,
+                        struct error *err)
 {
     int word = 0;
 
@@ -63,9 +63,9 @@ static int take_export(struct export_options *o,
 }
 
 /* Options of where it goes. */
-static int take_stream(struct stream_options *o,
-                       const struct option_spec *spec, const char *value,
-                       struct error *err)
+static int apply_stream(struct stream_options *o,
+                        const struct option_spec *spec, const char *value,
+                        struct error *err)
 {
     int word;
 
@@ -81,13 +81,13 @@ static int take_stream(struct stream_options *o,
     case OPT_OFFSET:
         return value_parse_size(spec->name, value, &o->file_offset, err);
     default:
-        return take_export(&o->export, spec, value, err);
+        return apply_export(&o->export, spec, value, err);
     }
 }
 
 /* Options that only `serve` has. */
-static int take_serve(struct serve_options *o, const struct option_spec *spec,
-                      const char *value, struct error *err)
+static int apply_serve(struct serve_options *o, const struct option_spec *spec,
+                       const char *value, struct error *err)
 {
     int word;
 
@@ -125,27 +125,41 @@ struct common {
     const char *source, *image_format, *base;
 };
 
-static int take(struct options *o, struct common *common,
-                const struct option_spec *spec, const char *value,
-                struct error *err)
+/* Keeps what says which disk goes out, until all of it is known. */
+static int note_source(struct common *common, const struct option_spec *spec,
+                       const char *value, struct error *err)
+{
+    int word;
+
+    if (spec->id == OPT_SOURCE)
+        common->source = value;
+    else if (spec->id == OPT_SOURCE_FORMAT)
+        common->source_format = value;
+    else if (spec->id == OPT_RELATIVE_TO)
+        common->base = value;
+    else
+        common->image_format = value;
+    if (spec->id != OPT_IMAGE_FORMAT)
+        return 0;
+    return value_parse_word(spec->name, value,
+                            "qcow2, raw, vpc, vhdx, vmdk, vdi", &word, err);
+}
+
+/* Notes an option.  What it means only together with others is found out in
+ * complete.
+ */
+static int apply(struct options *o, struct common *common,
+                 const struct option_spec *spec, const char *value,
+                 struct error *err)
 {
     int word;
 
     switch (spec->id) {
     case OPT_SOURCE:
-        common->source = value;
-        return 0;
     case OPT_SOURCE_FORMAT:
-        common->source_format = value;
-        return 0;
     case OPT_IMAGE_FORMAT:
-        common->image_format = value;
-        return value_parse_word(spec->name, value,
-                                "qcow2, raw, vpc, vhdx, vmdk, vdi", &word,
-                                err);
     case OPT_RELATIVE_TO:
-        common->base = value;
-        return 0;
+        return note_source(common, spec, value, err);
     case OPT_PROTOCOL:
         return value_parse_word(spec->name, value, "none", &word, err);
     case OPT_FORCE:
@@ -190,8 +204,8 @@ static int take(struct options *o, struct common *common,
         return 0;
     default:
         return o->command == COMMAND_SERVE
-                   ? take_serve(&o->serve, spec, value, err)
-                   : take_stream(&o->stream, spec, value, err);
+                   ? apply_serve(&o->serve, spec, value, err)
+                   : apply_stream(&o->stream, spec, value, err);
     }
 }
 
@@ -330,7 +344,7 @@ static int parse_command(int argc, char **argv, struct options *o,
         spec = &option_specs[c - 0x100];
         if (spec->id == OPT_IGNORED_PREFIX)
             skip_prefix(argc, argv);
-        if (take(o, &common, spec, optarg, err) == -1)
+        if (apply(o, &common, spec, optarg, err) == -1)
             return -1;
     }
     if (o->wants_help || o->wants_version)

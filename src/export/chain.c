@@ -288,7 +288,7 @@ static int look_at_link(const struct qemu *qemu, struct chain *chain,
                          "file %s, and formats are not probed",
                          chain->who, link->path, info->backing_file);
     link->disk_size = info->virtual_size;
-    link->status_piece = piece_of_status(link->format, info);
+    link->status_granule = piece_of_status(link->format, info);
     if (info->data_file != NULL &&
         open_data_file(chain, link, info, err) == -1)
         return -1;

@@ -31,7 +31,7 @@ struct chain_link {
     /* The pieces in which QEMU tells what is allocated, multiples of so many
      * bytes of disk; 0: no bound.
      */
-    uint64_t status_piece;
+    uint64_t status_granule;
 };
 
 /* The links from the image down; not empty once it is open. */

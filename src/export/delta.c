@@ -7,7 +7,7 @@
 #include "base/cleanup.h"
 #include "export/delta.h"
 
-int delta_by_allocation(const struct extents *above,
+int delta_by_allocation(const struct extents *allocated,
                         const struct extents *data,
                         const struct extents *base_data, uint64_t disk_size,
                         struct delta *delta, struct error *err)
@@ -15,9 +15,9 @@ int delta_by_allocation(const struct extents *above,
     struct extents CLEANUP(extents) emptied = {0};
 
     ASSERT(delta->data.count == 0 && delta->zeroes.count == 0);
-    if (extents_combine(above, EXTENTS_BOTH, data, disk_size, &delta->data,
+    if (extents_combine(allocated, EXTENTS_BOTH, data, disk_size, &delta->data,
                         err) == -1 ||
-        extents_combine(above, EXTENTS_WITHOUT, data, disk_size, &emptied,
+        extents_combine(allocated, EXTENTS_WITHOUT, data, disk_size, &emptied,
                         err) == -1)
         return -1;
     return extents_combine(&emptied, EXTENTS_BOTH, base_data, disk_size,

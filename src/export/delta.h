@@ -15,15 +15,17 @@ struct delta {
     struct extents zeroes; /* zero on the disk, and not on the base */
 };
 
-/* above is what was allocated since the base, data what is data on the disk,
- * both up to disk_size, which base_data, of the base, may exceed.
+/* For a base in the chain of the disk's image.  allocated is what the images
+ * above the base have allocated, be it data or zeroes; data is what holds data
+ * on the disk; both end with disk_size (bytes).  base_data is what holds data
+ * on the base, and may go on behind that.  Fills delta, which is empty.
  */
-int delta_by_allocation(const struct extents *above,
+int delta_by_allocation(const struct extents *allocated,
                         const struct extents *data,
                         const struct extents *base_data, uint64_t disk_size,
                         struct delta *delta, struct error *err);
 
-/* Zeroes as data. */
+/* For a reader that knows no zero flag: delta->zeroes becomes data. */
 int delta_write_zeroes(struct delta *delta, uint64_t disk_size,
                        struct error *err);
 

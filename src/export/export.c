@@ -4,7 +4,7 @@
 /* Notes on the design
  *
  *     open --> what may be data --> what is to be sent --> skeleton
- *                                   (choose.c)
+ *                                   (selection.c)
  *
  * What may be data is told by the map of an image, by a map from the caller,
  * by block status, or by the holes of a file.  Where that is uncertain, or if
@@ -17,7 +17,7 @@
 
 #include "config.h"
 
-#include "export/choose.h"
+#include "export/selection.h"
 #include "base/cleanup.h"
 #include "export/export.h"
 #include "export/fiemap.h"
@@ -36,6 +36,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
+/* What laying the image out takes of the progress, in percent. */
+enum { LAYOUT_PERCENT = 5 };
+
 static void cleanup_preparation(struct preparation *p)
 {
     free(p->base_format);
@@ -43,7 +46,7 @@ static void cleanup_preparation(struct preparation *p)
     source_free(p->base);
     extents_clear(&p->may_be_data);
     extents_clear(&p->uncertain);
-    extents_clear(&p->above);
+    extents_clear(&p->overlays);
     extents_clear(&p->base_data);
     extents_clear(&p->base_uncertain);
     delta_clear(&p->delta);
@@ -89,7 +92,7 @@ static int open_image(const struct preparation *p, struct chain *chain,
 {
     const struct source_nbd_how how = {
         .is_direct = p->o->is_direct,
-        .has_coded = map->has_coded,
+        .has_compressed = map->has_compressed,
         .destination_fd = p->destination_fd,
     };
 
@@ -177,7 +180,7 @@ static int map_image(struct preparation *p, struct error *err)
                ? chain_find_path(&chain, p->o->base.image_path)
                : chain.count;
     p->is_in_chain = base < chain.count;
-    query.n_above = p->is_in_chain ? base : 0;
+    query.n_overlays = p->is_in_chain ? base : 0;
     if (p->disk->source != NULL)
         query.disk_size = p->disk->source->disk_size;
     if (image_map(&p->o->qemu, &chain, &query, &map, err) == -1)
@@ -189,7 +192,7 @@ static int map_image(struct preparation *p, struct error *err)
         query = (struct image_query){.first = base};
         if (image_map(&p->o->qemu, &chain, &query, &base_map, err) == -1)
             return -1;
-        extents_move(&p->above, &map.above);
+        extents_move(&p->overlays, &map.overlays);
         extents_move(&p->base_data, &base_map.data);
         extents_move(&p->base_uncertain, &base_map.uncertain);
         p->base_format = strdup(chain.links[base].format);
@@ -356,7 +359,7 @@ static int lay_out(struct preparation *p, struct error *err)
     };
 
     log_plan(&plan);
-    progress_stage(p->progress, p->progress->to + 5, 0);
+    progress_stage(p->progress, p->progress->to + LAYOUT_PERCENT, 0);
     if (store_new(o->spool_dir, &p->disk->store, err) == -1)
         return -1;
     return skeleton_build(&o->qemu, &plan, p->disk->store, &p->disk->skeleton,
@@ -398,10 +401,10 @@ static int prepare(struct preparation *p, struct error *err)
 {
     if (find_data(p, err) == -1)
         return -1;
-    p->disk->is_stable = choose_is_stable(p);
+    p->disk->is_stable = selection_is_stable(p);
     if (p->o->must_be_stable && !p->disk->is_stable)
-        return choose_refuse_unstable(p, err);
-    if (choose(p, err) == -1 || lay_out(p, err) == -1)
+        return selection_refuse_unstable(p, err);
+    if (selection_make(p, err) == -1 || lay_out(p, err) == -1)
         return -1;
     return check_expected(p, err);
 }

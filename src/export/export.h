@@ -65,8 +65,8 @@ int export_open(const struct export_options *options, int destination_fd,
 
 struct preparation;
 
-/* For choose.h, if a base that is an image has to be read after all: opens it,
- * and finds where it may have data.
+/* For selection.c, if a base that is an image has to be read after all: opens
+ * it, and finds where it may have data.
  */
 int export_open_base_image(struct preparation *p, struct error *err);
 

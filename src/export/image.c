@@ -39,7 +39,7 @@
 void image_map_clear(struct image_map *map)
 {
     extents_clear(&map->data);
-    extents_clear(&map->above);
+    extents_clear(&map->overlays);
     extents_clear(&map->uncertain);
 }
 
@@ -86,7 +86,7 @@ static int append_pieces(struct group *g, uint64_t disk_offset,
         end = disk_end;
         for (size_t i = g->query->first; i < g->chain->count && i <= link;
              i++) {
-            uint64_t piece = g->chain->links[i].status_piece;
+            uint64_t piece = g->chain->links[i].status_granule;
 
             if (piece != 0)
                 end = io_min(end, IO_ROUND_DOWN(at, piece) + piece);
@@ -159,7 +159,7 @@ static int take_data(struct group *g, const struct mapjson_entry *e,
     struct range piece;
 
     if (!e->has_file_offset)
-        g->map.has_coded = true;
+        g->map.has_compressed = true;
     else if (chain_need(g->chain, link, file_end, &g->missing) == -1)
         return error_set(err, 0, "it is cut short");
     if (judge->by == NOT_ASKED && find_judge(g, link, err) == -1)
@@ -186,8 +186,8 @@ static int take_part(struct group *g, const struct mapjson_entry *e,
     if (!is_data && !e->is_present)
         return extents_append(&g->below, disk_offset, length, err);
     if (e->is_present &&
-        g->first + e->depth < g->query->first + g->query->n_above)
-        return extents_append(&g->map.above, disk_offset, length, err);
+        g->first + e->depth < g->query->first + g->query->n_overlays)
+        return extents_append(&g->map.overlays, disk_offset, length, err);
     return 0;
 }
 
@@ -304,10 +304,10 @@ static int map_group(const struct qemu *qemu, struct group *g,
             *err = g->missing;
         return -1;
     }
-    map->has_coded |= g->map.has_coded;
+    map->has_compressed |= g->map.has_compressed;
     map->is_unsteady |= g->map.is_unsteady;
     if (merge(&map->data, &g->map.data, g->query->is_in_pieces, err) == -1 ||
-        merge(&map->above, &g->map.above, false, err) == -1 ||
+        merge(&map->overlays, &g->map.overlays, false, err) == -1 ||
         merge(&map->uncertain, &g->map.uncertain, false, err) == -1)
         return -1;
     extents_move(open, &g->below);
@@ -375,15 +375,15 @@ static int add_ends(const struct chain *chain, const struct image_query *query,
     struct extents CLEANUP(extents) behind = {0}, CLEANUP(extents) all = {0};
     uint64_t end = disk_end;
 
-    for (size_t i = 1; i < query->n_above; i++)
+    for (size_t i = 1; i < query->n_overlays; i++)
         end = io_min(end, chain->links[query->first + i].disk_size);
     if (end == disk_end)
         return 0;
     if (extents_append(&behind, end, disk_end - end, err) == -1 ||
-        extents_combine(&map->above, EXTENTS_EITHER, &behind, disk_end, &all,
-                        err) == -1)
+        extents_combine(&map->overlays, EXTENTS_EITHER, &behind, disk_end,
+                        &all, err) == -1)
         return -1;
-    extents_move(&map->above, &all);
+    extents_move(&map->overlays, &all);
     return 0;
 }
 

@@ -14,8 +14,13 @@
 #include <stdint.h>
 
 struct image_query {
-    size_t first;       /* index of the link to begin with */
-    size_t n_above;     /* how many links from there on are above */
+    size_t first; /* index into the chain: the link whose disk is mapped */
+
+    /* The base that the disk is compared with is the link first + n_overlays:
+     * the links from first on that come before it are its overlays.  0: there
+     * is no base, or it is not in the chain.
+     */
+    size_t n_overlays;
     uint64_t disk_size; /* that the image must describe, in whole sectors; 0:
                            any */
     bool is_in_pieces;  /* data in the ranges that qemu-img convert would
@@ -24,17 +29,20 @@ struct image_query {
 
 struct image_map {
     struct extents data;      /* what is data, anywhere in the chain */
-    struct extents above;     /* what is allocated in the links above, be it
-                                 data or zeroes */
-    struct extents uncertain; /* of data, what only its contents tell */
-    bool is_unsteady;         /* where that lies may change by itself */
-    bool has_coded;           /* some data has no place in a file: it is
+    struct extents overlays;  /* what is allocated in the overlays, be it data
+                                 or zeroes */
+    struct extents uncertain; /* part of data: it may be zeroes, which only
+                                 reading it tells */
+    bool is_unsteady; /* the file system may place uncertain elsewhere the next
+                         time, though the disk is the same */
+    bool has_compressed; /* some data has no file offset in the map: it is
                                  compressed, say */
 };
 
-/* Asks for the allocation map.  An image that has been cut short is an error,
- * whether it is a table that is missing or data that the map knows of.  What
- * is not uncertain is the same however often it is asked for.
+/* Has qemu-img map the chain, and fills *map, which is empty and the caller's
+ * to clear.  An image that has been cut short is an error, whether a table is
+ * missing or data that the map knows of.  What is not uncertain is the same
+ * however often it is asked for.
  */
 int image_map(const struct qemu *qemu, struct chain *chain,
               const struct image_query *query, struct image_map *map,

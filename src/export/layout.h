@@ -56,15 +56,18 @@ enum layout_way {
 
 #define LAYOUT_NO_PLUG UINT64_MAX
 
-/* The numbers behind it, in bytes unless they count. */
+/* How large everything is that leads to a layout.  All are bytes but those that
+ * are called a count.
+ */
 struct layout_geometry {
     uint64_t granule, window; /* qemu.h */
     uint64_t data_clusters;   /* count */
-    uint64_t used_windows; /* count, of those with data or zeroes; at most */
-    uint64_t base_size;    /* the disk, rounded up to windows */
-    uint64_t create_size;  /* what to create it with */
-    uint64_t work_size;    /* what it has while it is laid out */
-    uint64_t store_size;   /* a little more than the file can need */
+    uint64_t
+        used_windows; /* count, an upper bound: windows with data or zeroes */
+    uint64_t base_size;   /* the disk, rounded up to windows */
+    uint64_t create_size; /* what to create it with */
+    uint64_t work_size;   /* what it has while it is laid out */
+    uint64_t store_size;  /* a little more than the file can need */
 
     /* Refcount blocks come from a preallocation that fails: of reserve_size
      * bytes, in a file of room_size, in which there is none for them.
@@ -80,7 +83,9 @@ struct layout_geometry {
     bool has_cut_table; /* the cut needs a table that holds no data */
 };
 
-/* The way counts for streamable layouts. */
+/* Fills *geometry from plan.  way only makes a difference to layouts that are
+ * streamable.
+ */
 void layout_measure(const struct layout_plan *plan, enum layout_way way,
                     struct layout_geometry *geometry);
 

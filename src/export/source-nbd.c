@@ -149,7 +149,7 @@ static struct source_nbd *new_source(const char *who, struct error *err)
     n->source.ops = &ops;
     n->source.who = who;
     n->source.fd = -1;
-    n->source.is_slow = true;
+    n->source.is_buffered = true;
     return n;
 }
 
@@ -242,7 +242,7 @@ static int check_files(const struct source_nbd *n, int destination_fd,
 /* Shows the files of compressed clusters, which are in no map: QEMU by itself
  * would take what a file lacks for zeroes, and decode these.
  */
-static int show_coded(struct source_nbd *n, struct error *err)
+static int show_compressed(struct source_nbd *n, struct error *err)
 {
     const struct chain *chain = &n->chain;
 
@@ -261,7 +261,7 @@ static int show_coded(struct source_nbd *n, struct error *err)
 static int open_image(const struct qemu *qemu, struct source_nbd *n,
                       const struct source_nbd_how *how, struct error *err)
 {
-    if (how->has_coded && show_coded(n, err) == -1)
+    if (how->has_compressed && show_compressed(n, err) == -1)
         return -1;
     if (open_reader(qemu, n, how, err) == -1 ||
         check_files(n, how->destination_fd, err) == -1)

@@ -26,7 +26,7 @@ struct source_nbd_how {
     /* Some of the data has no place in a file where that it is there could be
      * seen (image_map): it is read by way of the bridge.
      */
-    bool has_coded;
+    bool has_compressed;
 
     /* As above; besides, it must not be a file that the image is in.  -1: there
      * is none.

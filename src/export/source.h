@@ -13,17 +13,20 @@
 
 struct source;
 
-/* What each kind of source does; the functions below call it, and see to it
- * that what it is asked for lies within size.
+/* What each kind of source does.  Only the functions below call it; they never
+ * ask for bytes behind the end of the source.  Offsets and lengths are bytes.
  */
 struct source_ops {
-    /* Fills buf with length bytes, by the time wait returns. */
+    /* Begins to fill buf with length bytes of the disk.  They are all there
+     * once wait has returned.
+     */
     int (*read)(struct source *s, char *buf, uint64_t disk_offset,
                 uint64_t length, struct error *err);
-    int (*wait)(struct source *s, struct error *err); /* NULL: at once */
+    int (*wait)(struct source *s, struct error *err); /* NULL: read does it */
 
-    /* Sends length bytes, or at least begins to: what it was asked for goes
-     * out in that order, and has gone once flush returns.
+    /* Begins to send length bytes of the disk into sink.  Several calls send in
+     * the order in which they were made.  All has been sent once flush has
+     * returned (NULL: send does it).
      */
     int (*send)(struct source *s, uint64_t disk_offset, uint64_t length,
                 struct sink *sink, struct error *err);
@@ -38,33 +41,38 @@ struct source_ops {
 
 struct source {
     const struct source_ops *ops;
-    const char *who;    /* begins messages: "source", "base" */
-    int fd;             /* to tell whether it is some other file; or -1 */
-    bool is_slow;       /* its data passes through buffers of ours */
-    uint64_t size;      /* bytes */
-    uint64_t disk_size; /* size, rounded up to whole sectors as QEMU does */
+    const char *who;    /* which one it is, in messages: "source", "base" */
+    int fd;             /* of a raw file or device; -1: it is not one */
+    bool is_buffered;   /* its data passes through buffers of ours, sendfile(2)
+                           cannot move it */
+    uint64_t size;      /* bytes that can be read */
+    uint64_t disk_size; /* bytes of the disk: size, rounded up to whole sectors
+                           as QEMU does.  What is behind size is zero. */
 };
 
-/* Fills buf, behind the end of the source with zeroes; it need not be filled
- * before source_wait returns.  All three are to be multiples of IO_ALIGN, for
- * O_DIRECT.
+/* Reads length bytes from disk_offset on into buf, zeroes behind the end of the
+ * source.  buf may only be used once source_wait has returned.  Its address,
+ * disk_offset and length have to be multiples of IO_ALIGN, for O_DIRECT.
  */
 int source_read(struct source *s, char *buf, uint64_t disk_offset,
                 uint64_t length, struct error *err);
 
+/* Waits for all that source_read has asked for. */
 int source_wait(struct source *s, struct error *err);
 
-/* Sends length bytes from disk_offset on, later perhaps, but in order.
- * Behind the end of the source there are zeroes.
+/* Sends length bytes from disk_offset on, zeroes behind the end of the source.
+ * They may leave as late as in source_flush, but never before what was to be
+ * sent earlier.
  */
 int source_send(struct source *s, uint64_t disk_offset, uint64_t length,
                 struct sink *sink, struct error *err);
 
-/* All that was to be sent has gone into sink after this. */
+/* Waits until sink has all that source_send was told to send. */
 int source_flush(struct source *s, struct sink *sink, struct error *err);
 
-/* Appends to data, which is empty, where there may be anything but zeroes.
- * Without *is_map nobody could tell: to know, read it.
+/* Appends to data, which is empty, where the disk may hold data; all else is
+ * zero.  *is_map says that this is what a map calls data.  Without it, what is
+ * appended may just as well be zeroes, and only reading it tells.
  */
 int source_find_data(struct source *s, struct extents *data, bool *is_map,
                      struct error *err);

@@ -139,7 +139,7 @@ static void summarize(const struct sending *s, uint64_t from)
                 s->file_offset - from, length, data,
                 s->disk.skeleton.map.count, length - data,
                 store_spooled(s->disk.store),
-                s->sink.mover.is_copying || s->disk.source->is_slow
+                s->sink.mover.is_copying || s->disk.source->is_buffered
                     ? "by read and write"
                     : "by sendfile");
 }

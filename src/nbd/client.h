@@ -25,7 +25,7 @@ struct nbd_watch {
     void *opaque;
 };
 
-/* Who the server is, and how it is reached: by socket_fd, which becomes the
+/* Which server it is, and how it is reached: by socket_fd, which becomes the
  * client's once it begins to connect; else by uri, as nbd_connect_uri(3) has
  * it, with TLS and its certificates; else by export_name at socket_path.
  */
@@ -37,15 +37,15 @@ struct nbd_address {
 
     struct nbd_watch watch; /* zeroes: nothing else is watched */
 
-    /* What is asked for at once, at its multiples: bytes; 0: as much as is
-     * good.  A server that takes no more than less gets less.
+    /* How many bytes one request asks for: it ends at a multiple of this.  0:
+     * as much as is fast.  A server that takes only less is asked for less.
      */
     uint64_t piece;
 };
 
-/* Connects and negotiates.  A server that says that it may be asked over
- * several connections is, unless it was given by socket_fd.  A cancel_fd (-1
- * for none) that becomes readable ends any wait.
+/* Connects and negotiates.  A server that allows several connections gets
+ * some, unless it was given by socket_fd.  Any wait, here and below, ends with
+ * ECANCELED when cancel_fd (-1: none) becomes readable.
  */
 int nbd_client_open(const struct nbd_address *address, int cancel_fd,
                     struct nbd_client **client, struct error *err);

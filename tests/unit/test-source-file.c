@@ -122,7 +122,7 @@ static void check_source(bool is_direct, uint64_t size, uint64_t disk_size)
     CHECK_UINT(source->disk_size, disk_size);
     CHECK_STR(source->who, "x");
     CHECK(fcntl(source->fd, F_GETFD) == FD_CLOEXEC);
-    CHECK_INT(source->is_slow, is_direct && can_open_direct(name));
+    CHECK_INT(source->is_buffered, is_direct && can_open_direct(name));
     check_read(source, 0, end, size);
     check_read(source, end, IO_ALIGN, size); /* behind the end */
     for (uint64_t at = 0; at < end; at = at * 3 + IO_ALIGN)

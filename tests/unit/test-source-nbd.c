@@ -66,7 +66,7 @@ static void test_ranges(void)
     CHECK_UINT(source->size, SIZE);
     CHECK_UINT(source->disk_size, DISK_SIZE);
     CHECK_INT(source->fd, -1);
-    CHECK(source->is_slow);
+    CHECK(source->is_buffered);
     for (size_t i = 0; i < N_ELEMENTS(ranges); i++) {
         uint64_t disk_offset = ranges[i].disk_offset;
         uint64_t length = ranges[i].length;

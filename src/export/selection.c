@@ -3,11 +3,16 @@
 
 #include "config.h"
 
-#include "export/choose.h"
+#include "export/selection.h"
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "export/layout.h"
 #include "export/scan.h"
+
+/* Where the progress stands, in percent, once the disk has been read to see
+ * what of it has to be sent.
+ */
+enum { READING_PERCENT = 30 };
 
 /* Does it take no map to tell what is sent, where the map may change? */
 static bool is_by_contents(const struct export_options *o)
@@ -16,7 +21,7 @@ static bool is_by_contents(const struct export_options *o)
            (o->source.kind == EXPORT_RAW && o->map_fd == -1);
 }
 
-bool choose_is_stable(const struct preparation *p)
+bool selection_is_stable(const struct preparation *p)
 {
     const struct export_options *o = p->o;
     bool is_compared = o->base.kind != EXPORT_NONE && !p->is_in_chain;
@@ -28,7 +33,7 @@ bool choose_is_stable(const struct preparation *p)
            (o->layout != LAYOUT_CONVERT || o->base.kind != EXPORT_NONE);
 }
 
-int choose_refuse_unstable(const struct preparation *p, struct error *err)
+int selection_refuse_unstable(const struct preparation *p, struct error *err)
 {
     const char *instead = "--detect-zeroes";
 
@@ -52,13 +57,14 @@ static int look(struct preparation *p, const struct extents *where,
                 struct error *err)
 {
     if (uncertain->count > 0)
-        progress_stage(p->progress, 30, p->disk->source->disk_size);
+        progress_stage(p->progress, READING_PERCENT,
+                       p->disk->source->disk_size);
     return scan_uncertain(p->disk->source, where, uncertain,
                           layout_scan_granule(p->o->layout, &p->o->qcow2),
                           p->progress, data, err);
 }
 
-static int choose_all(struct preparation *p, struct error *err)
+static int select_all(struct preparation *p, struct error *err)
 {
     return look(p, &p->may_be_data,
                 p->o->is_detecting_zeroes ? &p->may_be_data : &p->uncertain,
@@ -105,8 +111,8 @@ static int look_below(struct preparation *p, const struct extents *zeroes,
 
     if (extents_widen(zeroes, qcow2_granule(&p->o->qcow2), disk_size, &touched,
                       err) == -1 ||
-        extents_combine(&p->may_be_data, EXTENTS_WITHOUT, &p->above, disk_size,
-                        &below, err) == -1 ||
+        extents_combine(&p->may_be_data, EXTENTS_WITHOUT, &p->overlays,
+                        disk_size, &below, err) == -1 ||
         extents_combine(&below, EXTENTS_BOTH, &touched, disk_size, &where,
                         err) == -1 ||
         look(p, &where, &p->uncertain, &found, err) == -1 ||
@@ -118,26 +124,26 @@ static int look_below(struct preparation *p, const struct extents *zeroes,
 }
 
 /* Appends to data, which is empty, what is data in the links above. */
-static int choose_allocated(struct preparation *p, struct extents *data,
+static int select_allocated(struct preparation *p, struct extents *data,
                             struct error *err)
 {
     uint64_t disk_size = p->disk->source->disk_size;
     struct extents CLEANUP(extents) where = {0},
                                     CLEANUP(extents) emptied = {0};
 
-    if (extents_combine(&p->above, EXTENTS_BOTH, &p->may_be_data, disk_size,
+    if (extents_combine(&p->overlays, EXTENTS_BOTH, &p->may_be_data, disk_size,
                         &where, err) == -1 ||
         look(p, &where, p->o->is_detecting_zeroes ? &where : &p->uncertain,
              data, err) == -1 ||
-        extents_combine(&p->above, EXTENTS_WITHOUT, data, disk_size, &emptied,
-                        err) == -1 ||
+        extents_combine(&p->overlays, EXTENTS_WITHOUT, data, disk_size,
+                        &emptied, err) == -1 ||
         look_at_base(p, &emptied, err) == -1)
         return -1;
-    return delta_by_allocation(&p->above, data, &p->base_data, disk_size,
+    return delta_by_allocation(&p->overlays, data, &p->base_data, disk_size,
                                &p->delta, err);
 }
 
-static int choose_compared(struct preparation *p, struct error *err)
+static int select_compared(struct preparation *p, struct error *err)
 {
     uint64_t granule = qcow2_granule(&p->o->qcow2);
     uint64_t disk_size = p->disk->source->disk_size;
@@ -148,21 +154,21 @@ static int choose_compared(struct preparation *p, struct error *err)
                         disk_size, &either, err) == -1 ||
         extents_widen(&either, granule, disk_size, &where, err) == -1)
         return -1;
-    progress_stage(p->progress, 30, disk_size);
+    progress_stage(p->progress, READING_PERCENT, disk_size);
     return scan_differences(p->disk->source, p->base, &where, granule,
                             p->progress, &p->delta.data, &p->delta.zeroes,
                             err);
 }
 
-int choose(struct preparation *p, struct error *err)
+int selection_make(struct preparation *p, struct error *err)
 {
     uint64_t disk_size = p->disk->source->disk_size;
     struct extents CLEANUP(extents) data = {0};
 
     if (p->o->base.kind == EXPORT_NONE)
-        return choose_all(p, err);
-    if (p->is_in_chain ? choose_allocated(p, &data, err) == -1
-                       : choose_compared(p, err) == -1)
+        return select_all(p, err);
+    if (p->is_in_chain ? select_allocated(p, &data, err) == -1
+                       : select_compared(p, err) == -1)
         return -1;
     if (!p->o->is_marking_zeroes)
         return delta_write_zeroes(&p->delta, disk_size, err);
