@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# File systems that know neither O_TMPFILE nor SEEK_DATA.
+# File systems that know no O_TMPFILE, SEEK_DATA or O_DIRECT.
 
 load ../lib/helpers
 
@@ -62,4 +62,23 @@ errno_of() {
         same_content disk out.qcow2
         sound_image out.qcow2
     done
+}
+
+@test "--direct: a link without O_DIRECT is read through the page cache" {
+    local poor
+    mv disk.qcow2 base.qcow2
+    qemu-img create -q -f qcow2 -b base.qcow2 -F qcow2 middle.qcow2
+    guest middle.qcow2 'write -q -P 7 2M 64K'
+    qemu-img create -q -f qcow2 -b middle.qcow2 -F qcow2 top.qcow2
+    guest top.qcow2 'write -q -P 8 3M 64K'
+    raw_of top.qcow2 expected.raw
+    for poor in top middle base; do
+        poorly POOR_DIRECT=$poor.qcow2 -- qcow-tool stream --verbose --direct \
+            --source-format qcow2 --source top.qcow2 \
+            --destination $poor.out 2>stderr
+        same_content expected.raw raw "$poor.out" qcow2
+        grep -q "$poor.qcow2 is read through the page cache" stderr
+        [ "$(grep -c "page cache" stderr)" -eq 1 ]
+    done
+    nothing_left
 }

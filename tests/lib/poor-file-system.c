@@ -2,7 +2,8 @@
 /* Preloaded, makes files as those of a file system that knows little. */
 
 /* POOR_TMPFILE and POOR_SEEK are the errno values that O_TMPFILE and SEEK_DATA
- * give then.  With POOR_SIGNAL that signal comes when a temporary file has
+ * give then.  A file whose path ends with POOR_DIRECT cannot be opened with
+ * O_DIRECT.  With POOR_SIGNAL that signal comes when a temporary file has
  * just got its name.
  */
 
@@ -12,7 +13,9 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 static int value(const char *name)
@@ -22,12 +25,25 @@ static int value(const char *name)
     return text == NULL ? 0 : atoi(text);
 }
 
+static bool has_no_direct(const char *path)
+{
+    const char *end = getenv("POOR_DIRECT");
+    size_t length = strlen(path);
+
+    return end != NULL && length >= strlen(end) &&
+           strcmp(path + length - strlen(end), end) == 0;
+}
+
 static int open_poorly(const char *real, const char *path, int flags, int mode)
 {
     int (*next)(const char *, int, ...) = dlsym(RTLD_NEXT, real);
 
     if ((flags & O_TMPFILE) == O_TMPFILE && value("POOR_TMPFILE") != 0) {
         errno = value("POOR_TMPFILE");
+        return -1;
+    }
+    if ((flags & O_DIRECT) != 0 && has_no_direct(path)) {
+        errno = EINVAL;
         return -1;
     }
     return next(path, flags, mode);
