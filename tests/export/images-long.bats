@@ -114,6 +114,7 @@ END
 @test "a disk too large for the clusters of the stream is refused at once" {
     # To map it takes QEMU half a minute: so it is not asked.
     qemu-img create -q -f qcow2 -o cluster_size=2M huge.qcow2 40P
+    # shellcheck disable=SC2016 # for the script
     printf '#!/bin/sh\n%s\n' >watched '[ "$1" != map ] || : >mapped
         exec qemu-img "$@"'
     chmod 755 watched

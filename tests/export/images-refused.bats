@@ -241,11 +241,3 @@ END
         qcow2 image.qcow2
     nothing_sent
 }
-
-@test "a VHDX with a log: the cause comes before what QEMU advises" {
-    qemu-img create -q -f vhdx image.vhdx 16M
-    # It crashes, and what it wrote to its tables is in the log.
-    qemu-io -f vhdx -c 'write -q -P 5 1M 64K' -c abort image.vhdx || :
-    source_fails "contains a log that needs to be replayed" vhdx image.vhdx
-    nothing_sent
-}
