@@ -228,7 +228,9 @@ static enum outcome run(struct mapper *m, uint64_t disk_offset,
     if (f.is_full)
         return TOO_MANY;
     if (r == -1) {
-        error_wrap(err, "source: disk offset %" PRIu64, disk_offset);
+        /* With an errno it is our host's fault, not the image's. */
+        if (err->errnum == 0)
+            error_wrap(err, "source: disk offset %" PRIu64, disk_offset);
         return FAILED;
     }
     return keep(m, &f, disk_offset + length, err);

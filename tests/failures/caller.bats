@@ -133,6 +133,7 @@ END
             run_under limit:NOFILE=$n -- $command
             [ $rc != 0 ] || break
             all_is_undone 'Too many open files'
+            run ! grep 'source: disk offset' stderr
         done
         all_went_well $command
     done
