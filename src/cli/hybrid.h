@@ -17,8 +17,8 @@
 int hybrid_split(const char *hybrid, struct export_source *source,
                  struct error *err);
 
-/* The same for "DEVICE:NBD-SOCKET:EXPORT:SIZE".  SIZE, a number of bytes, comes
- * after the last colon.
+/* The same for "DEVICE:NBD-SOCKET:EXPORT:SIZE".  SIZE, a number of bytes,
+ * comes after the last colon.
  */
 int hybrid_split_nbd(const char *hybrid, struct export_source *source,
                      struct error *err);

@@ -56,8 +56,8 @@ enum layout_way {
 
 #define LAYOUT_NO_PLUG UINT64_MAX
 
-/* How large everything is that leads to a layout.  All are bytes but those that
- * are called a count.
+/* How large everything is that leads to a layout.  All are bytes but those
+ * that are called a count.
  */
 struct layout_geometry {
     uint64_t granule, window; /* qemu.h */

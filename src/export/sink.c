@@ -21,8 +21,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-/* How long a reader that does not close its socket is waited for, and how often
- * it is looked at.
+/* How long a reader that does not close its socket is waited for, and how
+ * often it is looked at.
  */
 enum { CLOSE_TIMEOUT_MS = 2000, CLOSE_STEP_MS = 20 };
 

@@ -46,8 +46,8 @@ struct sink {
 /* For sink_close, before sink_open. */
 #define SINK_NONE ((struct sink){.fd = -1, .held_fd = -1, .beginning_fd = -1})
 
-/* address has to outlive the sink.  A terminal is refused.  Nothing is changed yet, but for a file that did not
- * exist.
+/* address has to outlive the sink.  A terminal is refused.  Nothing is changed
+ * yet, but for a file that did not exist.
  */
 int sink_open(const struct sink_address *address, struct sink *sink,
               struct error *err);

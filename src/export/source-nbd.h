@@ -28,8 +28,8 @@ struct source_nbd_how {
      */
     bool has_compressed;
 
-    /* As above; besides, it must not be a file that the image is in.  -1: there
-     * is none.
+    /* As above; besides, it must not be a file that the image is in.  -1:
+     * there is none.
      */
     int destination_fd;
 };

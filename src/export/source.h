@@ -24,8 +24,8 @@ struct source_ops {
                 uint64_t length, struct error *err);
     int (*wait)(struct source *s, struct error *err); /* NULL: read does it */
 
-    /* Begins to send length bytes of the disk into sink.  Several calls send in
-     * the order in which they were made.  All has been sent once flush has
+    /* Begins to send length bytes of the disk into sink.  Several calls send
+     * in the order in which they were made.  All has been sent once flush has
      * returned (NULL: send does it).
      */
     int (*send)(struct source *s, uint64_t disk_offset, uint64_t length,
@@ -50,9 +50,10 @@ struct source {
                            as QEMU does.  What is behind size is zero. */
 };
 
-/* Reads length bytes from disk_offset on into buf, zeroes behind the end of the
- * source.  buf may only be used once source_wait has returned.  Its address,
- * disk_offset and length have to be multiples of IO_ALIGN, for O_DIRECT.
+/* Reads length bytes from disk_offset on into buf, zeroes behind the end of
+ * the source.  buf may only be used once source_wait has returned.  Its
+ * address, disk_offset and length have to be multiples of IO_ALIGN, for
+ * O_DIRECT.
  */
 int source_read(struct source *s, char *buf, uint64_t disk_offset,
                 uint64_t length, struct error *err);

@@ -22,6 +22,7 @@ static bool join(struct filemap_entry *last, const struct filemap_entry *next)
     return true;
 }
 
+/* cppcheck-suppress ctunullpointer ; it takes an item number 0 for NULL */
 BATCH_FUNCTIONS(filemap, filemap_batch, struct filemap_entry, "file ranges",
                 join);
 

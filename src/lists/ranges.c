@@ -20,6 +20,7 @@ static bool join(struct range *last, const struct range *next)
     return true;
 }
 
+/* cppcheck-suppress ctunullpointer ; it takes an item number 0 for NULL */
 BATCH_FUNCTIONS(ranges, ranges_batch, struct range, "file ranges", join);
 
 int ranges_batch_add(struct ranges_batch *batch, uint64_t file_offset,

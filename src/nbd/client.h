@@ -13,10 +13,10 @@
 
 struct nbd_client;
 
-/* Something else that can end a wait for the server.  It ends as soon as fd has
- * one of events (poll(2); an error or a hang-up always counts), with the error
- * that report fills in.  who is the one that was waited for.  fd stays the
- * caller's, and has to outlive the client.
+/* Something else that can end a wait for the server.  It ends as soon as fd
+ * has one of events (poll(2); an error or a hang-up always counts), with the
+ * error that report fills in.  who is the one that was waited for.  fd stays
+ * the caller's, and has to outlive the client.
  */
 struct nbd_watch {
     int fd;
