@@ -7,6 +7,7 @@
 #include "base/cleanup.h"
 #include "qemu/header.h"
 #include "base/io.h"
+#include "base/log.h"
 #include "base/vector.h"
 #include "base/occupied.h"
 #include "qemu/qemu-img.h"
@@ -287,6 +288,8 @@ static int look_at_link(const struct qemu *qemu, struct chain *chain,
                          "%s: %s does not record the format of its backing "
                          "file %s, and formats are not probed",
                          chain->who, link->path, info->backing_file);
+    log_debug("%s: image %s, format %s, disk of %" PRIu64 " bytes", chain->who,
+              link->path, link->format, info->virtual_size);
     link->disk_size = info->virtual_size;
     link->status_granule = piece_of_status(link->format, info);
     if (info->data_file != NULL &&

@@ -100,7 +100,7 @@ says_number() {
     stdout_to=got qcow_tool stream --source-format hybrid \
         --source disk:image.qcow2 --debug
     same_bytes expected.qcow2 got
-    stderr_says "qemu-img info .*image.qcow2"
+    stderr_says "source: image .*image.qcow2, format qcow2, disk of 20971520"
     stderr_says "qemu-img map .*json:"
     says_number 5242880
     says_number 9437184
