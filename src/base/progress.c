@@ -3,10 +3,10 @@
 
 #include "config.h"
 
-#include "base/progress.h"
 #include "base/io.h"
 #include "base/lock.h"
 #include "base/log.h"
+#include "base/progress.h"
 
 #include <inttypes.h>
 #include <stdbool.h>

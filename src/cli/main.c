@@ -4,13 +4,13 @@
 #include "config.h"
 
 #include "base/cleanup.h"
-#include "cli/dropin.h"
 #include "base/error.h"
 #include "base/log.h"
-#include "cli/options.h"
 #include "base/progress.h"
 #include "base/signals.h"
 #include "base/tidy-fds.h"
+#include "cli/dropin.h"
+#include "cli/options.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -6,10 +6,10 @@
 
 #include "base/error.h"
 #include "base/log.h"
-#include "export/measure.h"
 #include "cli/option-table.h"
-#include "import/serve.h"
+#include "export/measure.h"
 #include "export/stream.h"
+#include "import/serve.h"
 
 /* Sources and destinations are its own: options_clear.  All other strings are
  * argv's and the environment's.

@@ -5,8 +5,8 @@
 
 #include "cli/fds.h"
 #include "cli/hybrid.h"
-#include "export/identity.h"
 #include "cli/value.h"
+#include "export/identity.h"
 
 #include <errno.h>
 #include <stdlib.h>

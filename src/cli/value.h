@@ -5,9 +5,9 @@
 #define QT_VALUE_H
 
 #include "base/error.h"
-#include "qemu/qemu.h"
 #include "export/sink.h"
 #include "export/source-address.h"
+#include "qemu/qemu.h"
 
 #include <stdint.h>
 

@@ -3,8 +3,8 @@
 
 #include "config.h"
 
-#include "export/beginning.h"
 #include "base/io.h"
+#include "export/beginning.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -3,10 +3,10 @@
 
 #include "config.h"
 
-#include "export/chain-names.h"
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "base/log.h"
+#include "export/chain-names.h"
 #include "export/source-file.h"
 
 #include <errno.h>

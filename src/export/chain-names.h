@@ -4,9 +4,9 @@
 #ifndef QT_CHAIN_NAMES_H
 #define QT_CHAIN_NAMES_H
 
-#include "export/chain.h"
 #include "base/child.h"
 #include "base/error.h"
+#include "export/chain.h"
 
 #include <stdbool.h>
 

@@ -19,11 +19,11 @@
 
 #include "config.h"
 
-#include "export/chain-view.h"
 #include "base/cleanup.h"
-#include "qemu/header.h"
 #include "base/io.h"
+#include "export/chain-view.h"
 #include "nbd/server.h"
+#include "qemu/header.h"
 
 #include <errno.h>
 #include <inttypes.h>

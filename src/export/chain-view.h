@@ -4,8 +4,8 @@
 #ifndef QT_CHAIN_VIEW_H
 #define QT_CHAIN_VIEW_H
 
-#include "export/chain.h"
 #include "base/error.h"
+#include "export/chain.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -3,13 +3,13 @@
 
 #include "config.h"
 
-#include "export/chain.h"
 #include "base/cleanup.h"
-#include "qemu/header.h"
 #include "base/io.h"
 #include "base/log.h"
-#include "base/vector.h"
 #include "base/occupied.h"
+#include "base/vector.h"
+#include "export/chain.h"
+#include "qemu/header.h"
 #include "qemu/qemu-img.h"
 
 #include <endian.h>

@@ -17,18 +17,18 @@
 
 #include "config.h"
 
-#include "export/selection.h"
 #include "base/cleanup.h"
+#include "base/io.h"
+#include "base/log.h"
+#include "base/occupied.h"
 #include "export/export.h"
 #include "export/fiemap.h"
 #include "export/image.h"
-#include "base/io.h"
-#include "base/log.h"
 #include "export/mapfds.h"
-#include "base/occupied.h"
-#include "qemu/qemu-img.h"
+#include "export/selection.h"
 #include "export/source-file.h"
 #include "export/source-nbd.h"
+#include "qemu/qemu-img.h"
 
 #include <errno.h>
 #include <inttypes.h>

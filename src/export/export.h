@@ -5,15 +5,15 @@
 #define QT_EXPORT_H
 
 #include "base/error.h"
-#include "lists/extents.h"
+#include "base/progress.h"
 #include "export/identity.h"
 #include "export/layout.h"
-#include "base/progress.h"
-#include "qemu/qemu.h"
 #include "export/skeleton.h"
-#include "export/source.h"
 #include "export/source-address.h"
+#include "export/source.h"
+#include "lists/extents.h"
 #include "nbd/store.h"
+#include "qemu/qemu.h"
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -21,13 +21,13 @@
 
 #include "config.h"
 
+#include "base/cleanup.h"
+#include "base/io.h"
 #include "export/chain-names.h"
 #include "export/chain-view.h"
-#include "base/cleanup.h"
 #include "export/fiemap.h"
 #include "export/flat.h"
 #include "export/image.h"
-#include "base/io.h"
 #include "nbd/map.h"
 
 #include <errno.h>

@@ -4,8 +4,8 @@
 #ifndef QT_IMAGE_H
 #define QT_IMAGE_H
 
-#include "export/chain.h"
 #include "base/error.h"
+#include "export/chain.h"
 #include "lists/extents.h"
 #include "qemu/qemu.h"
 

@@ -5,8 +5,8 @@
 #define QT_LAYOUT_SCRIPT_H
 
 #include "base/error.h"
-#include "lists/extents.h"
 #include "export/layout.h"
+#include "lists/extents.h"
 #include "qemu/qemu-io.h"
 
 #include <stdbool.h>

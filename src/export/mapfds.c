@@ -4,9 +4,9 @@
 #include "config.h"
 
 #include "base/cleanup.h"
-#include "qemu/infojson.h"
 #include "base/io.h"
 #include "export/mapfds.h"
+#include "qemu/infojson.h"
 #include "qemu/mapjson.h"
 
 #include <errno.h>

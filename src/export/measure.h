@@ -5,8 +5,8 @@
 #define QT_MEASURE_H
 
 #include "base/error.h"
-#include "export/export.h"
 #include "base/progress.h"
+#include "export/export.h"
 
 struct measure_options {
     struct export_options export;

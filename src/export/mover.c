@@ -4,8 +4,8 @@
 #include "config.h"
 
 #include "base/io.h"
-#include "export/mover.h"
 #include "base/signals.h"
+#include "export/mover.h"
 
 #include <errno.h>
 #include <poll.h>

@@ -5,8 +5,8 @@
 
 #include "base/cleanup.h"
 #include "base/io.h"
-#include "export/scan.h"
 #include "base/signals.h"
+#include "export/scan.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -5,9 +5,9 @@
 #define QT_SCAN_H
 
 #include "base/error.h"
-#include "lists/extents.h"
 #include "base/progress.h"
 #include "export/source.h"
+#include "lists/extents.h"
 
 #include <stdint.h>
 

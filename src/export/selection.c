@@ -3,11 +3,11 @@
 
 #include "config.h"
 
-#include "export/selection.h"
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "export/layout.h"
 #include "export/scan.h"
+#include "export/selection.h"
 
 /* Where the progress stands, in percent, once the disk has been read to see
  * what of it has to be sent.

@@ -4,12 +4,12 @@
 #ifndef QT_SELECTION_H
 #define QT_SELECTION_H
 
-#include "export/delta.h"
 #include "base/error.h"
-#include "export/export.h"
-#include "lists/extents.h"
 #include "base/progress.h"
+#include "export/delta.h"
+#include "export/export.h"
 #include "export/source.h"
+#include "lists/extents.h"
 
 #include <stdbool.h>
 

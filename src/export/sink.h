@@ -6,8 +6,8 @@
 
 #include "base/claim.h"
 #include "base/error.h"
-#include "export/mover.h"
 #include "base/newfile.h"
+#include "export/mover.h"
 
 #include <stdbool.h>
 #include <stddef.h>

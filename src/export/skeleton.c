@@ -26,14 +26,14 @@
 #include "config.h"
 
 #include "base/cleanup.h"
-#include "qemu/header.h"
 #include "base/io.h"
-#include "export/layout-script.h"
 #include "base/log.h"
+#include "export/layout-script.h"
+#include "export/skeleton.h"
 #include "nbd/map.h"
 #include "nbd/server.h"
+#include "qemu/header.h"
 #include "qemu/qemu-io.h"
-#include "export/skeleton.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -5,10 +5,10 @@
 #define QT_SKELETON_H
 
 #include "base/error.h"
-#include "lists/filemap.h"
 #include "export/layout.h"
-#include "qemu/qemu.h"
+#include "lists/filemap.h"
 #include "nbd/store.h"
+#include "qemu/qemu.h"
 
 #include <stddef.h>
 #include <stdint.h>

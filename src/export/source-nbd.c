@@ -3,13 +3,13 @@
 
 #include "config.h"
 
-#include "export/chain-names.h"
-#include "export/chain-view.h"
 #include "base/cleanup.h"
 #include "base/io.h"
+#include "export/chain-names.h"
+#include "export/chain-view.h"
+#include "export/source-nbd.h"
 #include "nbd/image-reader.h"
 #include "qemu/qemu-img.h"
-#include "export/source-nbd.h"
 
 #include <errno.h>
 #include <stdint.h>

@@ -4,11 +4,11 @@
 #ifndef QT_SOURCE_NBD_H
 #define QT_SOURCE_NBD_H
 
-#include "export/chain.h"
 #include "base/error.h"
+#include "export/chain.h"
+#include "export/source.h"
 #include "nbd/client.h"
 #include "qemu/qemu.h"
-#include "export/source.h"
 
 #include <stdbool.h>
 

@@ -5,8 +5,8 @@
 #define QT_SOURCE_H
 
 #include "base/error.h"
-#include "lists/extents.h"
 #include "export/sink.h"
+#include "lists/extents.h"
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -16,10 +16,10 @@
 
 #include "config.h"
 
-#include "export/beginning.h"
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "base/log.h"
+#include "export/beginning.h"
 #include "export/stream.h"
 
 #include <inttypes.h>

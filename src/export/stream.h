@@ -5,8 +5,8 @@
 #define QT_STREAM_H
 
 #include "base/error.h"
-#include "export/export.h"
 #include "base/progress.h"
+#include "export/export.h"
 #include "export/sink.h"
 
 #include <stdint.h>

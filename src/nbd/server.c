@@ -25,8 +25,8 @@
 
 #include "base/cleanup.h"
 #include "base/io.h"
-#include "nbd/server.h"
 #include "base/signals.h"
+#include "nbd/server.h"
 
 #include <endian.h>
 #include <errno.h>

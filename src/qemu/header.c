@@ -4,8 +4,8 @@
 #include "config.h"
 
 #include "base/cleanup.h"
-#include "qemu/header.h"
 #include "base/io.h"
+#include "qemu/header.h"
 
 #include <endian.h>
 #include <errno.h>

@@ -5,8 +5,8 @@
 #define QT_BRIDGE_CLIENT_H
 
 #include "base/io.h"
-#include "nbd/server.h"
 #include "nbd-wire.h"
+#include "nbd/server.h"
 #include "test.h"
 
 enum { DISK_SIZE = (40 << 20) + 1234 };

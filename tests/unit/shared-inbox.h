@@ -4,8 +4,8 @@
 #ifndef QT_TEST_SHARED_INBOX_H
 #define QT_TEST_SHARED_INBOX_H
 
-#include "import/inbox-view.h"
 #include "base/io.h"
+#include "import/inbox-view.h"
 #include "test.h"
 
 enum { BLOCK = 65536, LONGEST = 1 << 20 };

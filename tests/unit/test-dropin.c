@@ -3,8 +3,8 @@
 
 #include "config.h"
 
-#include "command-line.h"
 #include "cli/dropin.h"
+#include "command-line.h"
 
 /* ---------------------------------------------------------------- names */
 

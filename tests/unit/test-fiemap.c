@@ -3,8 +3,8 @@
 
 #include "config.h"
 
-#include "export/fiemap.h"
 #include "base/io.h"
+#include "export/fiemap.h"
 #include "test.h"
 
 #include <fcntl.h>

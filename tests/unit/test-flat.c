@@ -3,8 +3,8 @@
 
 #include "config.h"
 
-#include "export/flat.h"
 #include "base/io.h"
+#include "export/flat.h"
 #include "test.h"
 
 static const struct {

@@ -3,8 +3,8 @@
 
 #include "config.h"
 
-#include "qemu/header.h"
 #include "base/io.h"
+#include "qemu/header.h"
 #include "test.h"
 
 enum { CLUSTER = 4096, NAME_AT = 512 };

@@ -3,9 +3,9 @@
 
 #include "config.h"
 
+#include "base/io.h"
 #include "export/beginning.h"
 #include "export/identity.h"
-#include "base/io.h"
 #include "test.h"
 
 enum { FILE_LENGTH = 5 << 20, DISK_SIZE = 1 << 30 };

@@ -4,8 +4,8 @@
 #include "config.h"
 
 #include "base/io.h"
-#include "base/tidy-fds.h"
 #include "base/signals.h"
+#include "base/tidy-fds.h"
 #include "test.h"
 
 #include <fcntl.h>

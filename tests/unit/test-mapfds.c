@@ -4,8 +4,8 @@
 #include "config.h"
 
 #include "base/io.h"
-#include "export/mapfds.h"
 #include "base/signals.h"
+#include "export/mapfds.h"
 #include "test.h"
 
 #include <fcntl.h>

@@ -3,8 +3,8 @@
 
 #include "config.h"
 
-#include "nbd/client.h"
 #include "nbd-peer.h"
+#include "nbd/client.h"
 #include "test.h"
 
 enum { MAX_LIST = 6 };

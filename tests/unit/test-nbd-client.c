@@ -3,10 +3,10 @@
 
 #include "config.h"
 
-#include "nbd/client.h"
-#include "nbd-peer.h"
-#include "nbd/server.h"
 #include "base/signals.h"
+#include "nbd-peer.h"
+#include "nbd/client.h"
+#include "nbd/server.h"
 #include "test.h"
 
 #define K(n) ((uint64_t)(n) << 10)

@@ -3,8 +3,8 @@
 
 #include "config.h"
 
-#include "base/progress.h"
 #include "base/log.h"
+#include "base/progress.h"
 #include "test.h"
 
 #include <fcntl.h>

@@ -4,8 +4,8 @@
 #include "config.h"
 
 #include "base/io.h"
-#include "memory-disk.h"
 #include "export/scan.h"
+#include "memory-disk.h"
 #include "test.h"
 
 /* What is in a granule, and on the base in the same place. */

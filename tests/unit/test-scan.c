@@ -4,9 +4,9 @@
 #include "config.h"
 
 #include "base/io.h"
-#include "memory-disk.h"
-#include "export/scan.h"
 #include "base/signals.h"
+#include "export/scan.h"
+#include "memory-disk.h"
 #include "test.h"
 
 #include <fcntl.h>

@@ -4,8 +4,8 @@
 #include "config.h"
 
 #include "base/io.h"
-#include "nbd-peer.h"
 #include "export/source-nbd.h"
+#include "nbd-peer.h"
 #include "test.h"
 
 enum { SIZE = 1000001, DISK_SIZE = 1000448, SPACE = 1 << 20 };

@@ -4,8 +4,8 @@
 #include "config.h"
 
 #include "base/cleanup.h"
-#include "command-line.h"
 #include "cli/value.h"
+#include "command-line.h"
 
 #define NOT_A_SIZE(text) "--x: '" text "' is not a size"
 

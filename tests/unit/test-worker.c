@@ -4,8 +4,8 @@
 #include "config.h"
 
 #include "base/io.h"
-#include "test.h"
 #include "base/worker.h"
+#include "test.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
