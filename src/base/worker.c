@@ -31,7 +31,7 @@ struct worker {
 };
 
 /* Waits for jobs, and takes all there are; false: there will be none. */
-static bool take_jobs(struct worker *w, struct jobs *jobs)
+static bool wait_for_jobs(struct worker *w, struct jobs *jobs)
 {
     LOCK_FOR_SCOPE(&w->lock);
 
@@ -63,7 +63,7 @@ static void *run(void *opaque)
     struct jobs jobs;
     int r = 0;
 
-    while (r == 0 && take_jobs(w, &jobs)) {
+    while (r == 0 && wait_for_jobs(w, &jobs)) {
         struct error err;
 
         r = w->work(w->opaque, w, jobs.list, jobs.count, &err);

@@ -132,7 +132,7 @@ static int complete_to_stdout(struct options *o, char **names, int n_names,
             err, 0, "--json-header-diff-info needs --json-header-diff-map");
     if (export->base_map_fd != -1 && base == NULL)
         return error_set(err, 0, "--json-header-diff-map needs --diff");
-    if (value_take_device(names[0], &export->source, err) == -1)
+    if (value_set_device(names[0], &export->source, err) == -1)
         return -1;
     return base == NULL ? 0
                         : value_parse_base("diff", base, &export->source,

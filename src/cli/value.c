@@ -164,8 +164,8 @@ static int keep_path(const char *name, const char *value, char **field,
     return keep(field, path, err);
 }
 
-int value_take_device(const char *path, struct export_source *source,
-                      struct error *err)
+int value_set_device(const char *path, struct export_source *source,
+                     struct error *err)
 {
     source->kind = EXPORT_RAW;
     return keep(&source->device, path, err);

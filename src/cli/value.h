@@ -55,8 +55,8 @@ int value_parse_source(const char *format, const char *image_format,
                        struct error *err);
 
 /* The same of a raw disk at path, whatever else that looks like. */
-int value_take_device(const char *path, struct export_source *source,
-                      struct error *err);
+int value_set_device(const char *path, struct export_source *source,
+                     struct error *err);
 
 /* What an export of source is relative to: an NBD URI, or a path.  At the path
  * is an image where the source is or has one, a raw disk where it has none.

@@ -38,7 +38,7 @@ int chain_name(const struct chain *chain, size_t first, bool is_direct,
     char fd_name[40];
 
     if (links == NULL)
-        return error_set(err, errno, "%s: no memory", chain->who);
+        return error_set(err, errno, "%s: no memory", chain->role);
     for (size_t i = 0; i < count; i++) {
         const struct chain_link *link = &chain->links[first + i];
 
@@ -50,7 +50,7 @@ int chain_name(const struct chain *chain, size_t first, bool is_direct,
         if (is_direct && !links[i].is_direct)
             log_summary("%s: %s is read through the page cache: its file "
                         "system has no O_DIRECT",
-                        chain->who, link->path);
+                        chain->role, link->path);
     }
     *inherit = -1;
     if (is_fd_name(name)) {
@@ -59,7 +59,7 @@ int chain_name(const struct chain *chain, size_t first, bool is_direct,
         name = fd_name;
     }
     *options = qemu_chain_options(name, links, count);
-    return *options == NULL ? error_set(err, ENOMEM, "%s: name", chain->who)
+    return *options == NULL ? error_set(err, ENOMEM, "%s: name", chain->role)
                             : 0;
 }
 

@@ -44,7 +44,7 @@ struct shown_file {
 };
 
 struct chain_view {
-    const char *who;
+    const char *role;
     char *node;
     size_t count; /* of links and files */
     struct qemu_link *links;
@@ -107,7 +107,7 @@ static int show_links(const struct chain *chain, size_t first, size_t count,
     view->links = calloc(count, sizeof *view->links);
     view->fds = calloc(count, 2 * sizeof *view->fds);
     if (view->files == NULL || view->fds == NULL || view->links == NULL)
-        return error_set(err, ENOMEM, "%s: backing files", chain->who);
+        return error_set(err, ENOMEM, "%s: backing files", chain->role);
     for (size_t i = 0; i < count; i++) {
         struct shown_file *f = &view->files[i];
 
@@ -121,7 +121,7 @@ static int show_links(const struct chain *chain, size_t first, size_t count,
     }
     view->node = qemu_chain_node(view->links, view->count);
     if (view->node == NULL)
-        return error_set(err, ENOMEM, "%s: backing files", chain->who);
+        return error_set(err, ENOMEM, "%s: backing files", chain->role);
     return 0;
 }
 
@@ -131,8 +131,8 @@ int chain_show(const struct chain *chain, size_t first, size_t count,
     struct chain_view *v = calloc(1, sizeof *v);
 
     if (v == NULL)
-        return error_set(err, errno, "%s: no memory", chain->who);
-    v->who = chain->who;
+        return error_set(err, errno, "%s: no memory", chain->role);
+    v->role = chain->role;
     if (show_links(chain, first, count, is_for_data, v, err) == -1) {
         chain_hide(v);
         return -1;
@@ -163,7 +163,7 @@ int chain_check(struct chain_view *view, struct error *err)
         return error_set(err, 0,
                          "%s: %s is truncated: it ends at file offset %" PRIu64
                          ", and the bytes up to %" PRIu64 " are needed",
-                         view->who, f->link->path,
+                         view->role, f->link->path,
                          (uint64_t)lseek(f->fd, 0, SEEK_END), missed);
     }
     return 0;

@@ -58,7 +58,7 @@ static bool means_geometry(const char *creator)
 /* QEMU reads a VHD that has a parent as if it had none, without a word.  What
  * else is wrong with the file is QEMU's to say.
  */
-static int look_at_vhd(const char *who, struct chain_link *link,
+static int look_at_vhd(const char *role, struct chain_link *link,
                        struct error *err)
 {
     off_t end = lseek(link->fd, 0, SEEK_END);
@@ -76,7 +76,7 @@ static int look_at_vhd(const char *who, struct chain_link *link,
     return error_set(err, 0,
                      "%s: %s is a differencing VHD, and QEMU does not read "
                      "its parent",
-                     who, link->path);
+                     role, link->path);
 }
 
 /* A VMDK may be a text that names the files with the disk. */
@@ -132,7 +132,7 @@ static bool is_format(const struct chain_link *link, const char *format)
 }
 
 /* Opens the file of a link.  To open a FIFO would wait for its other end. */
-static int open_link(const char *who, struct chain_link *link,
+static int open_link(const char *role, struct chain_link *link,
                      struct error *err)
 {
     struct stat st;
@@ -141,10 +141,10 @@ static int open_link(const char *who, struct chain_link *link,
     link->fd = open(link->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (link->fd == -1 || fstat(link->fd, &st) == -1 ||
         io_identify(link->fd, &link->id) == -1)
-        return error_set(err, errno, "%s: cannot open %s", who, link->path);
+        return error_set(err, errno, "%s: cannot open %s", role, link->path);
     if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
         return error_set(err, 0, "%s: %s is neither a file nor a block device",
-                         who, link->path);
+                         role, link->path);
     return 0;
 }
 
@@ -161,7 +161,7 @@ static int open_data_file(struct chain *chain, struct chain_link *link,
     if (link->data_fd == -1 ||
         io_identify(link->data_fd, &link->data_id) == -1)
         return error_set(err, errno, "%s: cannot open %s, the data file of %s",
-                         chain->who, link->data_path, link->path);
+                         chain->role, link->data_path, link->path);
     return 0;
 }
 
@@ -172,7 +172,7 @@ static int add_link(struct chain *chain, char *path, char *format,
     struct chain_link *links = NULL;
 
     if (path == NULL || format == NULL)
-        error_set(err, ENOMEM, "%s: backing files", chain->who);
+        error_set(err, ENOMEM, "%s: backing files", chain->role);
     else
         links = vector_resize(chain->links, chain->count + 1, sizeof *links,
                               "backing files", err);
@@ -253,20 +253,20 @@ static int open_last(struct chain *chain, struct error *err)
     struct chain_link *link = &chain->links[chain->count - 1];
 
     if (link->format[strspn(link->format, FORMAT_CHARACTERS)] != '\0')
-        return error_set(err, 0, "%s: there is no format '%s'", chain->who,
+        return error_set(err, 0, "%s: there is no format '%s'", chain->role,
                          link->format);
     if (is_protocol(link->path))
         return 0;
-    if (open_link(chain->who, link, err) == -1)
+    if (open_link(chain->role, link, err) == -1)
         return -1;
     for (size_t i = 0; i < chain->count - 1; i++)
         if (chain->links[i].is_file &&
             io_is_same_id(&chain->links[i].id, &link->id))
             return error_set(err, ELOOP, "%s: %s is its own backing file",
-                             chain->who, link->path);
+                             chain->role, link->path);
     link->is_whole = !(is_format(link, "vmdk") && is_vmdk_in_parts(link->fd));
     if (is_format(link, "vpc"))
-        return look_at_vhd(chain->who, link, err);
+        return look_at_vhd(chain->role, link, err);
     return 0;
 }
 
@@ -278,18 +278,18 @@ static int look_at_link(const struct qemu *qemu, struct chain *chain,
 
     if (chain->count > LONGEST_CHAIN)
         return error_set(err, 0, "%s: there are more than %d backing files",
-                         chain->who, LONGEST_CHAIN - 1);
+                         chain->role, LONGEST_CHAIN - 1);
     if (open_last(chain, err) == -1)
         return -1;
     if (read_info(qemu, link, info, err) == -1)
-        return error_wrap(err, "%s: %s", chain->who, link->path);
+        return error_wrap(err, "%s: %s", chain->role, link->path);
     if (info->backing_file != NULL && info->backing_format == NULL)
         return error_set(err, 0,
                          "%s: %s does not record the format of its backing "
                          "file %s, and formats are not probed",
-                         chain->who, link->path, info->backing_file);
-    log_debug("%s: image %s, format %s, disk of %" PRIu64 " bytes", chain->who,
-              link->path, link->format, info->virtual_size);
+                         chain->role, link->path, info->backing_file);
+    log_debug("%s: image %s, format %s, disk of %" PRIu64 " bytes",
+              chain->role, link->path, link->format, info->virtual_size);
     link->disk_size = info->virtual_size;
     link->status_granule = piece_of_status(link->format, info);
     if (info->data_file != NULL &&
@@ -322,12 +322,12 @@ static char *next_name(const struct chain_link *link, struct image_info *info)
     return next;
 }
 
-int chain_open(const struct qemu *qemu, const char *who, const char *path,
+int chain_open(const struct qemu *qemu, const char *role, const char *path,
                const char *format, struct chain *chain, struct error *err)
 {
     char *next = qemu_file_name(path), *next_format = strdup(format);
 
-    *chain = (struct chain){.who = who};
+    *chain = (struct chain){.role = role};
     for (;;) {
         struct image_info CLEANUP(image_info) info = {0};
 
@@ -351,7 +351,7 @@ void chain_close(struct chain *chain)
         free(chain->links[i].format);
     }
     free(chain->links);
-    *chain = (struct chain){.who = chain->who};
+    *chain = (struct chain){.role = chain->role};
 }
 
 size_t chain_find_fd(const struct chain *chain, int fd)
@@ -386,7 +386,7 @@ int chain_replaced(const struct chain *chain, const char *path,
 {
     return error_set(err, 0,
                      "%s: %s has become another file since it was opened",
-                     chain->who, path);
+                     chain->role, path);
 }
 
 int chain_open_link(const struct chain *chain, size_t link, int *fd,
@@ -398,7 +398,7 @@ int chain_open_link(const struct chain *chain, size_t link, int *fd,
     *fd = l->fd != -1 ? fcntl(l->fd, F_DUPFD_CLOEXEC, 0)
                       : open(l->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (*fd == -1 || io_identify(*fd, &id) == -1)
-        return error_set(err, errno, "%s: cannot open %s", chain->who,
+        return error_set(err, errno, "%s: cannot open %s", chain->role,
                          l->path);
     return io_is_same_id(&id, &l->id) ? 0
                                       : chain_replaced(chain, l->path, err);
@@ -425,7 +425,7 @@ static int check_end(const struct chain *chain, size_t i, struct error *err)
     return error_set(err, 0,
                      "%s: %s is truncated: it ends at file offset %" PRIu64
                      ", and the bytes up to %" PRIu64 " are needed",
-                     chain->who, link->path, (uint64_t)there,
+                     chain->role, link->path, (uint64_t)there,
                      link->needed_end);
 }
 

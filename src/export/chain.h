@@ -36,7 +36,7 @@ struct chain_link {
 
 /* The links from the image down; not empty once it is open. */
 struct chain {
-    const char *who; /* begins messages: "source", "base" */
+    const char *role; /* begins messages: "source", "base" */
     struct chain_link *links;
     size_t count;
     bool is_by_name; /* only QEMU can find all of its parts */
@@ -48,7 +48,7 @@ struct chain {
  * disk; so is what QEMU does not follow, a differencing VHD.  Another process
  * may hold the images.
  */
-int chain_open(const struct qemu *qemu, const char *who, const char *path,
+int chain_open(const struct qemu *qemu, const char *role, const char *path,
                const char *format, struct chain *chain, struct error *err);
 
 /* Which of the links is this file, or has its data there?  If none, count. */

@@ -52,9 +52,9 @@ static void cleanup_preparation(struct preparation *p)
     delta_clear(&p->delta);
 }
 
-static int refuse_overwrite(struct error *err, const char *who)
+static int refuse_overwrite(struct error *err, const char *role)
 {
-    return error_set(err, 0, "destination: it is the %s", who);
+    return error_set(err, 0, "destination: it is the %s", role);
 }
 
 static bool has_base(const struct preparation *p)
@@ -62,22 +62,22 @@ static bool has_base(const struct preparation *p)
     return p->o->base.kind != EXPORT_NONE;
 }
 
-static int open_file(const struct preparation *p, const char *who,
+static int open_file(const struct preparation *p, const char *role,
                      const char *path, struct source **source,
                      struct error *err)
 {
-    if (source_file_open(who, path, p->o->is_direct, source, err) == -1)
+    if (source_file_open(role, path, p->o->is_direct, source, err) == -1)
         return -1;
     if (occupied_is_same(p->destination_fd, (*source)->fd))
-        return refuse_overwrite(err, who);
+        return refuse_overwrite(err, role);
     return 0;
 }
 
-static int open_uri(const struct preparation *p, const char *who,
+static int open_uri(const struct preparation *p, const char *role,
                     const char *uri, struct source **source, struct error *err)
 {
     const struct nbd_address address = {
-        .who = who,
+        .role = role,
         .socket_fd = -1,
         .uri = uri,
     };
@@ -103,7 +103,7 @@ static int open_nbd_hybrid(struct preparation *p, struct error *err)
 {
     const struct export_source *from = &p->o->source;
     const struct nbd_address address = {
-        .who = "source",
+        .role = "source",
         .socket_fd = -1,
         .socket_path = from->socket_path,
         .export_name = from->export_name,
@@ -149,14 +149,14 @@ static int open_source(struct preparation *p, struct error *err)
     return 0;
 }
 
-static int follow(const struct preparation *p, const char *who,
+static int follow(const struct preparation *p, const char *role,
                   const char *path, const char *format, struct chain *chain,
                   struct error *err)
 {
-    if (chain_open(&p->o->qemu, who, path, format, chain, err) == -1)
+    if (chain_open(&p->o->qemu, role, path, format, chain, err) == -1)
         return -1;
     if (chain_find_fd(chain, p->destination_fd) < chain->count)
-        return refuse_overwrite(err, who);
+        return refuse_overwrite(err, role);
     return 0;
 }
 

@@ -27,8 +27,8 @@ static bool means_unknown(int errnum)
 /* Takes one answer; *file_offset is where the next question begins, and does
  * not move if there is none.
  */
-static int take_answer(const struct fiemap *answer, uint64_t *file_offset,
-                       struct ranges_batch *batch, struct error *err)
+static int add_answer(const struct fiemap *answer, uint64_t *file_offset,
+                      struct ranges_batch *batch, struct error *err)
 {
     uint64_t next = *file_offset;
 
@@ -73,7 +73,7 @@ int fiemap_find_written(int fd, struct ranges *written, bool *is_known,
                              "cannot map the file at file offset %" PRIu64,
                              from);
         }
-        if (take_answer(answer, &next, &batch, err) == -1)
+        if (add_answer(answer, &next, &batch, err) == -1)
             return -1;
     } while (next != from);
     *is_known = true;

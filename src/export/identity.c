@@ -48,7 +48,7 @@ static int add_number(EVP_MD_CTX *digest, uint64_t number, struct error *err)
     return add(digest, &number, sizeof number, err);
 }
 
-static int take_metadata(void *opaque, const void *buf, size_t length,
+static int hash_metadata(void *opaque, const void *buf, size_t length,
                          uint64_t file_offset, struct error *err)
 {
     (void)file_offset;
@@ -95,7 +95,7 @@ int identity_compute(const struct skeleton *skeleton,
         add_number(digest, disk_size, err) == -1 ||
         add_number(digest, skeleton->file_length, err) == -1 ||
         skeleton_read_metadata(skeleton, store, skeleton->file_length,
-                               take_metadata, digest, err) == -1 ||
+                               hash_metadata, digest, err) == -1 ||
         add_map(digest, &skeleton->map, err) == -1)
         return -1;
     if (EVP_DigestFinal_ex(digest, sum, NULL) != 1)

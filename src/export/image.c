@@ -108,7 +108,7 @@ static int ask_file_system(struct group *g, const struct chain_link *link,
 
     if (file_fd != -1 &&
         fiemap_find_written(file_fd, &judge->written, &is_known, err) == -1)
-        return error_wrap(err, "%s: %s", g->chain->who, link->path);
+        return error_wrap(err, "%s: %s", g->chain->role, link->path);
     judge->by = is_known ? WRITTEN : CONTENTS;
     if (!is_known && (fstat(file_fd, &st) == -1 || !S_ISBLK(st.st_mode)))
         g->map.is_unsteady = true;
@@ -119,13 +119,13 @@ static int find_judge(struct group *g, size_t link, struct error *err)
 {
     const struct chain_link *l = &g->chain->links[link];
     struct judge *judge = &g->judges[link - g->first];
-    enum flat_who who = flat_ask(l->format, l->fd);
+    enum flat_who role = flat_ask(l->format, l->fd);
 
-    if (who == FLAT_NOBODY) {
+    if (role == FLAT_NOBODY) {
         judge->by = CONTENTS;
         return 0;
     }
-    if (who == FLAT_FILE_SYSTEM)
+    if (role == FLAT_FILE_SYSTEM)
         return ask_file_system(g, l, l->is_whole ? l->fd : -1, judge, err);
     /* Where it opens a qcow2 file by its name, QEMU asks the file system, too,
      * if the image looks preallocated.
@@ -191,8 +191,8 @@ static int take_part(struct group *g, const struct mapjson_entry *e,
     return 0;
 }
 
-static int take_entry(void *opaque, const struct mapjson_entry *e,
-                      struct error *err)
+static int add_entry(void *opaque, const struct mapjson_entry *e,
+                     struct error *err)
 {
     struct group *g = opaque;
     uint64_t disk_end = e->disk_offset + e->length;
@@ -226,7 +226,7 @@ static int explain(const struct group *g, struct error *err)
         memcpy(node, "it", 2);
         memmove(node + 2, end + 2, strlen(end + 2) + 1);
     }
-    return error_wrap(err, "%s: %s", g->chain->who, path);
+    return error_wrap(err, "%s: %s", g->chain->role, path);
 }
 
 static int run_map_by_name(const struct qemu *qemu, struct group *g,
@@ -256,7 +256,7 @@ static int run_map(const struct qemu *qemu, struct group *g, struct error *err)
 {
     struct qemu_img_map request = {
         .cancel_fd = -1,
-        .sink = take_entry,
+        .sink = add_entry,
         .opaque = g,
     };
     struct nbd_shown shown = {.check = check_view};
@@ -352,7 +352,7 @@ static int map_groups(const struct qemu *qemu, struct chain *chain,
             g.count = chain->count - first;
         g.judges = calloc(g.count, sizeof *g.judges);
         if (g.judges == NULL)
-            return error_set(err, errno, "%s: backing files", chain->who);
+            return error_set(err, errno, "%s: backing files", chain->role);
         if (map_group(qemu, &g, &open, map, err) == -1)
             return -1;
         if (first == query->first)
@@ -400,7 +400,7 @@ int image_map(const struct qemu *qemu, struct chain *chain,
         return error_set(err, 0,
                          "%s: the device has %" PRIu64
                          " bytes, but %s describes a disk of %" PRIu64,
-                         chain->who, query->disk_size,
+                         chain->role, query->disk_size,
                          chain->links[query->first].path, disk_end);
     if (query->disk_size != 0)
         disk_end = io_min(disk_end, query->disk_size);

@@ -21,8 +21,8 @@ struct arriving {
     uint64_t disk_end;            /* of the last entry */
 };
 
-static int take_entry(void *opaque, const struct mapjson_entry *e,
-                      struct error *err)
+static int add_entry(void *opaque, const struct mapjson_entry *e,
+                     struct error *err)
 {
     struct arriving *a = opaque;
     uint64_t disk_size = a->map->disk_size;
@@ -39,7 +39,7 @@ static int take_entry(void *opaque, const struct mapjson_entry *e,
 }
 
 /* Reads what there is on fd; *is_ended tells if that was the end. */
-static int take_some(struct arriving *a, int fd, bool is_map, bool *is_ended,
+static int read_some(struct arriving *a, int fd, bool is_map, bool *is_ended,
                      struct error *err)
 {
     char text[16384];
@@ -48,14 +48,15 @@ static int take_some(struct arriving *a, int fd, bool is_map, bool *is_ended,
 
     *is_ended = n == 0;
     if (n == -1)
-        return error_set(err, errno, "%s: cannot read fd %d", a->map->who, fd);
+        return error_set(err, errno, "%s: cannot read fd %d", a->map->role,
+                         fd);
     if (n == 0)
         r = is_map ? mapjson_end(a->parser, err) : 0;
     else if (is_map)
         r = mapjson_feed(a->parser, text, n, err);
     else
         r = infojson_feed(a->info_parser, text, n, err);
-    return r == 0 ? 0 : error_wrap(err, "%s: fd %d", a->map->who, fd);
+    return r == 0 ? 0 : error_wrap(err, "%s: fd %d", a->map->role, fd);
 }
 
 /* fds[2 * i] has the map, fds[2 * i + 1] the information of arriving[i]. */
@@ -68,13 +69,13 @@ static int read_all(struct arriving *arriving, struct pollfd *fds,
         n_open += fds[i].fd != -1;
     while (n_open > 0) {
         if (io_poll(fds, 2 * count, -1) == -1)
-            return error_set(err, errno, "%s: map", arriving[0].map->who);
+            return error_set(err, errno, "%s: map", arriving[0].map->role);
         for (size_t i = 0; i < 2 * count; i++) {
             bool is_ended;
 
             if (fds[i].revents == 0)
                 continue;
-            if (take_some(&arriving[i / 2], fds[i].fd, i % 2 == 0, &is_ended,
+            if (read_some(&arriving[i / 2], fds[i].fd, i % 2 == 0, &is_ended,
                           err) == -1)
                 return -1;
             if (is_ended) {
@@ -94,7 +95,7 @@ static int check_size(const struct mapfds *map, const char *what,
     return error_set(err, 0,
                      "%s: the device has %" PRIu64
                      " bytes, but its %s describes a disk of %" PRIu64,
-                     map->who, map->disk_size, what, size);
+                     map->role, map->disk_size, what, size);
 }
 
 /* Do map and information speak of this disk? */
@@ -107,7 +108,7 @@ static int check_arrived(const struct arriving *a, struct error *err)
     if (a->map->info_fd == -1)
         return 0;
     if (infojson_end(a->info_parser, &info, err) == -1)
-        return error_wrap(err, "%s: fd %d", a->map->who, a->map->info_fd);
+        return error_wrap(err, "%s: fd %d", a->map->role, a->map->info_fd);
     return check_size(a->map, "information", info.virtual_size, err);
 }
 
@@ -120,12 +121,12 @@ static int read_and_check(const struct mapfds *maps, struct arriving *arriving,
         fds[2 * i] = (struct pollfd){maps[i].map_fd, POLLIN, 0};
         fds[2 * i + 1] = (struct pollfd){maps[i].info_fd, POLLIN, 0};
         arriving[i].map = &maps[i];
-        arriving[i].parser = mapjson_new(take_entry, &arriving[i]);
+        arriving[i].parser = mapjson_new(add_entry, &arriving[i]);
         if (maps[i].info_fd != -1)
             arriving[i].info_parser = infojson_new();
         if (arriving[i].parser == NULL ||
             (maps[i].info_fd != -1 && arriving[i].info_parser == NULL))
-            return error_set(err, errno, "%s: map", maps[i].who);
+            return error_set(err, errno, "%s: map", maps[i].role);
     }
     if (read_all(arriving, fds, count, err) == -1)
         return -1;

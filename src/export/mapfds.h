@@ -14,7 +14,7 @@
  * info --output=json` say of the image below it.
  */
 struct mapfds {
-    const char *who;      /* begins messages: "source", "base" */
+    const char *role;     /* begins messages: "source", "base" */
     int map_fd, info_fd;  /* info_fd may be -1: there is none */
     uint64_t disk_size;   /* bytes that both must describe, in whole sectors */
     struct extents *data; /* what is data is appended here */

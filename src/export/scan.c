@@ -121,7 +121,7 @@ static int scan_all(struct scan *s, const struct extents *where,
             /* No granule is cut in two. */
             end = io_min(to, IO_ROUND_DOWN(at + SCAN_PIECE, s->granule));
             if (signals_caught() != 0)
-                return error_set(err, EINTR, "%s", s->source->who);
+                return error_set(err, EINTR, "%s", s->source->role);
             if (ask_for_piece(s, at, end - at, err) == -1)
                 return -1;
         }

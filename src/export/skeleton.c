@@ -41,7 +41,7 @@
 
 /* What became of the image, as QEMU tells it. */
 struct mapped {
-    char said[QEMU_IO_SAID]; /* qemu-io, while it was laid out */
+    char complaint[QEMU_IO_COMPLAINT]; /* qemu-io, while it was laid out */
     struct extents data, zeroes;
     struct filemap_batch batch;
     bool is_l1_first; /* no L2 table stands before L1 */
@@ -54,8 +54,8 @@ static void cleanup_mapped(struct mapped *m)
     filemap_batch_clear(&m->batch);
 }
 
-static int take_entry(void *opaque, const struct mapjson_entry *e,
-                      struct error *err)
+static int add_entry(void *opaque, const struct mapjson_entry *e,
+                     struct error *err)
 {
     struct mapped *m = opaque;
 
@@ -81,7 +81,7 @@ static int check_map(const struct layout_plan *plan, uint64_t granule,
                      const struct mapped *mapped, struct error *err)
 {
     struct extents CLEANUP(extents) planned = {0};
-    const char *said = mapped->said;
+    const char *complaint = mapped->complaint;
     uint64_t differ;
 
     if (extents_widen(plan->data, granule, plan->disk_size, &planned, err) ==
@@ -93,7 +93,8 @@ static int check_map(const struct layout_plan *plan, uint64_t granule,
     return error_set(err, 0,
                      "QEMU: the image it laid out differs from the plan at "
                      "disk offset %" PRIu64 "%s%s",
-                     differ, said[0] != '\0' ? "; qemu-io says: " : "", said);
+                     differ, complaint[0] != '\0' ? "; qemu-io says: " : "",
+                     complaint);
 }
 
 /* Is the data in order, and without a gap? */
@@ -166,10 +167,10 @@ static bool next_command(void *opaque, char line[QEMU_IO_LINE])
 /* One run of qemu-io, in which it does what the plan says next. */
 static int run_commands(const struct qemu *qemu, struct layout_script *script,
                         const struct layout_run *run, struct store *store,
-                        char said[QEMU_IO_SAID], struct error *err)
+                        char complaint[QEMU_IO_COMPLAINT], struct error *err)
 {
     struct qemu_io_image image = {.is_to_fail = run->is_reserving};
-    char ignored[QEMU_IO_SAID];
+    char ignored[QEMU_IO_COMPLAINT];
     struct nbd_export export;
     struct nbd_server *server;
     int r;
@@ -181,9 +182,9 @@ static int run_commands(const struct qemu *qemu, struct layout_script *script,
     if (nbd_server_start(&export, &server, &image.bridge_fd, err) == -1)
         return -1;
     /* The first complaint counts; in this run there has to be one. */
-    if (run->is_reserving || said[0] != '\0')
-        said = ignored;
-    r = qemu_io_run(qemu, &image, next_command, script, said, err);
+    if (run->is_reserving || complaint[0] != '\0')
+        complaint = ignored;
+    r = qemu_io_run(qemu, &image, next_command, script, complaint, err);
     nbd_server_stop(server);
     if (store_check(store, err) == -1)
         return -1;
@@ -193,7 +194,7 @@ static int run_commands(const struct qemu *qemu, struct layout_script *script,
 /* Has qemu-io write what the plan says. */
 static int write_image(const struct qemu *qemu, const struct layout_plan *plan,
                        const struct layout_geometry *geometry,
-                       struct store *store, char said[QEMU_IO_SAID],
+                       struct store *store, char complaint[QEMU_IO_COMPLAINT],
                        struct error *err)
 {
     struct layout_script CLEANUP(layout_script) script;
@@ -202,7 +203,7 @@ static int write_image(const struct qemu *qemu, const struct layout_plan *plan,
     if (layout_script_open(plan, geometry, &script, err) == -1)
         return -1;
     while (layout_script_begin_run(&script, &run))
-        if (run_commands(qemu, &script, &run, store, said, err) == -1)
+        if (run_commands(qemu, &script, &run, store, complaint, err) == -1)
             return -1;
     return 0;
 }
@@ -240,7 +241,7 @@ static int map_image(const struct qemu *qemu, struct store *store,
     struct nbd_export export;
     const struct qemu_img_map map = {
         .cancel_fd = -1,
-        .sink = take_entry,
+        .sink = add_entry,
         .opaque = mapped,
     };
     struct watch watch = {.store = &export, .first_table = UINT64_MAX};
@@ -276,7 +277,7 @@ static int build_image(const struct qemu *qemu, const struct layout_plan *plan,
 {
     if (qemu_img_create(qemu, store_fd(store), &plan->options,
                         geometry->create_size, err) == -1 ||
-        write_image(qemu, plan, geometry, store, mapped->said, err) == -1)
+        write_image(qemu, plan, geometry, store, mapped->complaint, err) == -1)
         return -1;
     return map_image(qemu, store, geometry->store_size, mapped, err);
 }
@@ -348,7 +349,7 @@ int skeleton_build(const struct qemu *qemu, const struct layout_plan *plan,
 
 /* The metadata between two entries of the file map. */
 static int read_gap(const struct store *store, uint64_t file_offset,
-                    uint64_t file_end, skeleton_take *take, void *opaque,
+                    uint64_t file_end, skeleton_reader *reader, void *opaque,
                     struct error *err)
 {
     char buf[65536];
@@ -363,7 +364,7 @@ static int read_gap(const struct store *store, uint64_t file_offset,
                              file_offset);
         /* The store ends with its last byte that is not zero. */
         memset(buf + got, 0, n - got);
-        if (take(opaque, buf, n, file_offset, err) == -1)
+        if (reader(opaque, buf, n, file_offset, err) == -1)
             return -1;
         file_offset += n;
     }
@@ -372,7 +373,7 @@ static int read_gap(const struct store *store, uint64_t file_offset,
 
 int skeleton_read_metadata(const struct skeleton *skeleton,
                            const struct store *store, uint64_t file_end,
-                           skeleton_take *take, void *opaque,
+                           skeleton_reader *reader, void *opaque,
                            struct error *err)
 {
     const struct filemap *map = &skeleton->map;
@@ -381,12 +382,12 @@ int skeleton_read_metadata(const struct skeleton *skeleton,
     for (size_t i = 0; i < map->count && at < file_end; i++) {
         const struct filemap_entry *e = &map->list[i];
 
-        if (read_gap(store, at, io_min(e->file_offset, file_end), take, opaque,
-                     err) == -1)
+        if (read_gap(store, at, io_min(e->file_offset, file_end), reader,
+                     opaque, err) == -1)
             return -1;
         at = e->file_offset + e->length;
     }
-    return read_gap(store, at, io_min(skeleton->file_length, file_end), take,
+    return read_gap(store, at, io_min(skeleton->file_length, file_end), reader,
                     opaque, err);
 }
 

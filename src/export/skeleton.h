@@ -28,13 +28,13 @@ int skeleton_build(const struct qemu *qemu, const struct layout_plan *plan,
                    struct error *err);
 
 /* Takes length bytes of metadata, at file_offset. */
-typedef int skeleton_take(void *opaque, const void *buf, size_t length,
-                          uint64_t file_offset, struct error *err);
+typedef int skeleton_reader(void *opaque, const void *buf, size_t length,
+                            uint64_t file_offset, struct error *err);
 
 /* Goes through the image's metadata before file_end, ascending, in pieces. */
 int skeleton_read_metadata(const struct skeleton *skeleton,
                            const struct store *store, uint64_t file_end,
-                           skeleton_take *take, void *opaque,
+                           skeleton_reader *reader, void *opaque,
                            struct error *err);
 
 void skeleton_clear(struct skeleton *skeleton);

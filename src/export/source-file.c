@@ -27,7 +27,7 @@ static int ended_early(const struct source *s, uint64_t disk_offset,
 {
     return error_set(err, 0,
                      "%s: ended at disk offset %" PRIu64 " while being read",
-                     s->who, disk_offset);
+                     s->role, disk_offset);
 }
 
 static int file_read(struct source *s, char *buf, uint64_t disk_offset,
@@ -39,7 +39,7 @@ static int file_read(struct source *s, char *buf, uint64_t disk_offset,
 
     if (got == -1)
         return error_set(err, errno, "%s: cannot read at disk offset %" PRIu64,
-                         s->who, disk_offset);
+                         s->role, disk_offset);
     if ((uint64_t)got < length)
         return ended_early(s, disk_offset + got, err);
     return 0;
@@ -49,7 +49,7 @@ static int file_send(struct source *s, uint64_t disk_offset, uint64_t length,
                      struct sink *sink, struct error *err)
 {
     const struct sink_from from = {
-        .name = s->who,
+        .name = s->role,
         .unit = "disk",
         .fd = s->fd,
         .is_direct = file_of(s)->is_direct,
@@ -126,7 +126,7 @@ bool source_file_can_direct(const char *path)
     return fd != -1 && is_direct;
 }
 
-int source_file_open(const char *who, const char *path, bool is_direct,
+int source_file_open(const char *role, const char *path, bool is_direct,
                      struct source **source, struct error *err)
 {
     static const struct source_ops ops = {
@@ -142,26 +142,26 @@ int source_file_open(const char *who, const char *path, bool is_direct,
 
     /* Opening a FIFO would wait for its other end. */
     if (stat(path, &st) == -1)
-        return error_set(err, errno, "%s: cannot open %s", who, path);
+        return error_set(err, errno, "%s: cannot open %s", role, path);
     if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
         return error_set(err, 0, "%s: %s is neither a file nor a block device",
-                         who, path);
+                         role, path);
     fd = open_maybe_direct(path, &is_direct);
     if (fd == -1)
-        return error_set(err, errno, "%s: cannot open %s", who, path);
+        return error_set(err, errno, "%s: cannot open %s", role, path);
     end = lseek(fd, 0, SEEK_END);
     if (end == -1)
-        return error_set(err, errno, "%s: cannot tell the size of %s", who,
+        return error_set(err, errno, "%s: cannot tell the size of %s", role,
                          path);
     posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
     f = malloc(sizeof *f);
     if (f == NULL)
-        return error_set(err, errno, "%s: no memory", who);
+        return error_set(err, errno, "%s: no memory", role);
     *f = (struct source_file){
         .source =
             {
                 .ops = &ops,
-                .who = who,
+                .role = role,
                 .fd = steal_fd(&fd),
                 .is_buffered = is_direct,
                 .size = end,

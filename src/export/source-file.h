@@ -9,10 +9,10 @@
 
 #include <stdbool.h>
 
-/* is_direct asks for O_DIRECT; where there is none, it is done without.  who
+/* is_direct asks for O_DIRECT; where there is none, it is done without.  role
  * is as in struct source, and path, too, has to outlive it.
  */
-int source_file_open(const char *who, const char *path, bool is_direct,
+int source_file_open(const char *role, const char *path, bool is_direct,
                      struct source **source, struct error *err);
 
 /* Can the file be read with O_DIRECT? */

@@ -130,7 +130,7 @@ static void nbd_free(struct source *s)
     free(s);
 }
 
-static struct source_nbd *new_source(const char *who, struct error *err)
+static struct source_nbd *new_source(const char *role, struct error *err)
 {
     static const struct source_ops ops = {
         .read = nbd_read,
@@ -143,22 +143,22 @@ static struct source_nbd *new_source(const char *who, struct error *err)
     struct source_nbd *n = calloc(1, sizeof *n);
 
     if (n == NULL) {
-        error_set(err, errno, "%s: no memory", who);
+        error_set(err, errno, "%s: no memory", role);
         return NULL;
     }
     n->source.ops = &ops;
-    n->source.who = who;
+    n->source.role = role;
     n->source.fd = -1;
     n->source.is_buffered = true;
     return n;
 }
 
-static int report_reader(void *opaque, const char *who, struct error *err)
+static int report_reader(void *opaque, const char *role, struct error *err)
 {
     (void)opaque;
     return error_set(err, EPIPE,
                      "destination: the reader left while %s was waited for",
-                     who);
+                     role);
 }
 
 /* An error or a hang-up; what a reader says is not looked at. */
@@ -178,7 +178,7 @@ static void set_size(struct source_nbd *n)
 int source_nbd_open(const struct nbd_address *address, int destination_fd,
                     struct source **source, struct error *err)
 {
-    struct source_nbd *n = new_source(address->who, err);
+    struct source_nbd *n = new_source(address->role, err);
     struct nbd_address watched = *address;
 
     if (n == NULL)
@@ -202,7 +202,7 @@ static int open_reader(const struct qemu *qemu, struct source_nbd *n,
         .qemu = qemu,
         .image = &image,
         .path = n->chain.links[0].path,
-        .who = n->source.who,
+        .role = n->source.role,
         .watch = watch_reader(how->destination_fd),
         .cancel_fd = -1,
         .check = check_view,
@@ -236,7 +236,7 @@ static int check_files(const struct source_nbd *n, int destination_fd,
         return -1;
     if (destination_fd == -1 || !child_has_open(qemu_nbd, destination_fd))
         return 0;
-    return error_set(err, 0, "destination: it is the %s", n->source.who);
+    return error_set(err, 0, "destination: it is the %s", n->source.role);
 }
 
 /* Shows the files of compressed clusters, which are in no map: QEMU by itself
@@ -253,7 +253,7 @@ static int show_compressed(struct source_nbd *n, struct error *err)
                          "%s: %s has compressed clusters in a chain of %zu "
                          "images: with more than %d, one that is cut off "
                          "would not be noticed",
-                         chain->who, chain->links[0].path, chain->count,
+                         chain->role, chain->links[0].path, chain->count,
                          MOST_SHOWN);
     return chain_show(chain, 0, chain->count, true, &n->view, err);
 }
@@ -279,11 +279,11 @@ int source_nbd_open_image(const struct qemu *qemu, struct chain *chain,
 
     if (qemu_img_check_nbd_version(qemu, err) == -1)
         return -1;
-    n = new_source(chain->who, err);
+    n = new_source(chain->role, err);
     if (n == NULL)
         return -1;
     n->chain = *chain;
-    *chain = (struct chain){.who = chain->who};
+    *chain = (struct chain){.role = chain->role};
     if (open_image(qemu, n, how, err) == -1) {
         nbd_free(&n->source);
         return -1;

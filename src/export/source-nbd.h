@@ -13,7 +13,7 @@
 #include <stdbool.h>
 
 /* address is as in nbd/client.h, without socket_fd, which is for servers of
- * ours, and without watch.  Its who becomes the source's.  While the server is
+ * ours, and without watch.  Its role becomes the source's.  While the server is
  * waited for, a reader that leaves destination_fd (-1: none) ends that with an
  * error of the destination.
  */

@@ -41,7 +41,7 @@ struct source_ops {
 
 struct source {
     const struct source_ops *ops;
-    const char *who;    /* which one it is, in messages: "source", "base" */
+    const char *role;   /* which one it is, in messages: "source", "base" */
     int fd;             /* of a raw file or device; -1: it is not one */
     bool is_buffered;   /* its data passes through buffers of ours, sendfile(2)
                            cannot move it */

@@ -69,7 +69,7 @@ struct mapper {
     const struct qemu *qemu;
     struct inbox *inbox;
     const struct gate_image *image;
-    mapper_take_window *take;
+    mapper_give_window *give;
     mapper_backlog *backlog;
     void *opaque;
     int wake_fd;
@@ -113,8 +113,8 @@ static uint64_t most_entries(const struct mapper *m)
     return inbox_arrived(m->inbox) / 8 * 16 + 16 - m->entries;
 }
 
-static int take_entry(void *opaque, const struct mapjson_entry *e,
-                      struct error *err)
+static int add_entry(void *opaque, const struct mapjson_entry *e,
+                     struct error *err)
 {
     struct findings *f = opaque;
     struct mapper_window *w = &f->window;
@@ -183,7 +183,7 @@ static enum outcome keep(struct mapper *m, struct findings *f,
     m->windows++; /* who sees that take has the last one may ask */
     if (inbox_settle_reads(&f->view, err) == -1 ||
         inbox_claim(m->inbox, &w->data, m->image->cluster_size, err) == -1 ||
-        m->take(m->opaque, w, err) == -1)
+        m->give(m->opaque, w, err) == -1)
         return FAILED;
     m->entries += f->entries;
     return MAPPED;
@@ -212,7 +212,7 @@ static enum outcome run(struct mapper *m, uint64_t disk_offset,
         .disk_offset = disk_offset,
         .length = length,
         .cancel_fd = m->stop_fd,
-        .sink = take_entry,
+        .sink = add_entry,
         .opaque = &f,
     };
     bool is_qemus;
@@ -355,7 +355,7 @@ static void free_unstarted(struct mapper *m)
 }
 
 int mapper_start(const struct qemu *qemu, struct inbox *inbox,
-                 const struct gate_image *image, mapper_take_window *take,
+                 const struct gate_image *image, mapper_give_window *give,
                  mapper_backlog *backlog, void *opaque, int wake_fd,
                  struct mapper **mapper, struct error *err)
 {
@@ -368,7 +368,7 @@ int mapper_start(const struct qemu *qemu, struct inbox *inbox,
         .qemu = qemu,
         .inbox = inbox,
         .image = image,
-        .take = take,
+        .give = give,
         .backlog = backlog,
         .opaque = opaque,
         .wake_fd = wake_fd,

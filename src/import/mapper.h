@@ -25,7 +25,7 @@ struct mapper_window {
  * out of *window; what is left there is freed.  Windows come in any order, and
  * each part of the disk is in one of them.
  */
-typedef int mapper_take_window(void *opaque, struct mapper_window *window,
+typedef int mapper_give_window(void *opaque, struct mapper_window *window,
                                struct error *err);
 
 /* Called in the mapper's thread.  How many bytes of memory do lists take that
@@ -41,7 +41,7 @@ struct mapper;
  * when it has ended, well or not.
  */
 int mapper_start(const struct qemu *qemu, struct inbox *inbox,
-                 const struct gate_image *image, mapper_take_window *take,
+                 const struct gate_image *image, mapper_give_window *give,
                  mapper_backlog *backlog, void *opaque, int wake_fd,
                  struct mapper **mapper, struct error *err);
 

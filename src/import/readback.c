@@ -68,7 +68,7 @@ int readback_open(const struct qemu *qemu, struct inbox *inbox,
     const struct image_reader_spec spec = {
         .qemu = qemu,
         .image = &image,
-        .who = "QEMU",
+        .role = "QEMU",
         .piece = io_max(cluster_size, SMALLEST_PIECE),
         .cancel_fd = cancel_fd,
         .check = check,
@@ -94,10 +94,10 @@ int readback_open(const struct qemu *qemu, struct inbox *inbox,
 }
 
 int readback_read(struct readback *rb, uint64_t disk_offset, uint64_t length,
-                  nbd_client_take *take, void *opaque, struct error *err)
+                  nbd_client_deliver *deliver, void *opaque, struct error *err)
 {
     if (nbd_client_read(image_reader_client(rb->reader), disk_offset, length,
-                        take, opaque, err) == 0)
+                        deliver, opaque, err) == 0)
         return 0;
     return failed_to_read(rb, err);
 }

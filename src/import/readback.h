@@ -27,7 +27,7 @@ int readback_open(const struct qemu *qemu, struct inbox *inbox,
  * name the stream or the spool if they are to blame, else what qemu-nbd said.
  */
 int readback_read(struct readback *readback, uint64_t disk_offset,
-                  uint64_t length, nbd_client_take *take, void *opaque,
+                  uint64_t length, nbd_client_deliver *deliver, void *opaque,
                   struct error *err);
 
 /* Waits for all that was read.  Fails if two clusters share a byte, too. */

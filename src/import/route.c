@@ -4,7 +4,7 @@
 /* Notes on the design
  *
  * Two sides call the route, each in its own thread.  The mapper says, window
- * by window of the disk, where in the file its data is (route_take_window).
+ * by window of the disk, where in the file its data is (route_add_window).
  * The receiver asks what to do with the next bytes of the stream (route_next),
  * reads them from the socket, and hands them over (route_deliver).
  *
@@ -159,9 +159,9 @@ static int zero(void *opaque, struct worker *worker, const struct job *jobs,
     return 0;
 }
 
-/* As nbd_client_take. */
-static int take_read_back(void *opaque, const void *buf, size_t length,
-                          uint64_t disk_offset, struct error *err)
+/* As nbd_client_deliver. */
+static int write_decoded(void *opaque, const void *buf, size_t length,
+                         uint64_t disk_offset, struct error *err)
 {
     struct route *r = opaque;
 
@@ -182,7 +182,7 @@ static int read_back(void *opaque, struct worker *worker,
         return -1;
     for (size_t i = 0; i < count; i++)
         if (readback_read(r->readback, jobs[i].disk_offset, jobs[i].length,
-                          take_read_back, r, err) == -1)
+                          write_decoded, r, err) == -1)
             return -1;
     return readback_finish(r->readback, err);
 }
@@ -301,8 +301,8 @@ static int place_window(struct route *r, const struct mapper_window *w,
     return 0;
 }
 
-int route_take_window(void *opaque, struct mapper_window *window,
-                      struct error *err)
+int route_add_window(void *opaque, struct mapper_window *window,
+                     struct error *err)
 {
     struct route *r = opaque;
     int result = place_window(r, window, err);

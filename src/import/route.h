@@ -30,11 +30,11 @@ struct route;
 int route_open(const struct route_options *options, struct route **route,
                struct error *err);
 
-/* For the mapper, in its thread: as mapper_take_window and mapper_backlog.
+/* For the mapper, in its thread: as mapper_give_window and mapper_backlog.
  * opaque is a route.
  */
-int route_take_window(void *opaque, struct mapper_window *window,
-                      struct error *err);
+int route_add_window(void *opaque, struct mapper_window *window,
+                     struct error *err);
 uint64_t route_backlog(void *opaque, uint64_t *needed_end);
 
 /* ---------------------------------------------------------- the receiver */

@@ -268,7 +268,7 @@ static int start_others(struct import *m, unsigned char *header,
     if (inbox_append(m->inbox, header, GATE_HEADER, err) == -1 ||
         route_open(&route, &m->route, err) == -1)
         return -1;
-    return mapper_start(&o->qemu, m->inbox, image, route_take_window,
+    return mapper_start(&o->qemu, m->inbox, image, route_add_window,
                         route_backlog, m->route, m->wake_fd, &m->mapper, err);
 }
 

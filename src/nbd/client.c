@@ -47,12 +47,12 @@ struct slot {
     uint64_t disk_offset;
     size_t length;
     size_t before; /* bytes in buf before those: whole blocks are read */
-    nbd_client_take *take;
+    nbd_client_deliver *deliver;
     void *opaque;
 };
 
 struct nbd_client {
-    const char *who;
+    const char *role;
     int cancel_fd;
     struct nbd_watch watch;
     struct nbd_handle *connections[CONNECTIONS];
@@ -88,7 +88,7 @@ static const char *nbd_cause(void)
 static int nbd_failed(const struct nbd_client *c, struct error *err,
                       const char *what)
 {
-    return error_set(err, 0, "%s: %s: %s", c->who, what, nbd_cause());
+    return error_set(err, 0, "%s: %s: %s", c->role, what, nbd_cause());
 }
 
 /* Waits until a socket is ready for what libnbd wants, and lets it do that; or
@@ -115,11 +115,11 @@ static int wait_for_sockets(struct nbd_client *c, int timeout_ms,
         (struct pollfd){.fd = c->watch.report == NULL ? -1 : c->watch.fd,
                         .events = c->watch.events};
     if (io_poll(fds, c->n_connections + 2, timeout_ms) == -1)
-        return error_set(err, errno, "%s: NBD", c->who);
+        return error_set(err, errno, "%s: NBD", c->role);
     if (cancel->revents != 0)
-        return error_set(err, ECANCELED, "%s: NBD", c->who);
+        return error_set(err, ECANCELED, "%s: NBD", c->role);
     if (watched->revents != 0)
-        return c->watch.report(c->watch.opaque, c->who, err);
+        return c->watch.report(c->watch.opaque, c->role, err);
     for (size_t i = 0; i < c->n_connections; i++) {
         /* An error or a hang-up is found by doing what was wanted; what it
          * means is up to those whose request or connection it was.
@@ -140,7 +140,7 @@ static int connecting_failed(const struct nbd_client *c,
 {
     if (address->socket_fd != -1)
         return nbd_failed(c, err, "cannot connect");
-    return error_set(err, 0, "%s: cannot connect to %s: %s", c->who,
+    return error_set(err, 0, "%s: cannot connect to %s: %s", c->role,
                      address->uri != NULL ? address->uri
                                           : address->socket_path,
                      nbd_cause());
@@ -235,7 +235,7 @@ static int open_client(struct nbd_client *c, const struct nbd_address *address,
     int64_t size, block, most;
 
     if (address->uri != NULL &&
-        nbd_tls_check(address->who, address->uri, err) == -1)
+        nbd_tls_check(address->role, address->uri, err) == -1)
         return -1;
     if (connect_first(c, address, !is_ours, err) == -1)
         return -1;
@@ -253,7 +253,7 @@ static int open_client(struct nbd_client *c, const struct nbd_address *address,
         return error_set(err, 0,
                          "%s: NBD: the export has %" PRIu64
                          " bytes, in blocks of %" PRIu64,
-                         c->who, c->size, c->block);
+                         c->role, c->size, c->block);
     if (!is_ours)
         connect_more(c, address);
     return 0;
@@ -268,7 +268,7 @@ int nbd_client_open(const struct nbd_address *address, int cancel_fd,
         cleanup_close_fd(&address->socket_fd);
         return error_set(err, errno, "no memory for an NBD client");
     }
-    c->who = address->who;
+    c->role = address->role;
     c->cancel_fd = cancel_fd;
     c->watch = address->watch;
     if (open_client(c, address, err) == -1) {
@@ -345,11 +345,11 @@ static int ask_status(struct nbd_client *c, struct answer *a)
     if (r == -1)
         return error_set(a->err, 0,
                          "%s: no block status at disk offset %" PRIu64 ": %s",
-                         c->who, from, nbd_cause());
+                         c->role, from, nbd_cause());
     if (a->disk_offset == from)
         return error_set(a->err, 0,
                          "%s: empty block status at disk offset %" PRIu64,
-                         c->who, from);
+                         c->role, from);
     return 0;
 }
 
@@ -373,7 +373,7 @@ int nbd_client_status(struct nbd_client *c, struct extents *data,
 }
 
 /* Waits for the oldest request and gives it away. */
-static int take_oldest(struct nbd_client *c, struct error *err)
+static int deliver_oldest(struct nbd_client *c, struct error *err)
 {
     struct slot *s = &c->slots[c->taken % SLOTS];
     int r;
@@ -383,18 +383,18 @@ static int take_oldest(struct nbd_client *c, struct error *err)
             return -1;
     if (r == -1) {
         error_set(err, 0, "%s: cannot read at disk offset %" PRIu64 ": %s",
-                  c->who, s->disk_offset, nbd_cause());
+                  c->role, s->disk_offset, nbd_cause());
         c->is_refused =
             nbd_aio_is_dead(s->nbd) != 1 && nbd_aio_is_closed(s->nbd) != 1;
         return -1;
     }
     c->taken++;
-    return s->take(s->opaque, s->buf + s->before, s->length, s->disk_offset,
-                   err);
+    return s->deliver(s->opaque, s->buf + s->before, s->length, s->disk_offset,
+                      err);
 }
 
 static int ask(struct nbd_client *c, uint64_t disk_offset, size_t length,
-               nbd_client_take *take, void *opaque, struct error *err)
+               nbd_client_deliver *deliver, void *opaque, struct error *err)
 {
     struct slot *s = &c->slots[c->asked % SLOTS];
     size_t n_for_data = c->n_connections - c->first_for_data;
@@ -410,28 +410,28 @@ static int ask(struct nbd_client *c, uint64_t disk_offset, size_t length,
     s->disk_offset = disk_offset;
     s->length = length;
     s->before = disk_offset - from;
-    s->take = take;
+    s->deliver = deliver;
     s->opaque = opaque;
     s->cookie = nbd_aio_pread(s->nbd, s->buf, end - from, from,
                               NBD_NULL_COMPLETION, 0);
     if (s->cookie == -1)
         return error_set(err, 0,
                          "%s: cannot read at disk offset %" PRIu64 ": %s",
-                         c->who, disk_offset, nbd_cause());
+                         c->role, disk_offset, nbd_cause());
     c->asked++;
     return 0;
 }
 
 int nbd_client_read(struct nbd_client *c, uint64_t disk_offset,
-                    uint64_t length, nbd_client_take *take, void *opaque,
+                    uint64_t length, nbd_client_deliver *deliver, void *opaque,
                     struct error *err)
 {
     while (length > 0) {
         uint64_t n = io_min(length, c->piece - disk_offset % c->piece);
 
-        if (c->asked - c->taken == SLOTS && take_oldest(c, err) == -1)
+        if (c->asked - c->taken == SLOTS && deliver_oldest(c, err) == -1)
             return -1;
-        if (ask(c, disk_offset, n, take, opaque, err) == -1) {
+        if (ask(c, disk_offset, n, deliver, opaque, err) == -1) {
             struct error last = *err;
 
             /* One that is in flight may have been the first to fail. */
@@ -448,7 +448,7 @@ int nbd_client_read(struct nbd_client *c, uint64_t disk_offset,
 int nbd_client_finish(struct nbd_client *c, struct error *err)
 {
     while (c->taken < c->asked)
-        if (take_oldest(c, err) == -1)
+        if (deliver_oldest(c, err) == -1)
             return -1;
     return 0;
 }

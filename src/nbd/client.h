@@ -15,13 +15,13 @@ struct nbd_client;
 
 /* Something else that can end a wait for the server.  It ends as soon as fd
  * has one of events (poll(2); an error or a hang-up always counts), with the
- * error that report fills in.  who is the one that was waited for.  fd stays
+ * error that report fills in.  role is that of who was waited for.  fd stays
  * the caller's, and has to outlive the client.
  */
 struct nbd_watch {
     int fd;
     short events;
-    int (*report)(void *opaque, const char *who, struct error *err); /* -1 */
+    int (*report)(void *opaque, const char *role, struct error *err); /* -1 */
     void *opaque;
 };
 
@@ -30,8 +30,8 @@ struct nbd_watch {
  * it, with TLS and its certificates; else by export_name at socket_path.
  */
 struct nbd_address {
-    const char *who; /* begins messages: "QEMU", "source" */
-    int socket_fd;   /* connected; or -1 */
+    const char *role; /* begins messages: "QEMU", "source" */
+    int socket_fd;    /* connected; or -1 */
     const char *uri;
     const char *socket_path, *export_name;
 
@@ -65,15 +65,15 @@ int nbd_client_status(struct nbd_client *client, struct extents *data,
                       bool *is_known, struct error *err);
 
 /* Takes length bytes of the export, at disk_offset. */
-typedef int nbd_client_take(void *opaque, const void *buf, size_t length,
-                            uint64_t disk_offset, struct error *err);
+typedef int nbd_client_deliver(void *opaque, const void *buf, size_t length,
+                               uint64_t disk_offset, struct error *err);
 
 /* Asks for [disk_offset, disk_offset + length), in pieces, as soon as there is
  * room for more requests.  Each goes to take when it has been answered and all
  * asked for before have been taken: now, or in a later call.
  */
 int nbd_client_read(struct nbd_client *client, uint64_t disk_offset,
-                    uint64_t length, nbd_client_take *take, void *opaque,
+                    uint64_t length, nbd_client_deliver *deliver, void *opaque,
                     struct error *err);
 
 /* Waits for all that has been asked for. */

@@ -19,7 +19,7 @@ static int start(struct image_reader *r, const struct image_reader_spec *spec,
                  struct error *err)
 {
     struct nbd_address address = {
-        .who = spec->who,
+        .role = spec->role,
         .piece = spec->piece,
         .watch = spec->watch,
     };
@@ -42,7 +42,7 @@ int image_reader_open(const struct image_reader_spec *spec,
 
     if (r == NULL)
         return error_set(err, errno, "%s: no memory to read an image",
-                         spec->who);
+                         spec->role);
     r->check = spec->check;
     r->opaque = spec->opaque;
     if (start(r, spec, err) == -1) {

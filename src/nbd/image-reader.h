@@ -19,7 +19,7 @@ struct image_reader_spec {
     const struct qemu *qemu;
     const struct qemu_nbd_image *image;
     const char *path; /* named if no connection is made; NULL: it is not */
-    const char *who;  /* as in struct nbd_address */
+    const char *role; /* as in struct nbd_address */
     uint64_t piece;   /* the same */
     struct nbd_watch watch; /* the same */
     int cancel_fd;          /* as for nbd_client_open */

@@ -69,7 +69,7 @@ static bool has_usual_authority(void)
            has_authority(getenv("HOME"), "/.config/pki/libnbd");
 }
 
-static int check_certificates(const char *who, const char *uri,
+static int check_certificates(const char *role, const char *uri,
                               const char *directory, struct error *err)
 {
     if (directory == NULL) {
@@ -78,17 +78,17 @@ static int check_certificates(const char *who, const char *uri,
         return error_set(err, 0,
                          "%s: cannot verify who %s is: there is no "
                          "tls-certificates=DIRECTORY in it",
-                         who, uri);
+                         role, uri);
     }
     if (has_authority(directory, ""))
         return 0;
     return error_set(err, 0,
                      "%s: cannot verify who %s is: there is no "
                      "%s/ca-cert.pem",
-                     who, uri, directory);
+                     role, uri, directory);
 }
 
-int nbd_tls_check(const char *who, const char *uri, struct error *err)
+int nbd_tls_check(const char *role, const char *uri, struct error *err)
 {
     xmlURI *CLEANUP(uri) parsed = NULL;
     char *keys, *directory;
@@ -101,7 +101,7 @@ int nbd_tls_check(const char *who, const char *uri, struct error *err)
         return error_set(err, 0,
                          "%s: cannot verify who %s is: that is not a URI "
                          "(RFC 3986)",
-                         who, uri);
+                         role, uri);
     keys = find_parameter(parsed, "tls-psk-file");
     if (keys != NULL) {
         xmlFree(keys);
@@ -112,9 +112,9 @@ int nbd_tls_check(const char *who, const char *uri, struct error *err)
         return error_set(err, 0,
                          "%s: cannot verify who %s is: a socket without a "
                          "host's name needs tls-psk-file=FILE",
-                         who, uri);
+                         role, uri);
     directory = find_parameter(parsed, "tls-certificates");
-    r = check_certificates(who, uri, directory, err);
+    r = check_certificates(role, uri, directory, err);
     xmlFree(directory);
     return r;
 }

@@ -9,8 +9,8 @@
 /* Refuses a URI by which libnbd would encrypt the connection, but take any
  * server's word for who it is (nbd_set_tls_certificates(3)): one that has
  * neither a certificate authority nor a file of shared keys.  A URI without
- * TLS is fine.  who begins the message.
+ * TLS is fine.  role begins the message.
  */
-int nbd_tls_check(const char *who, const char *uri, struct error *err);
+int nbd_tls_check(const char *role, const char *uri, struct error *err);
 
 #endif

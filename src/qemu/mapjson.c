@@ -89,8 +89,8 @@ static bool get_flag(struct json_object *object, const char *name, bool *value)
     return true;
 }
 
-static int take_object(struct mapjson *m, struct json_object *object,
-                       struct error *err)
+static int parse_object(struct mapjson *m, struct json_object *object,
+                        struct error *err)
 {
     struct mapjson_entry e = {0};
 
@@ -144,7 +144,7 @@ static int feed_object(struct mapjson *m, const char *text, size_t length,
     *used = json_tokener_get_parse_end(m->tokener);
     json_tokener_reset(m->tokener);
     m->state = AFTER_OBJECT;
-    r = take_object(m, object, err);
+    r = parse_object(m, object, err);
     json_object_put(object);
     return r;
 }

@@ -15,9 +15,9 @@ struct session {
     qemu_io_next *next;
     void *opaque;
     size_t matched; /* bytes of a prompt at the end of what came so far */
-    char *said;
-    size_t said_length;
-    bool is_said_complete;
+    char *complaint;
+    size_t complaint_length;
+    bool is_complaint_complete;
 };
 
 static size_t feed(void *opaque, char *buf, size_t space)
@@ -38,13 +38,13 @@ static size_t feed(void *opaque, char *buf, size_t space)
 
 static void say(struct session *s, char c)
 {
-    if (s->is_said_complete || (c == '\n' && s->said_length == 0))
+    if (s->is_complaint_complete || (c == '\n' && s->complaint_length == 0))
         return;
-    if (c == '\n' || s->said_length == QEMU_IO_SAID - 1)
-        s->is_said_complete = true;
+    if (c == '\n' || s->complaint_length == QEMU_IO_COMPLAINT - 1)
+        s->is_complaint_complete = true;
     else
-        s->said[s->said_length++] = c;
-    s->said[s->said_length] = '\0';
+        s->complaint[s->complaint_length++] = c;
+    s->complaint[s->complaint_length] = '\0';
 }
 
 /* One prompt is printed for each command, a megabyte of them at times: what
@@ -73,14 +73,16 @@ static int listen(void *opaque, const char *text, size_t length,
 }
 
 int qemu_io_run(const struct qemu *qemu, const struct qemu_io_image *image,
-                qemu_io_next *next, void *opaque, char said[QEMU_IO_SAID],
-                struct error *err)
+                qemu_io_next *next, void *opaque,
+                char complaint[QEMU_IO_COMPLAINT], struct error *err)
 {
     char node[160];
     const char *const argv[] = {
         qemu->io, "-t", "unsafe", "-d", "unmap", "--image-opts", node, NULL,
     };
-    struct session session = {.next = next, .opaque = opaque, .said = said};
+    struct session session = {.next = next,
+                              .opaque = opaque,
+                              .complaint = complaint};
     struct child_spec spec = {
         .argv = argv,
         .inherit = &image->bridge_fd,
@@ -99,7 +101,7 @@ int qemu_io_run(const struct qemu *qemu, const struct qemu_io_image *image,
              image->bridge_fd,
              image->is_to_fail ? ",l2-cache-size=128K,refcount-cache-size=256K"
                                : "");
-    said[0] = '\0';
+    complaint[0] = '\0';
     if (!image->is_to_fail)
         return child_run(&spec, err);
     if (child_run(&spec, &failure) == 0 || failure.errnum == 0)

@@ -6,7 +6,7 @@
 
 #include "qemu/qemu.h"
 
-enum { QEMU_IO_LINE = 96, QEMU_IO_SAID = 160 };
+enum { QEMU_IO_LINE = 96, QEMU_IO_COMPLAINT = 160 };
 
 /* Puts the next command into line, without a newline; false: no more. */
 typedef bool qemu_io_next(void *opaque, char line[QEMU_IO_LINE]);
@@ -33,7 +33,7 @@ struct qemu_io_image {
  * that is empty.
  */
 int qemu_io_run(const struct qemu *qemu, const struct qemu_io_image *image,
-                qemu_io_next *next, void *opaque, char said[QEMU_IO_SAID],
-                struct error *err);
+                qemu_io_next *next, void *opaque,
+                char complaint[QEMU_IO_COMPLAINT], struct error *err);
 
 #endif

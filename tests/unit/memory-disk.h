@@ -33,13 +33,13 @@ static inline int memory_read(struct source *s, char *buf,
     CHECK_UINT((uintptr_t)buf % IO_ALIGN, 0);
     CHECK_UINT(disk_offset % IO_ALIGN, 0);
     if (disk_offset + length > m->bad_from)
-        return error_set(err, EIO, "%s: offset %ju", s->who,
+        return error_set(err, EIO, "%s: offset %ju", s->role,
                          (uintmax_t)disk_offset);
     memcpy(buf, m->bytes + disk_offset, length);
     return 0;
 }
 
-static inline void memory_open(struct memory *m, const char *who,
+static inline void memory_open(struct memory *m, const char *role,
                                uint64_t size)
 {
     static const struct source_ops ops = {.read = memory_read};
@@ -49,7 +49,7 @@ static inline void memory_open(struct memory *m, const char *who,
         .source =
             {
                 .ops = &ops,
-                .who = who,
+                .role = role,
                 .fd = -1,
                 .size = size,
                 .disk_size = IO_ROUND_UP(size, IO_SECTOR),

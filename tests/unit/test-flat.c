@@ -11,7 +11,7 @@ static const struct {
     const char *name, *format, *bytes;
     size_t length;
     uint64_t offset;
-    enum flat_who who;
+    enum flat_who role;
 } cases[] = {
     {"raw, whatever is in it", "raw", "QFI\xfb", 4, 0, FLAT_FILE_SYSTEM},
     {"qcow2 has tables", "qcow2", "QFI\xfb", 4, 0, FLAT_TABLES},
@@ -46,7 +46,7 @@ int main(void)
         CHECK_INT(io_pwrite_full(fd, cases[i].bytes, cases[i].length,
                                  cases[i].offset),
                   0);
-        CHECK_INT(flat_ask(cases[i].format, fd), cases[i].who);
+        CHECK_INT(flat_ask(cases[i].format, fd), cases[i].role);
         close(fd);
     }
     return test_end();

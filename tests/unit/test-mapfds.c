@@ -171,8 +171,8 @@ static void test_orders(void)
         static const size_t pieces[4] = {7, 4096, 50000, 65536};
         struct extents data = {0}, base_data = {0};
         struct mapfds maps[2] = {
-            {.who = "source", .disk_size = SECTORS * 512, .data = &data},
-            {.who = "base",
+            {.role = "source", .disk_size = SECTORS * 512, .data = &data},
+            {.role = "base",
              .disk_size = SECTORS_OF_BASE * 512,
              .data = &base_data},
         };
@@ -195,7 +195,7 @@ static void test_orders(void)
         struct error err;
 
         for (size_t i = 0; i < MAX_MAPS; i++) {
-            maps[i] = (struct mapfds){.who = "source",
+            maps[i] = (struct mapfds){.role = "source",
                                       .disk_size = SECTORS * 512,
                                       .data = &data[i]};
             add_map(&w, &maps[i], map, i % 2 == 0 ? info : NULL);
@@ -266,7 +266,7 @@ static void test_good(void)
 {
     for (size_t i = 0; i < N_ELEMENTS(good); i++) {
         struct extents data = {0};
-        struct mapfds map = {.who = "x", .disk_size = DISK, .data = &data};
+        struct mapfds map = {.role = "x", .disk_size = DISK, .data = &data};
         struct writer w = {0};
         struct error err;
         size_t n = 0;
@@ -344,7 +344,7 @@ static void test_bad(void)
 {
     for (size_t i = 0; i < N_ELEMENTS(bad); i++) {
         struct extents data = {0};
-        struct mapfds map = {.who = "x", .disk_size = DISK, .data = &data};
+        struct mapfds map = {.role = "x", .disk_size = DISK, .data = &data};
         struct writer w = {0};
         struct error err = {0};
         char message[200], where[40] = "";
@@ -364,8 +364,8 @@ static void test_second_is_bad(void)
 {
     struct extents data = {0}, base_data = {0};
     struct mapfds maps[2] = {
-        {.who = "source", .disk_size = DISK, .data = &data},
-        {.who = "base", .disk_size = DISK + 512, .data = &base_data},
+        {.role = "source", .disk_size = DISK, .data = &data},
+        {.role = "base", .disk_size = DISK + 512, .data = &base_data},
     };
     struct writer w = {0};
     struct error err = {0};
@@ -387,7 +387,7 @@ static void test_limits(void)
 {
     char *info = make_info(DISK, 20 << 20);
     struct extents data = {0};
-    struct mapfds map = {.who = "x", .disk_size = DISK, .data = &data};
+    struct mapfds map = {.role = "x", .disk_size = DISK, .data = &data};
     struct writer w = {0};
     struct error err = {0};
 
@@ -401,7 +401,7 @@ static void test_limits(void)
 static void test_fds(void)
 {
     struct extents data = {0};
-    struct mapfds map = {.who = "x",
+    struct mapfds map = {.role = "x",
                          .info_fd = -1,
                          .disk_size = DISK,
                          .data = &data};
@@ -431,7 +431,7 @@ static void test_fds(void)
 /* Its writer is silent. */
 static void be_signalled(void)
 {
-    struct mapfds map = {.who = "x", .info_fd = -1, .disk_size = DISK};
+    struct mapfds map = {.role = "x", .info_fd = -1, .disk_size = DISK};
     struct error err = {0};
     int fds[2];
 

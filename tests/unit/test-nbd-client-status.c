@@ -15,7 +15,7 @@ enum { MAX_LIST = 6 };
 static struct nbd_client *connect_peer(struct peer *p)
 {
     const struct nbd_address address = {
-        .who = "x",
+        .role = "x",
         .socket_fd = -1,
         .socket_path = p->path,
         .export_name = "",

@@ -87,7 +87,7 @@ static const struct nbd_export ours = {.size = OURS, .read = ours_read};
 
 static struct nbd_client *connect_ours(struct nbd_server **server)
 {
-    struct nbd_address address = {.who = "x"};
+    struct nbd_address address = {.role = "x"};
     struct nbd_client *client = NULL;
     struct error err;
     int fd;
@@ -191,7 +191,7 @@ static bool is_at_end(int fd)
 
 static void test_socket(void)
 {
-    struct nbd_address address = {.who = "x"};
+    struct nbd_address address = {.role = "x"};
     struct nbd_client *client = NULL;
     struct error err = {0};
     int fds[2], cancel[2];
@@ -236,7 +236,7 @@ static void test_socket(void)
 static struct nbd_client *connect_peer(struct peer *p)
 {
     const struct nbd_address address = {
-        .who = "x",
+        .role = "x",
         .socket_fd = -1,
         .socket_path = p->path,
         .export_name = "",
@@ -381,7 +381,7 @@ static void test_peer_fails(void)
 static int open_peer(const struct peer *p, int cancel_fd, struct error *err)
 {
     const struct nbd_address address = {
-        .who = "x",
+        .role = "x",
         .socket_fd = -1,
         .socket_path = p->path,
         .export_name = "name",
@@ -411,7 +411,7 @@ static void test_last_block(void)
 static void test_connecting(void)
 {
     struct peer p = {.size = M(1)};
-    struct nbd_address address = {.who = "x", .socket_fd = -1};
+    struct nbd_address address = {.role = "x", .socket_fd = -1};
     struct nbd_client *client = NULL;
     struct error err = {0};
     char uri[400], message[500];
@@ -507,7 +507,7 @@ static void test_certificates(void)
     test_require(fd != -1, "open");
     close(fd);
     for (size_t i = 0; i < N_ELEMENTS(verified); i++) {
-        struct nbd_address address = {.who = "x", .socket_fd = -1};
+        struct nbd_address address = {.role = "x", .socket_fd = -1};
         struct nbd_client *client = NULL;
         struct error err = {0};
         char uri[400], message[600];
@@ -534,7 +534,7 @@ static void test_cancelled(void)
 {
     struct peer p = {.size = M(8), .is_silent = true};
     const struct nbd_address address = {
-        .who = "x",
+        .role = "x",
         .socket_fd = -1,
         .socket_path = p.path,
         .export_name = "",

@@ -54,7 +54,7 @@ static void take_window(struct route *route, uint64_t number)
         memcpy(expected + i * BLOCK, stream + from, BLOCK);
     }
     CHECK_OK(filemap_merge(&w.data, &batch, &err), &err);
-    CHECK_OK(route_take_window(route, &w, &err), &err);
+    CHECK_OK(route_add_window(route, &w, &err), &err);
     filemap_clear(&w.data);
 }
 

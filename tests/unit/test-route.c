@@ -174,7 +174,7 @@ static int take(const struct window *w, struct error *err)
     build(&window.zeroes, w->zeroes);
     build(&window.holes, w->holes);
     build(&window.compressed, w->compressed);
-    r = route_take_window(s.route, &window, err);
+    r = route_add_window(s.route, &window, err);
     filemap_clear(&window.data);
     extents_clear(&window.zeroes);
     extents_clear(&window.holes);

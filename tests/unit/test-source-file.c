@@ -120,7 +120,7 @@ static void check_source(bool is_direct, uint64_t size, uint64_t disk_size)
 
     CHECK_UINT(source->size, size);
     CHECK_UINT(source->disk_size, disk_size);
-    CHECK_STR(source->who, "x");
+    CHECK_STR(source->role, "x");
     CHECK(fcntl(source->fd, F_GETFD) == FD_CLOEXEC);
     CHECK_INT(source->is_buffered, is_direct && can_open_direct(name));
     check_read(source, 0, end, size);

@@ -15,7 +15,7 @@ static unsigned char *buf, content[SPACE]; /* the disk, then zeroes */
 static struct source *open_source(struct peer *p)
 {
     const struct nbd_address address = {
-        .who = "x",
+        .role = "x",
         .socket_fd = -1,
         .socket_path = p->path,
         .export_name = "",
@@ -181,7 +181,7 @@ static void test_fails(void)
 static void test_refused(void)
 {
     const struct nbd_address address = {
-        .who = "x",
+        .role = "x",
         .socket_fd = -1,
         .socket_path = "/nonexistent/socket",
         .export_name = "",
