@@ -24,9 +24,9 @@ enum claim_policy {
  *   of other mount namespaces, by mkfs and the like; if it is_ours.
  *
  * With is_ours, which means that fd was opened by us, it is held in the same
- * ways, so that QEMU and mount(8) refuse it: until fd is closed, and *held_fd,
- * which is the caller's to close, too, once it is not -1 any more.  It may be
- * given again.  Where locks are not supported there are none.  name is for
+ * ways, so that QEMU and mount(8) refuse it, until fd and *held_fd are both
+ * closed.  The caller closes *held_fd, if it is not -1, and may pass it to a
+ * later call.  Where locks are not supported there are none.  name is for
  * messages.
  */
 int claim_take(int fd, const char *name, bool is_ours,

@@ -61,7 +61,8 @@ size_t chain_find_fd(const struct chain *chain, int fd);
 int chain_open_link(const struct chain *chain, size_t link, int *fd,
                     struct error *err);
 
-/* That is the error.  Returns -1. */
+/* Fills in the error of chain_open_link: path means another file.  Returns -1.
+ */
 int chain_replaced(const struct chain *chain, const char *path,
                    struct error *err);
 

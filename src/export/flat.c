@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Which images QEMU cannot tell the data of without the file system. */
+/* Whether the map of an image is its own, or that of the file system. */
 
 #include "config.h"
 
@@ -48,7 +48,7 @@ static bool is_flat_vmdk(int fd)
     return strstr(text, " FLAT ") != NULL || strstr(text, " VMFS ") != NULL;
 }
 
-enum flat_who flat_ask(const char *format, int fd)
+enum map_origin map_origin_of(const char *format, int fd)
 {
     static const char *const with_tables[] = {"qcow2", "qcow", "qed",
                                               "parallels"};
@@ -56,7 +56,7 @@ enum flat_who flat_ask(const char *format, int fd)
 
     for (size_t i = 0; i < sizeof with_tables / sizeof with_tables[0]; i++)
         if (strcmp(format, with_tables[i]) == 0)
-            return FLAT_TABLES;
+            return MAP_BY_TABLES;
     if (strcmp(format, "raw") == 0)
         is_flat = true;
     else if (strcmp(format, "vpc") == 0)
@@ -66,6 +66,6 @@ enum flat_who flat_ask(const char *format, int fd)
     else if (strcmp(format, "vmdk") == 0)
         is_flat = is_flat_vmdk(fd);
     else
-        return FLAT_NOBODY;
-    return is_flat ? FLAT_FILE_SYSTEM : FLAT_TABLES;
+        return MAP_BY_NOBODY;
+    return is_flat ? MAP_BY_FILE_SYSTEM : MAP_BY_TABLES;
 }

@@ -119,13 +119,13 @@ static int find_judge(struct group *g, size_t link, struct error *err)
 {
     const struct chain_link *l = &g->chain->links[link];
     struct judge *judge = &g->judges[link - g->first];
-    enum flat_who role = flat_ask(l->format, l->fd);
+    enum map_origin role = map_origin_of(l->format, l->fd);
 
-    if (role == FLAT_NOBODY) {
+    if (role == MAP_BY_NOBODY) {
         judge->by = CONTENTS;
         return 0;
     }
-    if (role == FLAT_FILE_SYSTEM)
+    if (role == MAP_BY_FILE_SYSTEM)
         return ask_file_system(g, l, l->is_whole ? l->fd : -1, judge, err);
     /* Where it opens a qcow2 file by its name, QEMU asks the file system, too,
      * if the image looks preallocated.

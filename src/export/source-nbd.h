@@ -13,9 +13,9 @@
 #include <stdbool.h>
 
 /* address is as in nbd/client.h, without socket_fd, which is for servers of
- * ours, and without watch.  Its role becomes the source's.  While the server is
- * waited for, a reader that leaves destination_fd (-1: none) ends that with an
- * error of the destination.
+ * ours, and without watch.  Its role becomes the source's.  While the server
+ * is waited for, a reader that leaves destination_fd (-1: none) ends that with
+ * an error of the destination.
  */
 int source_nbd_open(const struct nbd_address *address, int destination_fd,
                     struct source **source, struct error *err);
@@ -23,8 +23,9 @@ int source_nbd_open(const struct nbd_address *address, int destination_fd,
 struct source_nbd_how {
     bool is_direct; /* without the page cache, where that can be */
 
-    /* Some of the data has no place in a file where that it is there could be
-     * seen (image_map): it is read by way of the bridge.
+    /* Some of the data has no file offset in the map, because it is
+     * compressed, for example.  So it cannot be seen beforehand whether the
+     * file is long enough for it, and it is read over the bridge.
      */
     bool has_compressed;
 

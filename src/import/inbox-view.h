@@ -50,8 +50,8 @@ void inbox_hide(struct inbox_view *view);
  */
 bool inbox_take_fault(struct inbox_view *view, uint64_t *file_end);
 
-/* What QEMU has read in this view, since this was last called, is metadata
- * that counts.  Fails if a byte of it is compressed data.
+/* What QEMU has read in this view, since this was last called, is metadata.
+ * Fails if a byte of it is compressed data.
  */
 int inbox_settle_reads(struct inbox_view *view, struct error *err);
 

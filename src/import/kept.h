@@ -11,9 +11,9 @@
 
 /* A file system may take more for a file than it holds, for a while (XFS
  * does), so st_blocks is no measure.  This counts blocks of KEPT_BLOCK bytes
- * that have anything in them, in sectors of 512 bytes: pieces of data are
- * whole ones.  It takes a byte for each such block, and some.  All-zero keeps
- * nothing.
+ * that have anything in them.  It looks at sectors of 512 bytes, of which data
+ * always has whole ones.  It takes about a byte of memory for each block.
+ * All-zero keeps nothing.
  */
 enum { KEPT_BLOCK = 4096 };
 

@@ -121,27 +121,28 @@ static bool entry_ends_before(const struct filemap_entry *a,
 /* Adds the clusters of the entry number i, as far as the one before has not.
  */
 static int add_clusters(const struct ledger *l, const struct filemap *data,
-                        size_t i, uint64_t granule, struct ranges_batch *batch,
-                        struct error *err)
+                        size_t i, uint64_t cluster_size,
+                        struct ranges_batch *batch, struct error *err)
 {
     const struct filemap_entry *e = &data->list[i];
     const struct filemap_entry *last = i > 0 ? e - 1 : NULL;
-    uint64_t from = IO_ROUND_DOWN(e->file_offset, granule);
-    uint64_t to = IO_ROUND_UP(e->file_offset + e->length, granule);
+    uint64_t from = IO_ROUND_DOWN(e->file_offset, cluster_size);
+    uint64_t to = IO_ROUND_UP(e->file_offset + e->length, cluster_size);
 
     ASSERT(e->length > 0);
     ASSERT(last == NULL || entry_ends_before(last, e));
     if (last != NULL &&
-        IO_ROUND_UP(last->file_offset + last->length, granule) > from) {
+        IO_ROUND_UP(last->file_offset + last->length, cluster_size) > from) {
         if (e->file_offset - e->disk_offset !=
             last->file_offset - last->disk_offset)
             return error_set(err, 0,
                              "source: file offset %" PRIu64
                              " is claimed twice, for disk offsets %" PRIu64
                              " and %" PRIu64,
-                             from, IO_ROUND_DOWN(last->disk_offset, granule),
-                             IO_ROUND_DOWN(e->disk_offset, granule));
-        from += granule;
+                             from,
+                             IO_ROUND_DOWN(last->disk_offset, cluster_size),
+                             IO_ROUND_DOWN(e->disk_offset, cluster_size));
+        from += cluster_size;
     }
     if (from >= to)
         return 0;
@@ -152,14 +153,14 @@ static int add_clusters(const struct ledger *l, const struct filemap *data,
 }
 
 int ledger_add_data(struct ledger *l, const struct filemap *data,
-                    uint64_t granule, struct error *err)
+                    uint64_t cluster_size, struct error *err)
 {
     struct ranges_batch batch = {0};
     int r = ledger_check_compressed(l, err);
 
-    ASSERT(granule > 0 && (granule & (granule - 1)) == 0);
+    ASSERT(cluster_size > 0 && (cluster_size & (cluster_size - 1)) == 0);
     for (size_t i = 0; i < data->count && r == 0; i++)
-        r = add_clusters(l, data, i, granule, &batch, err);
+        r = add_clusters(l, data, i, cluster_size, &batch, err);
     if (r == 0)
         r = ranges_unite(&l->data, &batch, err);
     ranges_batch_clear(&batch);

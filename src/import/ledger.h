@@ -11,10 +11,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* A byte of the file is one thing, once and for all: nothing that is known,
- * plain data, compressed data, or a table (which is metadata).  A table may be
- * protected, or dropped.  Where two want a byte the image is refused, by file
- * offset: then a function returns -1, and all bytes are what they were.
+/* Each byte of the file is in one state: not known yet, plain data, compressed
+ * data, or table (which is metadata).  A table may be protected, or dropped.
+ * Once a state is known it never changes.  A claim that contradicts it, or
+ * that gives one byte to two places of the disk, returns -1 with an error that
+ * names the file offset, and changes nothing.
  *
  * All lengths are bytes and all offsets file offsets.  All-zero is the empty
  * ledger.  It has no lock of its own.
@@ -23,7 +24,7 @@ struct ledger {
     struct ranges data;       /* plain data of the disk */
     struct ranges compressed; /* compressed data: see ledger_add_compressed */
     struct ranges_batch new_compressed; /* the newest of it */
-    struct ranges tables;    /* read by QEMU, in runs that counted */
+    struct ranges tables;    /* read by QEMU, in runs that succeeded */
     struct ranges protected; /* of them, those that every run reads */
     struct ranges droppable; /* of them, the others */
     struct ranges dropped;   /* of them, what is not to be read again */
@@ -41,27 +42,27 @@ int ledger_protect(struct ledger *ledger, uint64_t file_offset,
 int ledger_check_table(struct ledger *ledger, uint64_t file_offset,
                        uint64_t length, struct error *err);
 
-/* What QEMU has read, in a run that counted, is metadata.  On success reads is
- * empty.
+/* What QEMU has read, in a run that succeeded, is metadata.  On success reads
+ * is empty.
  */
 int ledger_add_tables(struct ledger *ledger, struct ranges_batch *reads,
                       struct error *err);
 
-/* The entries of data are plain data.  A cluster of granule bytes, a power of
- * two, belongs to one cluster of the disk, however little of it is in use (as
+/* The entries of data are plain data.  Whole clusters of cluster_size bytes, a
+ * power of two, are claimed, even where an entry has only a part of one (as
  * with extended L2 entries).
  */
 int ledger_add_data(struct ledger *ledger, const struct filemap *data,
-                    uint64_t granule, struct error *err);
+                    uint64_t cluster_size, struct error *err);
 
 /* QEMU reads a compressed cluster from its first byte to the end of the sector
  * that it ends in, in one read (docs/interop/qcow2.txt in QEMU's source,
  * "Compressed Clusters Descriptor").  Where it ends there is not told, and the
  * next one may begin in that sector.  A read is of a table instead if
- * is_opening, or if it is all of known tables and begins with a sector; but
- * those that every run reads are read no more.  *is_compressed says which it
- * was.  Each cluster is to be read once: one that has a byte of another is
- * refused.
+ * is_opening, or if it lies wholly in known tables and begins at a multiple of
+ * 512.  Protected tables do not count there: QEMU does not read them again
+ * once it has opened the image.  *is_compressed says which it was.  Each
+ * cluster is to be read once: one that has a byte of another is refused.
  */
 int ledger_add_compressed(struct ledger *ledger, bool is_opening,
                           uint64_t file_offset, uint64_t length,

@@ -8,10 +8,11 @@
  * The receiver asks what to do with the next bytes of the stream (route_next),
  * reads them from the socket, and hands them over (route_deliver).
  *
- * The receiver's question has three answers.  Bytes that are known to be data
+ * The receiver's question has four answers.  Bytes that are known to be data
  * go straight to the disk.  Bytes of which nothing is known yet go to the
- * inbox, which keeps them.  Once the whole disk is mapped, all other bytes are
- * dropped.
+ * inbox, which keeps them; or, if more of those would only fill the spool, the
+ * receiver waits with reading them.  Once the whole disk is mapped, and if
+ * nothing of it is compressed, all other bytes are dropped.
  *
  * The mapper may come too late: it may name data whose bytes the receiver has
  * already asked about.  Those bytes were unknown then, so they are in the

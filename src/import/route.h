@@ -59,9 +59,8 @@ struct route_piece {
 void route_next(struct route *route, uint64_t length,
                 struct route_piece *piece);
 
-/* buf has length bytes of the piece, which may be fewer than it says; but of
- * one for the disk only at the end of the stream.  For O_DIRECT see
- * target_write.
+/* buf has length bytes of the piece.  That may be less than piece->length; for
+ * ROUTE_DISK only at the end of the stream.  For O_DIRECT see target_write.
  */
 int route_deliver(struct route *route, const struct route_piece *piece,
                   const void *buf, size_t length, struct error *err);
