@@ -233,7 +233,8 @@ END
     blocked_stream
     kill -s USR1 "$tool"
     wait_until 60 stderr_says '^qcow-tool: +[0-9]+% .*/s' blocked.stderr
-    kill -s TSTP "$tool"
+    # Not SIGTSTP, which the kernel drops where there is no terminal.
+    kill -s STOP "$tool"
     wait_until 60 grep -q '^State:.T' "/proc/$tool/status"
     kill -s CONT "$tool"
     timeout 60 cat out.fifo >out.qcow2
