@@ -261,7 +261,7 @@ static bool look_at_loops(struct search *s)
     while ((name = next_name(dir)) != NULL) {
         FILE *CLEANUP(file) f = NULL;
         int CLEANUP(close_fd) fd = -1;
-        struct loop_info64 info;
+        struct loop_info64 info = {0};
         bool is_found;
         size_t i;
 
@@ -316,7 +316,7 @@ static bool is_same_device(dev_t a, dev_t b)
 
 static bool is_on_loop(int fd, const struct stat *below)
 {
-    struct loop_info64 info;
+    struct loop_info64 info = {0};
 
     if (!loop_below(fd, &info))
         return false;

@@ -52,7 +52,7 @@ int fiemap_find_written(int fd, struct ranges *written, bool *is_known,
 {
     struct ranges_batch CLEANUP(ranges_batch) batch = {0};
     struct fiemap *CLEANUP(free_ptr) answer =
-        malloc(sizeof *answer + BATCH * sizeof answer->fm_extents[0]);
+        calloc(1, sizeof *answer + BATCH * sizeof answer->fm_extents[0]);
     uint64_t from = 0, next = 0;
 
     *is_known = false;

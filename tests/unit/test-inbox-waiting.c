@@ -148,6 +148,7 @@ static void *read_while_arriving(void *opaque)
             CHECK_INT(inbox_wait(inbox, fault), INBOX_ARRIVED);
         }
     }
+    inbox_hide(&e);
     return NULL;
 }
 
@@ -200,6 +201,7 @@ static void test_cut_sector(void)
             CHECK_MEM(buf, stream + 900, 100);
             CHECK_MEM(buf + 100, zeroes, sizeof zeroes);
         }
+        inbox_hide(&e);
         inbox_free(inbox);
     }
 }

@@ -86,6 +86,7 @@ static void test_faults(void)
 
     TEST("a fault is no failure of the spool");
     CHECK_OK(inbox_check(inbox, &err), &err);
+    inbox_hide(&e);
     inbox_free(inbox);
 }
 
@@ -218,6 +219,7 @@ static void test_claims(void)
     CHECK_INT(read_shown(&e, 5999, 6000), EIO);
     CHECK_FAILS(inbox_check(inbox, &err), &err,
                 "source: file offset 1000 is both data and metadata");
+    inbox_hide(&e);
     inbox_free(inbox);
 }
 
@@ -237,6 +239,7 @@ static void test_claimed_ahead(void)
     CHECK(!inbox_take_fault(&e, &end));
     CHECK_FAILS(inbox_check(inbox, &err), &err,
                 "source: file offset 5500 is both data and metadata");
+    inbox_hide(&e);
     inbox_free(inbox);
 }
 
@@ -292,6 +295,7 @@ static void test_dropped_tables(void)
     TEST("tables of a run that is still on are not dropped");
     CHECK_FAILS(inbox_append(inbox, stream, BLOCK, &err), &err,
                 LIMITED("196608", "196608"));
+    inbox_hide(&e);
     inbox_free(inbox);
 }
 
@@ -314,6 +318,7 @@ static void test_protected_tables(void)
 
     TEST("but others are");
     CHECK_INT(read_shown(&e, 2 * BLOCK, 3 * BLOCK), EIO);
+    inbox_hide(&e);
     inbox_free(inbox);
 
     TEST("a table that is next to it is dropped");
@@ -326,6 +331,7 @@ static void test_protected_tables(void)
     append(inbox, 2 * BLOCK, 3 * BLOCK);
     check_shown(&e, 0, BLOCK);
     CHECK_INT(read_shown(&e, BLOCK, 2 * BLOCK), EIO);
+    inbox_hide(&e);
     inbox_free(inbox);
 }
 
@@ -343,6 +349,7 @@ static void test_kept_tables(void)
                 LIMITED("196608", "131072"));
     inbox_show_arrived(inbox, &e);
     check_shown(&e, 0, BLOCK);
+    inbox_hide(&e);
     inbox_free(inbox);
 }
 

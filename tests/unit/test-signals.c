@@ -71,7 +71,8 @@ static void test_ending(void)
         CHECK_INT(signal_that_ends(note_and_die, ending[i]), ending[i]);
 
     TEST("so is each real-time signal");
-    for (int sig = SIGRTMIN; sig <= SIGRTMAX; sig++)
+    /* The last one is valgrind's. */
+    for (int sig = SIGRTMIN; sig < SIGRTMAX; sig++)
         CHECK_INT(signal_that_ends(note_and_die, sig), sig);
 }
 
