@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # --progress --machine: xapi reads three bytes at a time and parses them. The
-# rules are in digits() of helpers-serve.bash.
+# rules are in digits() of tests/lib/serve.bash.
 
 load ../lib/helpers
 

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# The drop-in programs: qcow-tool by another name. `load helpers-dropin` after
-# `load helpers`.
+# The drop-in programs: qcow-tool by another name.
 #
 #   drop_in [RC] NAME ARG...        as qcow_tool; bin/NAME in the test
 #   link_drop_in NAME               makes that

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# What the bats tests are written with: `load helpers` in each of them.
+# What the bats tests are written with: `load ../lib/helpers` in each of them
+# brings the other files of this folder, too.
 #
 # Every test runs in a directory of its own, $BATS_TEST_TMPDIR, which is empty
 # at its start, is removed at its end and is the only place it writes to.

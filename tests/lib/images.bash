@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # What the tests of `serve` with all kinds of images have in common.
-# `load helpers-images` after `load helpers-serve`.
 #
 #   make_image IMAGE LAYOUT [OPTION...]     make-image.py
 #   arrives IMAGE [SEND-OPTION...] [-- SERVE-ARG...]

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# What the tests of scripts/xapi/qcow_tool_wrapper.ml share: `load
-# helpers-ocaml` after helpers, helpers-serve and helpers-xapi.
+# What the tests of scripts/xapi/qcow_tool_wrapper.ml share.
 #
 #   compile_wrapper             once in a file, in setup_file
 #   wrapper                     what it made: xapi-ocaml/main.ml says how it

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# What the tests of differences share: `load helpers`, helpers-stream and
-# helpers-dropin first, then this.
+# What the tests of differences share.
 #
 #   good_difference DISK BASE STREAM-ARG...     both layouts, all promises
 #   difference_is DISK BASE STREAM-ARG...       one stream, difference.qcow2

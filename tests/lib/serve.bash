@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # What the tests of `serve`, of progress and of failures have in common.
-# `load helpers-serve` after `load helpers`.
 #
 #   send_disk DISK [STREAM-ARG...] -- SERVE-ARG...
 #   send_image IMAGE [SEND-OPTION...] -- SERVE-ARG...

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# What the tests of --source-format share: `load helpers` and helpers-stream
-# first, then this.
+# What the tests of --source-format share.
 #
-#   arrives EXPECTED FORMAT SOURCE [STREAM-ARG...]
+#   both_arrive EXPECTED FORMAT SOURCE [STREAM-ARG...]
 #                                   through a socket into `serve`
 #   sends EXPECTED FORMAT SOURCE [STREAM-ARG...]
 #                                   into files: a fraction of the time

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# What the tests of scripts/xapi-standin have in common. `load
-# helpers-standin` after `load helpers-serve`.
+# What the tests of scripts/xapi-standin have in common.
 #
 #   start_standin NAME DIRECTORY [OPTION...]    sets $NAME to its URL
 #   stop_standin NAME               and all that it started is gone

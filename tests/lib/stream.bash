@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# What the stream-*.bats share: `load helpers` first, then this.
+# What the tests of tests/export share.
 
 # mixed_disk NAME [SIZE]
 # A bit of everything: data that begins and ends in mid-cluster, written

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# What the tests of xapi's calls have in common. `load helpers-xapi` after
-# `load helpers-serve`.
+# What the tests of xapi's calls have in common.
 #
 #   launcher                        the path of tests/lib/launch, or of $LAUNCH
 #   tool, qcow_stream_tool, qcow2_to_stdout     paths of the programs
