@@ -63,6 +63,29 @@ END
     done
 }
 
+# As a writer leaves one that loses its disk: the log is written, and the table
+# that it is about is not.
+@test "a VHDX whose log has to be replayed is refused with that cause" {
+    local command
+    qemu-img create -q -f vhdx image.vhdx 64M
+    # The table of the blocks lies at 2 MiB.
+    qemu-io -c 'write -P 7 0 1M' --image-opts "driver=vhdx,file.driver=blkdebug,\
+file.image.filename=image.vhdx,file.inject-error.0.event=none,\
+file.inject-error.0.iotype=write,file.inject-error.0.sector=4096" || :
+    qemu-img create -q -f qcow2 -b image.vhdx -F vhdx -u overlay.qcow2 64M
+    for command in stream measure; do
+        run -1 --separate-stderr qcow-tool $command --source-format vhdx \
+            --source image.vhdx
+        [ -z "$output" ]
+        [ ${#stderr_lines[@]} = 1 ]
+        [[ $stderr == *"source: "*"image.vhdx: QEMU: "*\
+"contains a log that needs to be replayed" ]]
+    done
+    source_fails "contains a log that needs to be replayed" \
+        qcow2 overlay.qcow2
+    nothing_sent
+}
+
 @test "a backing file whose format is not recorded is refused" {
     disk_image qcow2 disk base.qcow2
     overlay middle.qcow2 base.qcow2 qcow2
