@@ -50,7 +50,22 @@ done
 setup() { helpers_setup; }
 teardown() { helpers_teardown; }
 
+# bats notes before each command which functions are running, and does so with
+# twenty commands of its own: half of what some tests took. So it notes that
+# for the lines of a test only, and for what fails.
+trace_failures_only() {
+    set +T
+    # DEBUG once more would replace what is noted.
+    trap 'note_failure; trap - DEBUG' ERR
+}
+
+note_failure() {
+    bats_error_trap
+    bats_capture_stack_trace
+}
+
 helpers_setup() {
+    trace_failures_only
     cd "$BATS_TEST_TMPDIR" || return 1
     # Where the tool keeps its temporary files, and only these.
     spool=$BATS_TEST_TMPDIR/spool
