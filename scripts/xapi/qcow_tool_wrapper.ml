@@ -1,5 +1,8 @@
 (* SPDX-License-Identifier: LGPL-2.1-or-later *)
-(* Moves VDIs out of and into xapi as qcow2, by qcow-tool's own commands. *)
+(* Moves VDIs out of and into xapi as qcow2, by qcow-tool's own commands.
+
+   For xapi 26.16 and 26.17, and 26.1 from 26.1.11 on. The patches beside this
+   file make it one for older ones. For its licence see the interface. *)
 
 module D = Debug.Make (struct let name = "qcow_tool_wrapper" end)
 
@@ -16,7 +19,7 @@ let ended_by = function
   | Unix.WEXITED code ->
       Printf.sprintf "exit code %d" code
   | Unix.WSIGNALED signal | Unix.WSTOPPED signal ->
-      "killed by " ^ Xapi_stdext_unix.Unixext.string_of_signal signal
+      Printf.sprintf "killed by %a" Debug.Pp.signal signal
 
 (* What the operator is told: the program puts the cause into its first line.
    One that was killed has said nothing. *)
@@ -60,17 +63,37 @@ let with_pipe f =
     (fun () -> f reader writer (fun () -> Lazy.force close_writer))
     (fun () -> Lazy.force close_writer ; Unix.close reader)
 
-(* Runs the program with [fd], which [args] call by the name [fd_name].
+(* The client has been told that all is well: the status goes first. What is
+   left is to reset its connection. If it were closed, that would look like the
+   end, and a second answer would look like a part of the image.
+
+   The last close of a socket that does not linger resets it, and that is done
+   by dup2. The fd stays open for the caller, and leads nowhere. *)
+let reset socket =
+  try
+    let nowhere = Unix.openfile "/dev/null" [Unix.O_RDWR; Unix.O_CLOEXEC] 0 in
+    finally
+      (fun () ->
+        Unix.setsockopt_optint socket Unix.SO_LINGER (Some 0) ;
+        Unix.dup2 ~cloexec:true nowhere socket
+      )
+      (fun () -> Unix.close nowhere)
+  with e -> warn "a connection is not reset: %s" (Printexc.to_string e)
+
+let io_error tool log status =
+  Api_errors.(Server_error (vdi_io_error, [reason tool log status]))
+
+(* Runs the program with [socket], which [args] call by the name [fd_name].
    Nothing may raise between its start and the wait for its end: a program
    left running would hold the VDI. *)
-let run progress_cb (fd_name, fd) args =
+let run progress_cb (fd_name, socket) args =
   let tool = !Xapi_globs.qcow_stream_tool in
   info "Executing %s" (Filename.quote_command tool args) ;
   let transfer log =
     with_pipe (fun reader writer close_writer ->
         let pid =
           Forkhelpers.safe_close_and_exec None (Some writer) (Some log)
-            [(fd_name, fd)]
+            [(fd_name, socket)]
             tool args
         in
         close_writer () ;
@@ -88,16 +111,27 @@ let run progress_cb (fd_name, fd) args =
       tell progress_cb 100
   | Forkhelpers.Failure (log, Failed status) ->
       error "%s: %s: %s" tool (ended_by status) log ;
-      raise
-        (Api_errors.Server_error
-           (Api_errors.vdi_io_error, [reason tool log status])
-        )
+      reset socket ;
+      raise (io_error tool log status)
   | Forkhelpers.Failure (log, e) ->
       error "%s: %s: %s" tool (Printexc.to_string e) log ;
+      reset socket ;
       raise e
 
 (* xapi's fork helper puts the number of [fd] where this name is. *)
 let named fd = (Uuidx.(to_string (make ())), fd)
+
+(* JSON *)
+
+let member name = function
+  | Rpc.Dict members ->
+      List.assoc name members
+  | _ ->
+      raise Not_found
+
+let integer = function Rpc.Int n -> n | _ -> raise Not_found
+
+let elements = function Rpc.Enum list -> list | _ -> raise Not_found
 
 (* The qcow2 image that a device shows, which is asked for what is allocated.
    That of a VHD is not: QEMU knows no chains of them, and would take what is
@@ -126,7 +160,36 @@ let source_of ?relative_to device size =
   | _, _, _, None ->
       ("raw", device, relative_to)
 
-let send ?relative_to progress_cb fd device size =
+let relative_to_args base =
+  Option.fold ~none:[] ~some:(fun base -> ["--relative-to"; base]) base
+
+let measured tool args =
+  info "Executing %s" (Filename.quote_command tool args) ;
+  try
+    let answer, _ = Forkhelpers.execute_command_get_output tool args in
+    Jsonrpc.of_string answer
+  with Forkhelpers.Spawn_internal_error (log, _, status) ->
+    raise (io_error tool log status)
+
+let measure ?relative_to device size =
+  match source_of ?relative_to device size with
+  | ("hybrid" as source_format), source, base -> (
+      let answer =
+        measured !Xapi_globs.qcow_stream_tool
+          (["measure"; "--source-format"; source_format; "--source"; source]
+          @ relative_to_args base
+          )
+      in
+      match member "stable" answer with
+      | Rpc.Bool true ->
+          Some (integer (member "length" answer))
+      | _ ->
+          None
+    )
+  | _ ->
+      None
+
+let send ?relative_to ?length progress_cb fd device size =
   let ((fd_name, _) as named_fd) = named fd in
   let source_format, source, base = source_of ?relative_to device size in
   let args =
@@ -152,10 +215,18 @@ let send ?relative_to progress_cb fd device size =
     ; "--path"
     ; "/dev/mapper:."
     ]
-    @ Option.fold ~none:[] ~some:(fun base -> ["--relative-to"; base]) base
+    @ relative_to_args base
+    @ Option.fold ~none:[]
+        ~some:(fun length -> ["--expect-length"; Int64.to_string length])
+        length
   in
   run progress_cb named_fd args
 
+(* There is no --force here. Nothing of xapi's storage stack holds the device
+   of a VDI exclusively: tapdisk opens what is below it, and nbd-client the
+   device itself, both without O_EXCL (blktap v4.0.8, nbd 3.27.1), and sm
+   v4.1.12 uses that for a device that becomes a storage repository. Who does
+   hold it has mounted it, say, and its data would be gone. *)
 let receive ?length ?(prezeroed = true) progress_cb fd device =
   let ((fd_name, _) as named_fd) = named fd in
   let args =
@@ -186,3 +257,43 @@ let receive ?length ?(prezeroed = true) progress_cb fd device =
     @ if prezeroed then ["--prezeroed"] else []
   in
   run progress_cb named_fd args
+
+(* The clusters of the whole chain that hold data. *)
+
+let asked_of_qemu_img command image =
+  let args = [command; "-U"; "-f"; "qcow2"; "--output=json"; image] in
+  let answer, _ =
+    Forkhelpers.execute_command_get_output !Xapi_globs.qemu_img args
+  in
+  Jsonrpc.of_string answer
+
+let parse_header_interval image =
+  let number name extent = Int64.to_int (integer (member name extent)) in
+  let cluster_size = number "cluster-size" (asked_of_qemu_img "info" image) in
+  (* Outwards: what is below may have smaller clusters. *)
+  let clusters_of extent =
+    let start = number "start" extent in
+    let last_byte = start + number "length" extent - 1 in
+    (start / cluster_size, last_byte / cluster_size)
+  in
+  let add intervals extent =
+    let first, last = clusters_of extent in
+    match intervals with
+    | (previous, last_of_previous) :: others when first <= last_of_previous ->
+        (previous, max last last_of_previous) :: others
+    | _ ->
+        (first, last) :: intervals
+  in
+  let intervals =
+    asked_of_qemu_img "map" image
+    |> elements
+    |> List.filter (fun extent -> member "data" extent = Rpc.Bool true)
+    |> List.fold_left add []
+    |> List.rev
+  in
+  (cluster_size, intervals)
+
+let parse_header image =
+  let cluster_size, intervals = parse_header_interval image in
+  let clusters_of (first, last) = List.init (last - first + 1) (( + ) first) in
+  (cluster_size, List.concat_map clusters_of intervals)

@@ -8,6 +8,7 @@
 #   exports [RC] ARG...             `stream`, as xapi runs it
 #   imports [RC] IMAGE ARG...       `serve`, as xapi runs it
 #   drop_ins                        makes the two programs
+#   breaks_off IMAGE                $program is a tool whose export breaks off
 # Before those two: client=ARGS for their client, nonblocking=1 for the tool's
 # end of the connection.
 #
@@ -125,4 +126,20 @@ drop_ins() {
     qcow2_to_stdout=$PWD/qcow2-to-stdout
     ln -s "$tool" "$qcow_stream_tool"
     ln -s "$tool" "$qcow2_to_stdout"
+}
+
+# breaks_off IMAGE
+# Sets $program to one that is qcow-tool, but its `stream' sends the first
+# 200000 bytes of IMAGE and fails.
+breaks_off() {
+    program=$PWD/breaks-off
+    cat >"$program" <<EOF
+#!/usr/bin/env bash
+[ "\$1" = stream ] || exec '$tool' "\$@"
+while [ "\$1" != --destination-fd ]; do shift; done
+head -c 200000 '$PWD/$1' >&"\$2"
+echo 'qcow-tool: stream: source: it broke off' >&2
+exit 1
+EOF
+    chmod 755 "$program"
 }

@@ -219,3 +219,67 @@ EOF
     stderr_says 'warn.*progress 3: .*no such task' wrapper.stderr
     ended wrapper complete '^done$'
 }
+
+# Makes $wrapper that of an older xapi.
+older() {
+    (cd "$BATS_TEST_TMPDIR" && compile "$1" "older_$1" "$2")
+    wrapper=$PWD/older_$1
+}
+
+@test "patches make it one for older versions of xapi, with the same calls" {
+    requires patch
+    local version
+    program </dev/null
+    for version in 25_27:25.27 26_0:26.0; do
+        older "${version%:*}" "qcow_tool_wrapper-${version#*:}.patch"
+        rm -f disk.* base.*
+        touch disk.vhd
+        wrapped send 5 "$PWD/disk" 1048576 "$PWD/base"
+        exported raw "$PWD/disk" "$PWD/base"
+        touch disk.qcow2 base.qcow2
+        wrapped send 5 "$PWD/disk" 1048576 "$PWD/base"
+        exported hybrid "$PWD/disk:$PWD/disk.qcow2" "$PWD/base.qcow2"
+        printf '%s\n' /run/nbd.sock export-1 >disk.nbd
+        wrapped send 5 "$PWD/disk" 1048576
+        exported nbdhybrid "$PWD/disk:/run/nbd.sock:export-1:1048576"
+        wrapped receive 5 "$PWD/disk" prezeroed=true length=7
+        imported "$PWD/disk" "--destination-size 7 --prezeroed"
+    done
+}
+
+@test "only a VDI with an image is measured, and only what stays as it is" {
+    program <<<'echo "{\"length\": 327680, \"id\": \"ab\", \"stable\": true}"'
+    wrapped measure "$PWD/disk" 1048576
+    grep -x none wrapper.stdout
+    [ ! -e args ]
+    touch disk.qcow2 base.qcow2
+    wrapped measure "$PWD/disk" 1048576
+    grep -x 327680 wrapper.stdout
+    called_with "measure --source-format hybrid \
+--source $PWD/disk:$PWD/disk.qcow2"
+    wrapped measure "$PWD/disk" 1048576 "$PWD/base"
+    called_with "measure --source-format hybrid \
+--source $PWD/disk:$PWD/disk.qcow2 --relative-to $PWD/base.qcow2"
+    program <<<'echo "{\"length\": 327680, \"stable\": false}"'
+    wrapped measure "$PWD/disk" 1048576
+    grep -x none wrapper.stdout
+    program <<<'echo "qcow-tool: measure: no" >&2; exit 1'
+    wrapped 1 measure "$PWD/disk" 1048576
+    ended wrapper failed '^VDI_IO_ERROR: qcow-tool: measure: no$'
+}
+
+@test "exports to XVA are told the clusters of the whole chain" {
+    export QEMU_IMG
+    QEMU_IMG=$(command -v qemu-img)
+    program </dev/null
+    # The base has 4K clusters, and some of them are in one of the image's.
+    qemu-img create -q -f qcow2 -o cluster_size=4K base.qcow2 1M
+    qemu-io -f qcow2 -c 'write -q 0 1K' -c 'write -q 8K 4K' \
+        -c 'write -q 196K 4K' base.qcow2
+    qemu-img create -q -f qcow2 -b base.qcow2 -F qcow2 disk.qcow2
+    qemu-io -f qcow2 -c 'write -q 64K 128K' -c 'write -q 448K 64K' \
+        -c 'write -q -z 512K 64K' -c 'write -q 1023K 1K' disk.qcow2
+    wrapped clusters "$PWD/disk.qcow2"
+    printf '%s\n' '65536: 0 1 2 3 7 15' '65536: 0-0 1-2 3-3 7-7 15-15' done |
+        cmp - wrapper.stdout
+}

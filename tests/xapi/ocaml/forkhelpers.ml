@@ -1,11 +1,12 @@
 (* SPDX-License-Identifier: LGPL-2.1-or-later *)
-(* Stands in for xapi's module of this name: its fork helper is launch.c. *)
+(* Stands in for the module of this name of xen-api v25.27.0 to v26.17.0, where
+   it is the same: its fork helper is launch.c. *)
 
 open Xapi_stdext_unix.Unixext
 
 type pidty = int
 
-type syslog_stdout_t =
+type syslog_stdout =
   | NoSyslogging
   | Syslog_DefaultKey
   | Syslog_WithKey of string
@@ -19,8 +20,8 @@ let environment () =
   | None ->
       []
 
-let safe_close_and_exec ?env:_ stdin stdout stderr fds ?syslog_stdout:_
-    ?redirect_stderr_to_stdout:_ program args =
+let safe_close_and_exec ?tracing:_ ?env:_ stdin stdout stderr fds
+    ?syslog_stdout:_ ?redirect_stderr_to_stdout:_ program args =
   let number fd = string_of_int (int_of_file_descr fd) in
   let standard option = function
     | Some fd ->
@@ -50,20 +51,43 @@ let safe_close_and_exec ?env:_ stdin stdout stderr fds ?syslog_stdout:_
 
 let waitpid pid = Unix.waitpid [] pid
 
-type 'a result = Success of string * 'a | Failure of string * exn
-
-let with_logfile_fd ?(delete = true) prefix f =
-  assert delete ;
+(* An open file, and what gives its contents and closes it. *)
+let temporary prefix =
   let name = Filename.temp_file prefix ".log" in
-  let log = Unix.openfile name [Unix.O_WRONLY; Unix.O_CLOEXEC] 0 in
-  let text () =
-    Unix.close log ;
+  let fd = Unix.openfile name [Unix.O_WRONLY; Unix.O_CLOEXEC] 0 in
+  let contents () =
+    Unix.close fd ;
     Fun.protect
       (fun () -> string_of_file name)
       ~finally:(fun () -> Unix.unlink name)
   in
+  (fd, contents)
+
+type 'a result = Success of string * 'a | Failure of string * exn
+
+let with_logfile_fd ?(delete = true) prefix f =
+  assert delete ;
+  let log, text = temporary prefix in
   match f log with
   | value ->
       Success (text (), value)
   | exception e ->
       Failure (text (), e)
+
+exception Spawn_internal_error of string * string * Unix.process_status
+
+let execute_command_get_output ?tracing ?env ?syslog_stdout
+    ?redirect_stderr_to_stdout ?timeout:_ program args =
+  let output, output_text = temporary "stdout" in
+  let log, log_text = temporary "stderr" in
+  let pid =
+    safe_close_and_exec ?tracing ?env None (Some output) (Some log) []
+      ?syslog_stdout ?redirect_stderr_to_stdout program args
+  in
+  let _, status = waitpid pid in
+  let output = output_text () in
+  let log = log_text () in
+  if status = Unix.WEXITED 0 then
+    (output, log)
+  else
+    raise (Spawn_internal_error (log, output, status))

@@ -1,20 +1,34 @@
 (* SPDX-License-Identifier: LGPL-2.1-or-later *)
-(* Stands in for xapi's module of this name: its fork helper is launch.c. *)
+(* Stands in for the module of this name of xen-api v25.27.0 to v26.17.0, where
+   it is the same: its fork helper is launch.c. *)
 
-type pidty
-
-type syslog_stdout_t =
+type syslog_stdout =
   | NoSyslogging
   | Syslog_DefaultKey
   | Syslog_WithKey of string
 
+val execute_command_get_output :
+     ?tracing:Tracing.Span.t
+  -> ?env:string array
+  -> ?syslog_stdout:syslog_stdout
+  -> ?redirect_stderr_to_stdout:bool
+  -> ?timeout:Mtime.Span.t
+  -> string
+  -> string list
+  -> string * string
+
+exception Spawn_internal_error of string * string * Unix.process_status
+
+type pidty
+
 val safe_close_and_exec :
-     ?env:string array
+     ?tracing:Tracing.Span.t
+  -> ?env:string array
   -> Unix.file_descr option
   -> Unix.file_descr option
   -> Unix.file_descr option
   -> (string * Unix.file_descr) list
-  -> ?syslog_stdout:syslog_stdout_t
+  -> ?syslog_stdout:syslog_stdout
   -> ?redirect_stderr_to_stdout:bool
   -> string
   -> string list

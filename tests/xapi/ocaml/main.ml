@@ -4,10 +4,13 @@
    wrapper [--task NAME] PROGRAM send FD DEVICE SIZE [BASE]
    wrapper [--task NAME] PROGRAM receive FD DEVICE
            [length=BYTES] [prezeroed=BOOL]
+   wrapper PROGRAM measure DEVICE SIZE [BASE]
+   wrapper PROGRAM clusters IMAGE
 
    Prints a line for each progress of the task, which is called "task" if not
-   NAME, and "done" or the exception. Exit status: 0 done; 1 an error of the
-   API; 2 another exception; 3 if the wrapper left an fd or a child behind. *)
+   NAME, or the answer, and "done" or the exception. Exit status: 0 done; 1 an
+   error of the API; 2 another exception; 3 if the wrapper left an fd or a
+   child behind. *)
 
 let open_fds () = Array.length (Sys.readdir "/proc/self/fd")
 
@@ -45,6 +48,23 @@ let handle context = function
         ?prezeroed:(argument "prezeroed" bool_of_string args)
         (Qcow_tool_wrapper.update_task_progress context)
         (fd_of_string fd) device
+  | "measure" :: device :: size :: base ->
+      Qcow_tool_wrapper.measure
+        ?relative_to:(List.nth_opt base 0)
+        device (Int64.of_string size)
+      |> Option.fold ~none:"none" ~some:Int64.to_string
+      |> print_endline
+  | ["clusters"; image] ->
+      let size, clusters = Qcow_tool_wrapper.parse_header image in
+      let same_size, intervals =
+        Qcow_tool_wrapper.parse_header_interval image
+      in
+      Printf.printf "%d: %s\n%d: %s\n" size
+        (String.concat " " (List.map string_of_int clusters))
+        same_size
+        (String.concat " "
+           (List.map (fun (a, b) -> Printf.sprintf "%d-%d" a b) intervals)
+        )
   | _ ->
       failwith "usage"
 

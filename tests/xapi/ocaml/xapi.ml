@@ -1,7 +1,14 @@
 (* SPDX-License-Identifier: LGPL-2.1-or-later *)
 (* Stands in for the modules of xapi that qcow_tool_wrapper.ml uses, as far as
    it uses them, under their names and with their types: the wrapper is
-   compiled with this file opened. Forkhelpers has a file of its own. *)
+   compiled with this file opened.
+
+   What is here is the same in xen-api v25.27.0 and v26.17.0. What is not is in
+   a file for each range of versions, at_*.ml. Forkhelpers, the handlers and
+   what these use have files of their own.
+
+   Rpc and Jsonrpc are those of mirage/ocaml-rpc (src/lib at 060f5db and
+   d77ebb2), which xapi links at both ends. *)
 
 (* What goes to syslog in xapi goes to standard error. *)
 module Debug = struct
@@ -30,6 +37,17 @@ module Debug = struct
     let info fmt = log "info" fmt
 
     let error fmt = log "error" fmt
+  end
+
+  module Pp : sig
+    val signal : unit -> int -> string
+  end = struct
+    (* For %a. The numbers are OCaml's; Fmt.Dump.signal knows all of them. *)
+    let signal () number =
+      if number = Sys.sigterm then
+        "SIGTERM"
+      else
+        Printf.sprintf "signal %d" number
   end
 end
 
@@ -63,13 +81,21 @@ module Api_errors = struct
 end
 
 module Uuidx : sig
-  type 'a t
+  type not_secret = [`VDI]
 
-  val make : unit -> 'a t
+  type all = [not_secret | `session]
+
+  type 'a t constraint 'a = [< all]
+
+  val make : unit -> [< not_secret] t
 
   val to_string : 'a t -> string
 end = struct
-  type 'a t = string
+  type not_secret = [`VDI]
+
+  type all = [not_secret | `session]
+
+  type 'a t = string constraint 'a = [< all]
 
   let make () =
     let uuids = open_in "/proc/sys/kernel/random/uuid" in
@@ -92,8 +118,6 @@ module Xapi_stdext_unix = struct
   module Unixext : sig
     val really_read : Unix.file_descr -> bytes -> int -> int -> unit
 
-    val string_of_signal : int -> string
-
     val string_of_file : string -> string
 
     val int_of_file_descr : Unix.file_descr -> int
@@ -108,12 +132,6 @@ module Xapi_stdext_unix = struct
         | n ->
             really_read fd buffer (offset + n) (length - n)
 
-    let string_of_signal signal =
-      if signal = Sys.sigterm then
-        "SIGTERM"
-      else
-        Printf.sprintf "signal %d" signal
-
     let string_of_file name =
       let file = open_in_bin name in
       Fun.protect
@@ -127,36 +145,76 @@ module Xapi_stdext_unix = struct
   end
 end
 
-module Xapi_globs = struct
-  let qcow_stream_tool = ref "qcow-stream-tool"
+module Tracing = struct
+  module Span = struct
+    type t = unit
+  end
 end
 
-(* The image below DEVICE is DEVICE.qcow2, and of an NBD device the socket and
-   the export are the lines of DEVICE.nbd. *)
-module Xapi_vdi_helpers : sig
-  type backing_file_error
+module Mtime = struct
+  module Span = struct
+    type t = int64
+  end
+end
 
-  val backing_file_of_device_with_driver :
-    string -> driver:string -> (string, backing_file_error) result
+module Rpc = struct
+  type t =
+    | Int of int64
+    | Int32 of int32
+    | Bool of bool
+    | Float of float
+    | String of string
+    | DateTime of string
+    | Enum of t list
+    | Dict of (string * t) list
+    | Base64 of string
+    | Null
+end
 
-  val get_nbd_device : string -> (string * string) option
+(* As much of JSON as QEMU and qcow-tool write: no floats, and in strings no
+   escapes but of the next character. *)
+module Jsonrpc : sig
+  val of_string : ?strict:bool -> string -> Rpc.t
 end = struct
-  type backing_file_error = Not_found_below of string
-
-  let backing_file_of_device_with_driver device ~driver =
-    let image = device ^ "." ^ driver in
-    if Sys.file_exists image then
-      Ok image
-    else
-      Error (Not_found_below device)
-
-  let get_nbd_device device =
-    let file = device ^ ".nbd" in
-    if not (Sys.file_exists file) then
-      None
-    else
-      let text = Xapi_stdext_unix.Unixext.string_of_file file in
-      Scanf.sscanf text "%s@\n%s@\n" (fun socket export ->
-          Some (socket, export)
+  let of_string ?strict:_ text =
+    let input = Scanf.Scanning.from_string text in
+    let next () = Scanf.bscanf input " %0c" Fun.id in
+    let skip wanted =
+      Scanf.bscanf input " %c" (fun c -> assert (c = wanted))
+    in
+    let rec value () =
+      match next () with
+      | '{' ->
+          Rpc.Dict (list_of '{' member '}')
+      | '[' ->
+          Rpc.Enum (list_of '[' value ']')
+      | '"' ->
+          Rpc.String (Scanf.bscanf input " %S" Fun.id)
+      | '-' | '0' .. '9' ->
+          Rpc.Int (Scanf.bscanf input " %Ld" Fun.id)
+      | _ -> (
+        match Scanf.bscanf input " %[a-z]" Fun.id with
+        | "null" ->
+            Rpc.Null
+        | word ->
+            Rpc.Bool (bool_of_string word)
       )
+    and member () =
+      let name = Scanf.bscanf input " %S" Fun.id in
+      skip ':' ;
+      (name, value ())
+    and list_of : 'a. char -> (unit -> 'a) -> char -> 'a list =
+     fun opening element closing ->
+      skip opening ;
+      let rec others list =
+        match next () with
+        | ',' ->
+            skip ',' ;
+            others (element () :: list)
+        | _ ->
+            skip closing ; List.rev list
+      in
+      if next () = closing then (skip closing ; []) else others [element ()]
+    in
+    value ()
 end
