@@ -4,7 +4,8 @@
 
 load ../lib/helpers
 
-# $out has the VDI disk, $in the VDI copy, as large and full of other data.
+# $out has the VDI disk, $in the VDI copy, as large and full of other data: so
+# what an image leaves out has to be zeroed, which takes a xapi with patches.
 setup() {
     helpers_setup
     requires curl
@@ -15,7 +16,7 @@ setup() {
 
 start_both() {
     start_standin out from "$@"
-    start_standin in to
+    start_standin in to --patched
 }
 
 stop_both() {
@@ -59,9 +60,11 @@ with_base() {
     grep -i '^Content-Type: application/x-qemu-disk' headers
     grep -i '^Connection: close' headers
     grep -i '^Task-Id: OpaqueRef:' headers
+    grep -i '^Content-Disposition: .*"disk\.qcow2"' headers
     run ! grep -i '^Content-Length' headers
     upload "$in" copy disk.qcow2 -D headers
     grep '^HTTP/1.1 200 ' headers
+    grep -i '^Content-Type: application/octet-stream' headers
     grep -i '^Connection: close' headers
     stop_both
 }
@@ -69,7 +72,7 @@ with_base() {
 @test "an export can have its length in the headers" {
     start_both --content-length
     download "$out" disk disk.qcow2 -D headers
-    [ "$(tr -d '\r' <headers | sed -n 's/^Content-Length: //p')" = \
+    [ "$(tr -d '\r' <headers | sed -n 's/^content-length: //p')" = \
         "$(stat -c %s disk.qcow2)" ]
     same_content from/disk disk.qcow2
     upload "$in" copy disk.qcow2
@@ -77,15 +80,14 @@ with_base() {
     stop_both
 }
 
-@test "curl need not expect 100-continue, but can" {
+@test "what curl expects is not waited for" {
     start_both
     download "$out" disk disk.qcow2
     upload "$in" copy disk.qcow2 -H 'Expect: 100-continue' -D headers
-    grep '^HTTP/1.1 100 ' headers
+    run ! grep '^HTTP/1.1 100 ' headers
     same_bytes from/disk to/copy
     other_data to/copy 16M
     upload "$in" copy disk.qcow2 -H 'Expect:' -D headers
-    run ! grep '^HTTP/1.1 100 ' headers
     same_bytes from/disk to/copy
     stop_both
 }
@@ -115,7 +117,7 @@ with_base() {
     with_base
     start_standin out from --content-length
     cp from/base to/copy
-    start_standin in to --prezeroed
+    start_standin in to --patched --prezeroed
     download "$out" 'disk&base=base' disk.qcow2
     says out 'hybrid .*--relative-to /.*/base\.qcow2'
     [ "$(stat -c %s disk.qcow2)" -lt $((3 << 20)) ]
