@@ -23,7 +23,7 @@ struct serve_options {
     bool is_prezeroed;
     bool is_direct;
     const char *spool_dir;
-    uint64_t spool_limit; /* bytes; 0: none */
+    uint64_t spool_limit; /* bytes; 0: none; or STORE_HALF_FREE (store.h) */
     enum progress_mode progress;
 };
 

@@ -13,7 +13,10 @@ int spool_open(struct spool *s, const char *dir, uint64_t limit,
                struct error *err)
 {
     *s = (struct spool){.limit = limit};
-    return store_new(dir, &s->store, err);
+    if (store_new(dir, &s->store, err) == -1)
+        return -1;
+    s->limit = store_limit(s->store, limit);
+    return 0;
 }
 
 void spool_close(struct spool *s)

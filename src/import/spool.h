@@ -26,7 +26,9 @@ struct spool {
     uint64_t peak;     /* bytes: the most there were at a time */
 };
 
-/* An empty one, in the directory dir; limit in bytes, 0: none. */
+/* An empty one, in the directory dir; limit in bytes, 0: none; or
+ * STORE_HALF_FREE (store.h).
+ */
 int spool_open(struct spool *spool, const char *dir, uint64_t limit,
                struct error *err);
 

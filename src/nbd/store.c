@@ -27,6 +27,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 struct store {
     int fd;
@@ -35,6 +36,8 @@ struct store {
     bool has_failed;
     struct error failure; /* the first one */
 
+    uint64_t limit;       /* bytes; 0: none */
+    uint64_t unmeasured;  /* export: bytes written since it was compared */
     uint64_t content_end; /* export: behind the last byte not a hole */
     uint64_t written_end; /* export: behind the last byte written */
     uint64_t read_end;    /* export: behind the last byte read */
@@ -58,6 +61,20 @@ int store_new(const char *dir, struct store **store, struct error *err)
     pthread_mutex_init(&s->lock, NULL);
     *store = s;
     return 0;
+}
+
+uint64_t store_limit(struct store *s, uint64_t limit)
+{
+    struct statvfs fs;
+
+    s->limit = limit;
+    if (limit != STORE_HALF_FREE)
+        return limit;
+    /* A tmpfs(5) without a bound has no blocks at all. */
+    s->limit = 0;
+    if (fstatvfs(s->fd, &fs) == 0 && fs.f_blocks > 0)
+        s->limit = io_max(IO_ALIGN, fs.f_bavail * fs.f_frsize / 2);
+    return s->limit;
 }
 
 void store_free(struct store *s)
@@ -86,6 +103,20 @@ static int fail(struct store *s, const char *verb, uint64_t file_offset)
                   file_offset);
     s->has_failed = true;
     return errnum;
+}
+
+/* The same, for a store that has reached its limit. */
+static int fail_at_limit(struct store *s, uint64_t file_offset)
+{
+    LOCK_FOR_SCOPE(&s->lock);
+
+    if (!s->has_failed)
+        error_set(&s->failure, EDQUOT,
+                  "spool: cannot write at file offset %" PRIu64
+                  ", as it has reached the limit of %" PRIu64 " bytes",
+                  file_offset, s->limit);
+    s->has_failed = true;
+    return EDQUOT;
 }
 
 int store_check(struct store *s, struct error *err)
@@ -130,11 +161,27 @@ static int read_any(void *opaque, void *buf, uint32_t length,
     return 0;
 }
 
+/* Is there room for length bytes?  What it takes is asked only now and then:
+ * that may be more than the limit by this, and half of what is free is much.
+ */
+static bool has_room(struct store *s, uint32_t length)
+{
+    if (s->limit == 0)
+        return true;
+    s->unmeasured += length;
+    if (s->unmeasured < io_min(IO_PIECE, s->limit / 8))
+        return true;
+    s->unmeasured = 0;
+    return store_spooled(s) + length <= s->limit;
+}
+
 static int write_any(void *opaque, const void *buf, uint32_t length,
                      uint64_t file_offset)
 {
     struct store *s = opaque;
 
+    if (!has_room(s, length))
+        return fail_at_limit(s, file_offset);
     if (io_pwrite_full(s->fd, buf, length, file_offset) == -1)
         return fail(s, "write", file_offset);
     s->content_end = io_max(s->content_end, file_offset + length);

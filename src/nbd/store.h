@@ -18,6 +18,13 @@ struct store;
  */
 int store_new(const char *dir, struct store **store, struct error *err);
 
+/* How much it may take in the spool directory, in bytes; 0: no bound.
+ * STORE_HALF_FREE is half of what is free there now: returns what that is.
+ * Before that there is no bound.  Export: QEMU's writes beyond it fail.
+ */
+#define STORE_HALF_FREE UINT64_MAX
+uint64_t store_limit(struct store *store, uint64_t limit);
+
 /* NULL is fine.  No server may show it any more. */
 void store_free(struct store *store);
 

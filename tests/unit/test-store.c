@@ -8,6 +8,7 @@
 #include "test.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -36,6 +37,44 @@ static bool is_empty(const char *path)
         n++;
     closedir(dir);
     return n == 2; /* "." and ".." */
+}
+
+static void test_limit(void)
+{
+    struct store *store;
+    struct nbd_export export;
+    struct error err;
+    uint64_t limit;
+    int errnum = 0;
+
+    TEST("a limit is kept to, more or less");
+    store = make_store();
+    CHECK_UINT(store_limit(store, 4 * BLOCK), 4 * BLOCK);
+    store_show_writable(store, 1 << 30, &export);
+    memset(stream, 7, sizeof stream);
+    for (uint64_t at = 0; errnum == 0 && at < 8 * BLOCK; at += BLOCK / 4)
+        errnum = export.write(export.opaque, stream, BLOCK / 4, 2 * at);
+    CHECK_INT(errnum, EDQUOT);
+    CHECK(store_spooled(store) <= 4 * BLOCK + BLOCK / 2);
+    CHECK(store_check(store, &err) == -1);
+    CHECK(strstr(err.msg, "the limit of 262144 bytes") != NULL);
+    store_free(store);
+
+    TEST("holes do not count");
+    store = make_store();
+    store_limit(store, 4 * BLOCK);
+    store_show_writable(store, 1 << 30, &export);
+    for (int i = 0; i < 64; i++)
+        CHECK_INT(export.zero(export.opaque, BLOCK, i * BLOCK), 0);
+    CHECK_OK(store_check(store, &err), &err);
+    store_free(store);
+
+    TEST("half of what is free is a limit, and 0 is none");
+    store = make_store();
+    limit = store_limit(store, STORE_HALF_FREE);
+    CHECK(limit > 0 && limit < INT64_MAX);
+    CHECK_UINT(store_limit(store, 0), 0);
+    store_free(store);
 }
 
 static void test_new(void)
@@ -359,6 +398,7 @@ int main(void)
     test_begin();
     test_fill_random(stream, sizeof stream);
     test_new();
+    test_limit();
     test_writable();
     test_created();
     test_read_end();
