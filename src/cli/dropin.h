@@ -7,13 +7,16 @@
 #include "base/error.h"
 #include "cli/options.h"
 
-/* Their calls, as xapi makes them:
+/* Their calls, as the versions of xapi make them (HACKING.md: what xapi
+ * calls):
  *
- *     qcow-stream-tool stream_decode DEVICE
+ *     qcow-stream-tool [stream_decode] DEVICE
+ *     qcow-stream-tool read_headers IMAGE
  *     qcow2-to-stdout DEVICE [--diff BASE-DEVICE]
+ *         [--json-header] [--json-header-diff FD]
  *         [--json-header-map FD --json-header-info FD]
  *         [--json-header-diff-map FD --json-header-diff-info FD]
- *         [-c CLUSTER-SIZE] [-r REFCOUNT-BITS]
+ *         [--output FD] [-c CLUSTER-SIZE] [-r REFCOUNT-BITS]
  */
 enum dropin {
     DROPIN_STREAM_TOOL,
@@ -21,7 +24,7 @@ enum dropin {
     DROPIN_NONE, /* not under such a name */
 };
 
-/* By the last part of argv[0]. */
+/* By the last part of argv[0]; that of the latter may end in ".py". */
 enum dropin dropin_find(const char *argv0);
 
 const char *dropin_name(enum dropin dropin);

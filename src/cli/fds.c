@@ -38,8 +38,7 @@ static long count_listen_fds(void)
     return parse_number(getenv("LISTEN_FDS"), &count) ? count : 0;
 }
 
-static int find_uuid(const uuid_t wanted, const char *text, int *fd,
-                     struct error *err)
+static bool find_uuid(const uuid_t wanted, int *fd)
 {
     long count = count_listen_fds();
     const char *name = getenv("LISTEN_FDNAMES");
@@ -53,25 +52,35 @@ static int find_uuid(const uuid_t wanted, const char *text, int *fd,
             memcpy(one, name, length);
         if (uuid_parse(one, uuid) == 0 && uuid_compare(uuid, wanted) == 0) {
             *fd = FIRST_LISTEN_FD + i;
-            return 0;
+            return true;
         }
         name = name[length] == ':' ? name + length + 1 : NULL;
     }
-    return error_set(err, 0, "no fd is named %s in LISTEN_FDNAMES", text);
+    return false;
 }
 
-int fds_find(const char *text, int *fd, struct error *err)
+int fds_find_if_passed(const char *text, int *fd, struct error *err)
 {
     uuid_t uuid;
     long number;
 
+    *fd = -1;
     if (parse_number(text, &number))
         *fd = number;
     else if (uuid_parse(text, uuid) != 0)
         return error_set(err, 0, "'%s' is neither an fd nor a UUID", text);
-    else if (find_uuid(uuid, text, fd, err) == -1)
-        return -1;
+    else if (!find_uuid(uuid, fd))
+        return 0;
     if (fcntl(*fd, F_GETFD) == -1)
         return error_set(err, errno, "fd %d", *fd);
+    return 0;
+}
+
+int fds_find(const char *text, int *fd, struct error *err)
+{
+    if (fds_find_if_passed(text, fd, err) == -1)
+        return -1;
+    if (*fd == -1)
+        return error_set(err, 0, "no fd is named %s in LISTEN_FDNAMES", text);
     return 0;
 }

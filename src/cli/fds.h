@@ -12,4 +12,7 @@
  */
 int fds_find(const char *text, int *fd, struct error *err);
 
+/* The same, but a UUID that names no fd is no error: *fd is -1 then. */
+int fds_find_if_passed(const char *text, int *fd, struct error *err);
+
 #endif

@@ -34,11 +34,16 @@ static int run_serve(const struct options *o, struct error *err)
     return serve(&o->serve, err);
 }
 
-static int (*const run[COMMAND_COUNT])(const struct options *o,
-                                       struct error *err) = {
+static int run_headers(const struct options *o, struct error *err)
+{
+    return headers(&o->headers, err);
+}
+
+static int (*const run[])(const struct options *o, struct error *err) = {
     [COMMAND_STREAM] = run_stream,
     [COMMAND_MEASURE] = run_measure,
     [COMMAND_SERVE] = run_serve,
+    [COMMAND_HEADERS] = run_headers,
 };
 
 /* How we were called. */

@@ -72,7 +72,9 @@ const struct option_spec option_specs[] = {
      "this QEMU does it, else what it does"},
     {"cluster-size", "BYTES", OPT_CLUSTER_SIZE, OUT,
      "of the image; 64K by default"},
-    {"refcount-bits", "BITS", OPT_REFCOUNT_BITS, OUT, "16 by default"},
+    {"refcount-bits", "BITS", OPT_REFCOUNT_BITS, OUT,
+     "16 by default; auto: the most, up to 16, with\n"
+     "which xapi's own importer takes the image"},
     {"compat", "VERSION", OPT_COMPAT, OUT, "1.1 (default) or 0.10"},
     {"extended-l2", NULL, OPT_EXTENDED_L2, OUT,
      "allocate in 32nds of a cluster"},
@@ -95,9 +97,11 @@ const struct option_spec option_specs[] = {
     {"unbuffered", NULL, OPT_DIRECT, ALL, "the same"},
     {"spool-dir", "DIR", OPT_SPOOL_DIR, ALL,
      "for what must be kept for a while; by default\n"
-     "$TMPDIR, or /var/tmp"},
-    {"spool-limit", "BYTES", OPT_SPOOL_LIMIT, SERVE,
-     "fail rather than keep more than this there"},
+     "$QCOW_TOOL_SPOOL_DIR, $TMPDIR or /var/tmp"},
+    {"spool-limit", "BYTES", OPT_SPOOL_LIMIT, ALL,
+     "fail rather than keep more than this there;\n"
+     "0, by default or as $QCOW_TOOL_SPOOL_LIMIT\n"
+     "says: no limit"},
     {"progress", NULL, OPT_PROGRESS, ALL, "show how far the work is"},
     {"machine", NULL, OPT_MACHINE, ALL,
      "show it as three digits for each percent, on\n"

@@ -10,6 +10,7 @@ enum command {
     COMMAND_SERVE,
     COMMAND_COUNT,
     COMMAND_NONE = COMMAND_COUNT, /* the program itself: help, version */
+    COMMAND_HEADERS,              /* qcow-stream-tool's read_headers */
 };
 
 enum option_id {

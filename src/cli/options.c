@@ -52,6 +52,8 @@ static int apply_export(struct export_options *o,
     case OPT_EXTENDED_L2:
         o->qcow2.is_extended_l2 = true;
         return 0;
+    case OPT_SPOOL_LIMIT:
+        return value_parse_size(spec->name, value, &o->spool_limit, err);
     case OPT_EXPECT_ID:
         return value_parse_id(spec->name, value, &o->expected_id, err);
     case OPT_EXPECT_LENGTH:
@@ -211,9 +213,15 @@ static int apply(struct options *o, struct common *common,
 
 static const char *default_spool_dir(void)
 {
-    const char *tmpdir = getenv("TMPDIR");
+    static const char *const variables[] = {"QCOW_TOOL_SPOOL_DIR", "TMPDIR"};
 
-    return tmpdir != NULL && tmpdir[0] != '\0' ? tmpdir : "/var/tmp";
+    for (size_t i = 0; i < sizeof variables / sizeof variables[0]; i++) {
+        const char *dir = getenv(variables[i]);
+
+        if (dir != NULL && dir[0] != '\0')
+            return dir;
+    }
+    return "/var/tmp";
 }
 
 /* Do the options of what goes out fit together? */
@@ -221,7 +229,7 @@ static int complete_export(struct export_options *o,
                            const struct common *common, struct error *err)
 {
     const char *format = common->source_format;
-    const struct qcow2_options *q = &o->qcow2;
+    struct qcow2_options *q = &o->qcow2;
 
     if (value_parse_source(format == NULL ? "raw" : format,
                            common->image_format, common->source, &o->source,
@@ -235,6 +243,8 @@ static int complete_export(struct export_options *o,
         return error_set(err, 0,
                          "--zero-clusters flag: --compat 0.10 has no zero "
                          "flag");
+    if (q->is_v2 && q->refcount_bits == QCOW2_REFCOUNT_AUTO)
+        q->refcount_bits = 16;
     if (q->is_v2 && (q->is_extended_l2 || q->refcount_bits != 16))
         return error_set(err, 0,
                          "--compat 0.10 has neither --extended-l2 nor "
@@ -320,6 +330,9 @@ static int parse_command(int argc, char **argv, struct options *o,
     struct option table[OPTION_SPECS_MOST + 1];
     int c;
 
+    if (value_find_spool_limit(0, &o->serve.spool_limit, err) == -1)
+        return -1;
+    o->stream.export.spool_limit = o->serve.spool_limit;
     make_table(o->command, table);
     opterr = 0;
     optind = 0;

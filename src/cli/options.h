@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "cli/option-table.h"
+#include "export/headers.h"
 #include "export/measure.h"
 #include "export/stream.h"
 #include "import/serve.h"
@@ -21,6 +22,7 @@ struct options {
     struct stream_options stream;   /* with COMMAND_STREAM */
     struct measure_options measure; /* with COMMAND_MEASURE */
     struct serve_options serve;     /* with COMMAND_SERVE */
+    struct headers_options headers; /* with COMMAND_HEADERS */
 };
 
 /* Returns -1 for wrong usage, which main ends with exit status 2.

@@ -9,12 +9,14 @@
 #include "export/identity.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-int value_parse_size(const char *name, const char *text, uint64_t *size,
-                     struct error *err)
+/* where names what has the text, for the message. */
+static int parse_size(const char *where, const char *text, uint64_t *size,
+                      struct error *err)
 {
     static const char units[] = "KMGTkmgt"; /* QEMU's tools take both */
     const char *unit;
@@ -24,16 +26,36 @@ int value_parse_size(const char *name, const char *text, uint64_t *size,
     errno = 0;
     *size = strtoull(text, &end, 10);
     if (text[0] < '0' || text[0] > '9' || errno != 0)
-        return error_set(err, 0, "--%s: '%s' is not a size", name, text);
+        return error_set(err, 0, "%s: '%s' is not a size", where, text);
     unit = *end == '\0' ? NULL : strchr(units, *end);
     if (unit != NULL) {
         shift = 10 * ((unit - units) % 4 + 1);
         end++;
     }
     if (*end != '\0' || *size > (uint64_t)INT64_MAX >> shift)
-        return error_set(err, 0, "--%s: '%s' is not a size", name, text);
+        return error_set(err, 0, "%s: '%s' is not a size", where, text);
     *size <<= shift;
     return 0;
+}
+
+int value_parse_size(const char *name, const char *text, uint64_t *size,
+                     struct error *err)
+{
+    char where[64];
+
+    snprintf(where, sizeof where, "--%s", name);
+    return parse_size(where, text, size, err);
+}
+
+int value_find_spool_limit(uint64_t usual, uint64_t *limit, struct error *err)
+{
+    static const char variable[] = "QCOW_TOOL_SPOOL_LIMIT";
+    const char *text = getenv(variable);
+
+    *limit = usual;
+    if (text == NULL || text[0] == '\0')
+        return 0;
+    return parse_size(variable, text, limit, err);
 }
 
 int value_parse_word(const char *name, const char *value,
@@ -87,6 +109,16 @@ int value_parse_fd(const char *name, const char *value, int *fd,
     return 0;
 }
 
+int value_parse_fd_if_passed(const char *name, const char *value, int *fd,
+                             struct error *err)
+{
+    if (strncmp(value, "fd:", 3) == 0)
+        value += 3;
+    if (fds_find_if_passed(value, fd, err) == -1)
+        return error_wrap(err, "--%s", name);
+    return 0;
+}
+
 /* A power of two from least to most, which range says for people. */
 static int parse_power(const char *name, const char *text, uint64_t least,
                        uint64_t most, const char *range, uint64_t *number,
@@ -110,9 +142,10 @@ int value_parse_cluster_size(const char *name, const char *value,
 int value_parse_refcount_bits(const char *name, const char *value,
                               struct qcow2_options *qcow2, struct error *err)
 {
-    uint64_t number;
+    uint64_t number = QCOW2_REFCOUNT_AUTO;
 
-    if (parse_power(name, value, 1, 64, "1 to 64", &number, err) == -1)
+    if (strcmp(value, "auto") != 0 &&
+        parse_power(name, value, 1, 64, "1 to 64", &number, err) == -1)
         return -1;
     qcow2->refcount_bits = number;
     return 0;

@@ -19,7 +19,9 @@
 int value_parse_size(const char *name, const char *value, uint64_t *size,
                      struct error *err);
 
-/* A power of two that qcow2 can have there. */
+/* A power of two that qcow2 can have there; of refcounts it may be "auto"
+ * (QCOW2_REFCOUNT_AUTO).
+ */
 int value_parse_cluster_size(const char *name, const char *value,
                              struct qcow2_options *qcow2, struct error *err);
 int value_parse_refcount_bits(const char *name, const char *value,
@@ -37,6 +39,15 @@ int value_parse_path(const char *name, const char *value, const char **path,
 /* FD or fd:FD, a number or a UUID (fds.h). */
 int value_parse_fd(const char *name, const char *value, int *fd,
                    struct error *err);
+
+/* The same; *fd is -1 for a UUID that nobody passed an fd with. */
+int value_parse_fd_if_passed(const char *name, const char *value, int *fd,
+                             struct error *err);
+
+/* How much may be spooled: the environment's QCOW_TOOL_SPOOL_LIMIT, or usual
+ * if there is none; in bytes.
+ */
+int value_find_spool_limit(uint64_t usual, uint64_t *limit, struct error *err);
 
 /* What measure prints as the id of an image. */
 int value_parse_id(const char *name, const char *value, const char **id,

@@ -246,12 +246,19 @@ static int read_maps(struct preparation *p, struct error *err)
     size_t n = 0;
 
     if (o->map_fd != -1)
-        maps[n++] =
-            (struct mapfds){"source", o->map_fd, o->info_fd,
-                            p->disk->source->disk_size, &p->may_be_data};
+        maps[n++] = (struct mapfds){"source",
+                                    o->map_fd,
+                                    o->info_fd,
+                                    o->is_map_of_clusters,
+                                    p->disk->source->disk_size,
+                                    &p->may_be_data};
     if (o->base_map_fd != -1 && p->base != NULL)
-        maps[n++] = (struct mapfds){"base", o->base_map_fd, o->base_info_fd,
-                                    p->base->disk_size, &p->base_data};
+        maps[n++] = (struct mapfds){"base",
+                                    o->base_map_fd,
+                                    o->base_info_fd,
+                                    o->is_base_map_of_clusters,
+                                    p->base->disk_size,
+                                    &p->base_data};
     return mapfds_read(maps, n, err);
 }
 
@@ -344,10 +351,52 @@ static void log_plan(const struct layout_plan *plan)
     log_ranges("zeroes", plan->zeroes);
 }
 
+/* Lays the image out, and sees what xapi's importer makes of it. */
+static int build(struct preparation *p, const struct layout_plan *plan,
+                 struct error *err)
+{
+    struct export_disk *disk = p->disk;
+
+    if (skeleton_build(&p->o->qemu, plan, disk->store, &disk->skeleton, err) ==
+        -1)
+        return -1;
+    return importer_judge(plan, &disk->skeleton, disk->store, &disk->verdict,
+                          err);
+}
+
+/* The same with the widest refcounts that the importer takes; if there are
+ * none, or if the layout is another program's, with the usual ones.
+ */
+static int build_for_importer(struct preparation *p, struct layout_plan *plan,
+                              struct error *err)
+{
+    static const unsigned widths[] = {16, 8, 4, 2, 1};
+
+    for (size_t i = 0; i < sizeof widths / sizeof widths[0] &&
+                       plan->layout != LAYOUT_CONVERT;
+         i++) {
+        plan->options.refcount_bits = widths[i];
+        if (!importer_may_take(plan))
+            continue;
+        if (build(p, plan, err) == -1)
+            return -1;
+        if (p->disk->verdict.is_taken)
+            return 0;
+        log_debug("plan: xapi's importer would not take it with refcounts of "
+                  "%u bits",
+                  widths[i]);
+        skeleton_clear(&p->disk->skeleton);
+        if (store_clear(p->disk->store, err) == -1)
+            return -1;
+    }
+    plan->options.refcount_bits = widths[0];
+    return build(p, plan, err);
+}
+
 static int lay_out(struct preparation *p, struct error *err)
 {
     const struct export_options *o = p->o;
-    const struct layout_plan plan = {
+    struct layout_plan plan = {
         .layout = o->layout,
         .options = o->qcow2,
         .disk_size = p->disk->source->disk_size,
@@ -362,8 +411,10 @@ static int lay_out(struct preparation *p, struct error *err)
     progress_stage(p->progress, p->progress->to + LAYOUT_PERCENT, 0);
     if (store_new(o->spool_dir, &p->disk->store, err) == -1)
         return -1;
-    return skeleton_build(&o->qemu, &plan, p->disk->store, &p->disk->skeleton,
-                          err);
+    store_limit(p->disk->store, o->spool_limit);
+    if (plan.options.refcount_bits == QCOW2_REFCOUNT_AUTO)
+        return build_for_importer(p, &plan, err);
+    return build(p, &plan, err);
 }
 
 int export_identity(const struct export_disk *disk, char id[IDENTITY_SPACE],

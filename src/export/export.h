@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/progress.h"
 #include "export/identity.h"
+#include "export/importer.h"
 #include "export/layout.h"
 #include "export/skeleton.h"
 #include "export/source-address.h"
@@ -30,13 +31,17 @@ struct export_options {
                                no data, but marked */
     bool is_detecting_zeroes; /* in what the map says is data */
 
-    /* For a raw source and base, maps of what they hold; -1: none. */
+    /* For a raw source and base, maps of what they hold; -1: none.  Some are
+     * clusters as clusterjson.h has them, not qemu-img's.
+     */
     int map_fd, info_fd, base_map_fd, base_info_fd;
+    bool is_map_of_clusters, is_base_map_of_clusters;
 
     enum layout layout;
     struct qcow2_options qcow2;
     bool is_direct;
     const char *spool_dir;
+    uint64_t spool_limit; /* bytes; 0: none; or STORE_HALF_FREE (store.h) */
 
     const char *expected_id; /* of the image, or fail; NULL: any */
     bool has_expected_length;
@@ -51,7 +56,8 @@ struct export_options {
 struct export_disk {
     struct source *source;
     struct store *store;
-    struct skeleton skeleton; /* metadata in store, data in source */
+    struct skeleton skeleton;        /* metadata in store, data in source */
+    struct importer_verdict verdict; /* of xapi's importer on it */
     bool is_stable; /* as long as the disk does not change, neither does it */
 };
 

@@ -255,6 +255,8 @@ static int check_view(void *view, struct error *err)
 static int run_map(const struct qemu *qemu, struct group *g, struct error *err)
 {
     struct qemu_img_map request = {
+        .disk_offset = g->query->disk_offset,
+        .length = g->query->length,
         .cancel_fd = -1,
         .sink = add_entry,
         .opaque = g,
@@ -334,10 +336,11 @@ static int map_groups(const struct qemu *qemu, struct chain *chain,
 {
     struct extents CLEANUP(extents) open = {0};
     size_t first = query->first;
+    uint64_t length = query->disk_size == 0 ? INT64_MAX : query->disk_size;
 
-    if (extents_append(&open, 0,
-                       query->disk_size == 0 ? INT64_MAX : query->disk_size,
-                       err) == -1)
+    if (query->length != 0)
+        length = query->length;
+    if (extents_append(&open, query->disk_offset, length, err) == -1)
         return -1;
     while (first < chain->count && open.count > 0) {
         struct group CLEANUP(group) g = {
@@ -346,6 +349,7 @@ static int map_groups(const struct qemu *qemu, struct chain *chain,
             .first = first,
             .count = io_min(GROUP, chain->count - first),
             .open = &open,
+            .disk_end = query->disk_offset,
         };
 
         if (chain->is_by_name)

@@ -25,6 +25,11 @@ struct image_query {
                            any */
     bool is_in_pieces;  /* data in the ranges that qemu-img convert would
                            read it in */
+
+    /* The part of the disk to map, in bytes, if length is not 0.  disk_size
+     * has to be 0 then.
+     */
+    uint64_t disk_offset, length;
 };
 
 struct image_map {

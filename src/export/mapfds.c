@@ -5,6 +5,7 @@
 
 #include "base/cleanup.h"
 #include "base/io.h"
+#include "qemu/clusterjson.h"
 #include "export/mapfds.h"
 #include "qemu/infojson.h"
 #include "qemu/mapjson.h"
@@ -18,6 +19,7 @@ struct arriving {
     const struct mapfds *map;
     struct mapjson *parser;
     struct infojson *info_parser; /* NULL: there is none */
+    struct clusterjson *clusters; /* in parser's place; else NULL */
     uint64_t disk_end;            /* of the last entry */
 };
 
@@ -38,6 +40,18 @@ static int add_entry(void *opaque, const struct mapjson_entry *e,
                           err);
 }
 
+/* Takes a piece of the map; length 0: it is complete. */
+static int feed_map(struct arriving *a, const char *text, size_t length,
+                    struct error *err)
+{
+    if (a->clusters != NULL)
+        return length > 0 ? clusterjson_feed(a->clusters, text, length, err)
+                          : clusterjson_end(a->clusters, &a->disk_end,
+                                            a->map->data, err);
+    return length > 0 ? mapjson_feed(a->parser, text, length, err)
+                      : mapjson_end(a->parser, err);
+}
+
 /* Reads what there is on fd; *is_ended tells if that was the end. */
 static int read_some(struct arriving *a, int fd, bool is_map, bool *is_ended,
                      struct error *err)
@@ -50,12 +64,10 @@ static int read_some(struct arriving *a, int fd, bool is_map, bool *is_ended,
     if (n == -1)
         return error_set(err, errno, "%s: cannot read fd %d", a->map->role,
                          fd);
-    if (n == 0)
-        r = is_map ? mapjson_end(a->parser, err) : 0;
-    else if (is_map)
-        r = mapjson_feed(a->parser, text, n, err);
+    if (is_map)
+        r = feed_map(a, text, n, err);
     else
-        r = infojson_feed(a->info_parser, text, n, err);
+        r = n == 0 ? 0 : infojson_feed(a->info_parser, text, n, err);
     return r == 0 ? 0 : error_wrap(err, "%s: fd %d", a->map->role, fd);
 }
 
@@ -112,6 +124,22 @@ static int check_arrived(const struct arriving *a, struct error *err)
     return check_size(a->map, "information", info.virtual_size, err);
 }
 
+/* Makes what parses one map and its information. */
+static int open_parsers(struct arriving *a, struct error *err)
+{
+    bool is_complete = true;
+
+    if (a->map->is_of_clusters)
+        is_complete = (a->clusters = clusterjson_new()) != NULL;
+    else
+        is_complete = (a->parser = mapjson_new(add_entry, a)) != NULL;
+    if (is_complete && a->map->info_fd != -1)
+        is_complete = (a->info_parser = infojson_new()) != NULL;
+    if (is_complete)
+        return 0;
+    return error_set(err, errno, "%s: map", a->map->role);
+}
+
 static int read_and_check(const struct mapfds *maps, struct arriving *arriving,
                           size_t count, struct error *err)
 {
@@ -121,12 +149,8 @@ static int read_and_check(const struct mapfds *maps, struct arriving *arriving,
         fds[2 * i] = (struct pollfd){maps[i].map_fd, POLLIN, 0};
         fds[2 * i + 1] = (struct pollfd){maps[i].info_fd, POLLIN, 0};
         arriving[i].map = &maps[i];
-        arriving[i].parser = mapjson_new(add_entry, &arriving[i]);
-        if (maps[i].info_fd != -1)
-            arriving[i].info_parser = infojson_new();
-        if (arriving[i].parser == NULL ||
-            (maps[i].info_fd != -1 && arriving[i].info_parser == NULL))
-            return error_set(err, errno, "%s: map", maps[i].role);
+        if (open_parsers(&arriving[i], err) == -1)
+            return -1;
     }
     if (read_all(arriving, fds, count, err) == -1)
         return -1;
@@ -143,6 +167,7 @@ int mapfds_read(const struct mapfds *maps, size_t count, struct error *err)
 
     for (size_t i = 0; i < count; i++) {
         mapjson_free(arriving[i].parser);
+        clusterjson_free(arriving[i].clusters);
         infojson_free(arriving[i].info_parser);
     }
     return r;

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "lists/extents.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,6 +17,8 @@
 struct mapfds {
     const char *role;     /* begins messages: "source", "base" */
     int map_fd, info_fd;  /* info_fd may be -1: there is none */
+    bool is_of_clusters;  /* the map is clusters (clusterjson.h), and speaks
+                             for itself: no information */
     uint64_t disk_size;   /* bytes that both must describe, in whole sectors */
     struct extents *data; /* what is data is appended here */
 };

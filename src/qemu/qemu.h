@@ -26,10 +26,16 @@ void qemu_find(struct qemu *qemu);
  */
 int qemu_check_proc(struct error *err);
 
+/* No width: the widest with which xapi's importer takes the image
+ * (importer.h).
+ */
+#define QCOW2_REFCOUNT_AUTO 0
+
 /* What `qemu-img create -o` is told about a qcow2 image. */
 struct qcow2_options {
     uint64_t cluster_size;  /* bytes, a power of two, 512 to 2 MiB */
-    unsigned refcount_bits; /* a power of two, 1 to 64 */
+    unsigned refcount_bits; /* a power of two, 1 to 64 (or
+                               QCOW2_REFCOUNT_AUTO, until that is decided) */
     bool is_v2;             /* compat=0.10: version 2 of the format */
     bool is_extended_l2;    /* allocation in 32nds of a cluster */
 };

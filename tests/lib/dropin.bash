@@ -7,6 +7,7 @@
 #   from_pipes NAME=FILE... -- ARG...       out.qcow2, through feed.py
 #   with_map DISK NAME [ARG...]             ... with these as DISK's
 #   with_maps DISK NAME BASE NAME [ARG...]  ... and those of a base
+#   readable IMAGE                  by those who read streams today
 # Before the last three, for one call: expect=RC, and feeding="..." for options
 # of feed.py.
 
@@ -70,4 +71,11 @@ with_maps() {
         --json-header-map '{map}' --json-header-info '{info}' \
         --json-header-diff-map '{diff-map}' \
         --json-header-diff-info '{diff-info}' "${@:5}"
+}
+
+readable() {
+    local reader
+    for reader in xapi xo; do
+        python3 "$tests/readers.py" $reader <"$1" >&2
+    done
 }

@@ -6,6 +6,7 @@
 
 #include "base/cleanup.h"
 #include "cli/options.h"
+#include "nbd/store.h"
 #include "test.h"
 
 #include <inttypes.h>
@@ -31,6 +32,8 @@ static inline void prepare_surroundings(void)
     unsetenv("QCOW_TOOL_QEMU_IMG");
     unsetenv("QCOW_TOOL_QEMU_IO");
     unsetenv("QCOW_TOOL_QEMU_NBD");
+    unsetenv("QCOW_TOOL_SPOOL_DIR");
+    unsetenv("QCOW_TOOL_SPOOL_LIMIT");
     setenv("TMPDIR", "/usual", 1);
 }
 
@@ -92,6 +95,14 @@ static inline void say_qemu(char out[SPACE], const struct qemu *qemu)
     say(out, "qemu-nbd", qemu->nbd, QEMU_NBD_PATH);
 }
 
+static inline void say_limit(char out[SPACE], uint64_t limit)
+{
+    if (limit == STORE_HALF_FREE)
+        say(out, "limit", "half", "0");
+    else
+        say_number(out, "limit", limit, 0);
+}
+
 static inline void say_export(char out[SPACE],
                               const struct export_options *export)
 {
@@ -128,14 +139,20 @@ static inline void say_export(char out[SPACE],
     say_number(out, "info-fd", export->info_fd, -1);
     say_number(out, "base-map-fd", export->base_map_fd, -1);
     say_number(out, "base-info-fd", export->base_info_fd, -1);
+    say_flag(out, "clusters", export->is_map_of_clusters);
+    say_flag(out, "base-clusters", export->is_base_map_of_clusters);
     say_flag(out, "convert", export->layout == LAYOUT_CONVERT);
     say_flag(out, "any", export->layout == LAYOUT_ANY);
     say_number(out, "cluster", export->qcow2.cluster_size, 65536);
-    say_number(out, "refcount", export->qcow2.refcount_bits, 16);
+    if (export->qcow2.refcount_bits == QCOW2_REFCOUNT_AUTO)
+        say(out, "refcount", "auto", "16");
+    else
+        say_number(out, "refcount", export->qcow2.refcount_bits, 16);
     say_flag(out, "v2", export->qcow2.is_v2);
     say_flag(out, "extended", export->qcow2.is_extended_l2);
     say_flag(out, "direct", export->is_direct);
     say(out, "spool", export->spool_dir, "/usual");
+    say_limit(out, export->spool_limit);
     say_qemu(out, &export->qemu);
 }
 
@@ -168,7 +185,7 @@ static inline void say_serve(char out[SPACE],
     say_flag(out, "prezeroed", serve->is_prezeroed);
     say_flag(out, "direct", serve->is_direct);
     say(out, "spool", serve->spool_dir, "/usual");
-    say_number(out, "limit", serve->spool_limit, 0);
+    say_limit(out, serve->spool_limit);
     say_progress(out, serve->progress);
     say_qemu(out, &serve->qemu);
 }
@@ -178,9 +195,12 @@ static inline const char *describe(const struct options *o)
 {
     static char out[SPACE];
 
-    snprintf(out, sizeof out, "%s",
-             o->command == COMMAND_NONE ? "none"
-                                        : option_command_name(o->command));
+    if (o->command == COMMAND_HEADERS)
+        snprintf(out, sizeof out, "headers image=%s", o->headers.image);
+    else
+        snprintf(out, sizeof out, "%s",
+                 o->command == COMMAND_NONE ? "none"
+                                            : option_command_name(o->command));
     say_flag(out, "help", o->wants_help);
     say_flag(out, "version", o->wants_version);
     say_flag(out, "verbose", o->log_level == LOG_SUMMARY);

@@ -6,6 +6,10 @@
 #include "cli/dropin.h"
 #include "command-line.h"
 
+#include <fcntl.h>
+
+#define NO_UUID "52f6a8b1-07c4-4d3e-9a6f-e1c80b9d2473" /* that no fd has */
+
 /* ---------------------------------------------------------------- names */
 
 static const struct {
@@ -23,7 +27,12 @@ static const struct {
     {"a directory's name does not count", "/qcow2-to-stdout/qcow-tool",
      DROPIN_NONE},
     {"a directory is no program", "/opt/qcow2-to-stdout/", DROPIN_NONE},
-    {"a longer name is another", "qcow2-to-stdout.py", DROPIN_NONE},
+    {"xapi's name for it has a suffix", "/opt/xensource/qcow2-to-stdout.py",
+     DROPIN_TO_STDOUT},
+    {"the other has no such name", "qcow-stream-tool.py", DROPIN_NONE},
+    {"another suffix makes another", "qcow2-to-stdout.pyc", DROPIN_NONE},
+    {"a suffix alone is none of them", ".py", DROPIN_NONE},
+    {"a longer name is another", "qcow2-to-stdout2", DROPIN_NONE},
     {"a shorter name is another", "qcow2-to-std", DROPIN_NONE},
     {"a name before it makes another", "lt-qcow-stream-tool", DROPIN_NONE},
     {"a name in capitals is another", "QCOW-STREAM-TOOL", DROPIN_NONE},
@@ -44,10 +53,27 @@ static void test_names(void)
 
 /* ---------------------------------------------------------------- calls */
 
+/* Standard output while a call is parsed, and standard error; -1: as it is. */
+static int parse_stdout = -1, parse_stderr = -1;
+
+/* Exchanges fd with what is open as number; -1: does nothing. */
+static void exchange(int *fd, int number)
+{
+    int was = *fd == -1 ? -1 : dup(number);
+
+    if (*fd == -1)
+        return;
+    test_require(was != -1 && dup2(*fd, number) != -1 && dup2(was, *fd) != -1,
+                 "dup2");
+    close(was);
+}
+
 /* args, which end with NULL, are those behind the program's name. */
 static int parse_dropin(enum dropin dropin, const char *const args[MAX_ARGS],
                         struct options *o, struct error *err)
 {
+    int r;
+
     char *argv[MAX_ARGS + 2] = {(char *)dropin_name(dropin)};
     int argc = 1;
 
@@ -55,7 +81,12 @@ static int parse_dropin(enum dropin dropin, const char *const args[MAX_ARGS],
         argv[argc] = (char *)args[argc - 1];
         argc++;
     }
-    return dropin_parse(dropin, argc, argv, o, err);
+    exchange(&parse_stdout, STDOUT_FILENO);
+    exchange(&parse_stderr, STDERR_FILENO);
+    r = dropin_parse(dropin, argc, argv, o, err);
+    exchange(&parse_stderr, STDERR_FILENO);
+    exchange(&parse_stdout, STDOUT_FILENO);
+    return r;
 }
 
 /* Of fds there are STDIN_FILENO to STDERR_FILENO, and OPEN_FD. */
@@ -73,6 +104,22 @@ static const struct {
      DROPIN_STREAM_TOOL,
      {"stream_decode", "stream_decode"},
      "serve destination=stream_decode prezeroed"},
+    {"before xapi 26.0 an import had no command",
+     DROPIN_STREAM_TOOL,
+     {"/dev/a"},
+     "serve destination=/dev/a prezeroed"},
+    {"without a command a file that exists is a device",
+     DROPIN_STREAM_TOOL,
+     {"."},
+     "serve destination=. prezeroed"},
+    {"an image may be asked what of it is data",
+     DROPIN_STREAM_TOOL,
+     {"read_headers", "/sr/a.qcow2"},
+     "headers image=/sr/a.qcow2"},
+    {"an image may be named like a command",
+     DROPIN_STREAM_TOOL,
+     {"read_headers", "stream_decode"},
+     "headers image=stream_decode"},
     {"two dashes end the options of an import",
      DROPIN_STREAM_TOOL,
      {"stream_decode", "--", "-a"},
@@ -145,6 +192,41 @@ static const struct {
       "/dev/b", "--json-header-info", "0", "--json-header-map", "5", "/dev/a"},
      "stream source=/dev/a base=/dev/b map-fd=5 info-fd=0 base-map-fd=1 "
      "base-info-fd=2"},
+    {"a UUID that was not passed is no map",
+     DROPIN_TO_STDOUT,
+     {"/dev/a", "--json-header-map", NO_UUID, "--json-header-info", NO_UUID},
+     "stream source=/dev/a"},
+    {"information without the map that was not passed is none",
+     DROPIN_TO_STDOUT,
+     {"/dev/a", "--json-header-map", NO_UUID, "--json-header-info", "5"},
+     "stream source=/dev/a"},
+    {"a map does without the information that was not passed",
+     DROPIN_TO_STDOUT,
+     {"/dev/a", "--json-header-map", "5", "--json-header-info", NO_UUID},
+     "stream source=/dev/a map-fd=5"},
+    {"a base's map may not have been passed",
+     DROPIN_TO_STDOUT,
+     {"/dev/a", "--diff", "/dev/b", "--json-header-map", "5",
+      "--json-header-diff-map", NO_UUID, "--json-header-diff-info", NO_UUID},
+     "stream source=/dev/a base=/dev/b map-fd=5"},
+    {"clusters that are data may come in on standard input",
+     DROPIN_TO_STDOUT,
+     {"/dev/a", "--json-header"},
+     "stream source=/dev/a map-fd=0 clusters"},
+    {"the base's clusters may be told, too",
+     DROPIN_TO_STDOUT,
+     {"/dev/a", "--diff", "/dev/b", "--json-header-diff", UUID,
+      "--json-header"},
+     "stream source=/dev/a base=/dev/b map-fd=0 base-map-fd=5 clusters "
+     "base-clusters"},
+    {"the base's clusters may be told alone",
+     DROPIN_TO_STDOUT,
+     {"/dev/a", "--diff", "/dev/b", "--json-header-diff", "5"},
+     "stream source=/dev/a base=/dev/b base-map-fd=5 base-clusters"},
+    {"the output may be an fd, and progress is shown then",
+     DROPIN_TO_STDOUT,
+     {"/dev/a", "--output", UUID},
+     "stream source=/dev/a fd=5 machine"},
     {"clusters and refcounts have short options",
      DROPIN_TO_STDOUT,
      {"/dev/a", "-c", "131072", "-r", "1"},
@@ -169,6 +251,23 @@ static const struct {
      "none help"},
 };
 
+/* What is not as it is for a drop-in without options. */
+static const char *describe_rest(const struct options *o)
+{
+    static char out[SPACE];
+    static const char *const usual[] = {" refcount=auto", " limit=half"};
+
+    snprintf(out, sizeof out, "%s", describe(o));
+    for (size_t i = 0; i < N_ELEMENTS(usual); i++) {
+        char *found = strstr(out, usual[i]);
+
+        if (found != NULL)
+            memmove(found, found + strlen(usual[i]),
+                    strlen(found + strlen(usual[i])) + 1);
+    }
+    return out;
+}
+
 static void test_accepted(void)
 {
     for (size_t i = 0; i < N_ELEMENTS(accepted); i++) {
@@ -179,12 +278,12 @@ static void test_accepted(void)
         if (CHECK_OK(parse_dropin(accepted[i].dropin, accepted[i].args, &o,
                                   &err),
                      &err))
-            CHECK_STR(describe(&o), accepted[i].meaning);
+            CHECK_STR(describe_rest(&o), accepted[i].meaning);
     }
 }
 
 #define ONLY(command)                                                         \
-    "unknown command '" command "'; the only one is stream_decode"
+    "unknown command '" command "'; there are stream_decode and read_headers"
 
 static const struct {
     const char *name;
@@ -192,7 +291,10 @@ static const struct {
     const char *args[MAX_ARGS];
     const char *message;
 } refused[] = {
-    {"an import needs a command", DROPIN_STREAM_TOOL, {NULL}, ONLY("")},
+    {"an import needs a device, if nothing else",
+     DROPIN_STREAM_TOOL,
+     {NULL},
+     "a DEVICE is missing"},
     {"an import has one command",
      DROPIN_STREAM_TOOL,
      {"stream", "/dev/a"},
@@ -209,6 +311,18 @@ static const struct {
      DROPIN_STREAM_TOOL,
      {"stream_decode", "/dev/a", "/dev/b"},
      "one DEVICE is needed, 2 are given"},
+    {"a word that is neither a command nor a file is not made one",
+     DROPIN_STREAM_TOOL,
+     {"read_header"},
+     ONLY("read_header")},
+    {"an image has to be named",
+     DROPIN_STREAM_TOOL,
+     {"read_headers"},
+     "one IMAGE is needed, 0 are given"},
+    {"one image is enough",
+     DROPIN_STREAM_TOOL,
+     {"read_headers", "/a", "/b"},
+     "one IMAGE is needed, 2 are given"},
     {"an import has no options of ours",
      DROPIN_STREAM_TOOL,
      {"stream_decode", "/dev/a", "--progress"},
@@ -248,8 +362,33 @@ static const struct {
      "-c needs a value"},
     {"an option that may be two is unknown",
      DROPIN_TO_STDOUT,
+     {"/dev/a", "--json-header-d", "5"},
+     "unknown option '--json-header-d'"},
+    {"clusters on standard input have no fd",
+     DROPIN_TO_STDOUT,
      {"/dev/a", "--json-header", "5"},
-     "unknown option '--json-header'"},
+     "one DEVICE is needed, 2 are given"},
+    {"there is one map of a disk",
+     DROPIN_TO_STDOUT,
+     {"/dev/a", "--json-header", "--json-header-map", "5"},
+     "--json-header and --json-header-map are both given"},
+    {"there is one map of the base",
+     DROPIN_TO_STDOUT,
+     {"/dev/a", "--diff", "/dev/b", "--json-header-diff", "5",
+      "--json-header-diff-map", "5"},
+     "--json-header-diff and --json-header-diff-map are both given"},
+    {"clusters of the base need a base",
+     DROPIN_TO_STDOUT,
+     {"/dev/a", "--json-header-diff", "5"},
+     "--json-header-diff needs --diff"},
+    {"the output has to have been passed",
+     DROPIN_TO_STDOUT,
+     {"/dev/a", "--output", NO_UUID},
+     "--output: no fd is named " NO_UUID " in LISTEN_FDNAMES"},
+    {"the output is an fd, no name of a file",
+     DROPIN_TO_STDOUT,
+     {"/dev/a", "--output", "a.qcow2"},
+     "--output: 'a.qcow2' is neither an fd nor a UUID"},
     {"information needs its map",
      DROPIN_TO_STDOUT,
      {"/dev/a", "--json-header-info", "5"},
@@ -325,11 +464,49 @@ static void test_environment(void)
     setenv("QCOW_TOOL_QEMU_NBD", "/b/nbd", 1);
     setenv("TMPDIR", "/b", 1);
     CHECK_OK(parse_dropin(DROPIN_STREAM_TOOL, in, &o, &err), &err);
-    CHECK_STR(describe(&o), "serve destination=/dev/a prezeroed spool=/b "
-                            "qemu-img=/b/img qemu-nbd=/b/nbd");
+    CHECK_STR(describe_rest(&o), "serve destination=/dev/a prezeroed spool=/b "
+                                 "qemu-img=/b/img qemu-nbd=/b/nbd");
     CHECK_OK(parse_dropin(DROPIN_TO_STDOUT, out, &o, &err), &err);
-    CHECK_STR(describe(&o), "stream source=/dev/a spool=/b qemu-img=/b/img "
-                            "qemu-nbd=/b/nbd");
+    CHECK_STR(describe_rest(&o),
+              "stream source=/dev/a spool=/b qemu-img=/b/img "
+              "qemu-nbd=/b/nbd");
+
+    TEST("the spool has variables of its own");
+    setenv("QCOW_TOOL_SPOOL_DIR", "/c", 1);
+    setenv("QCOW_TOOL_SPOOL_LIMIT", "2G", 1);
+    CHECK_OK(parse_dropin(DROPIN_STREAM_TOOL, in, &o, &err), &err);
+    CHECK_STR(o.serve.spool_dir, "/c");
+    CHECK_INT(o.serve.spool_limit, UINT64_C(2) << 30);
+    CHECK_OK(parse_dropin(DROPIN_TO_STDOUT, out, &o, &err), &err);
+    CHECK_STR(o.stream.export.spool_dir, "/c");
+    CHECK_INT(o.stream.export.spool_limit, UINT64_C(2) << 30);
+
+    TEST("there may be no limit at all");
+    setenv("QCOW_TOOL_SPOOL_LIMIT", "0", 1);
+    CHECK_OK(parse_dropin(DROPIN_STREAM_TOOL, in, &o, &err), &err);
+    CHECK_INT(o.serve.spool_limit, 0);
+
+    TEST("a limit that is none is refused");
+    setenv("QCOW_TOOL_SPOOL_LIMIT", "much", 1);
+    CHECK_FAILS(parse_dropin(DROPIN_STREAM_TOOL, in, &o, &err), &err,
+                "QCOW_TOOL_SPOOL_LIMIT: 'much' is not a size");
+}
+
+static void test_usual(void)
+{
+    static const char *const out[MAX_ARGS] = {"/dev/a"};
+    static const char *const sixteen[MAX_ARGS] = {"/dev/a", "-r", "16"};
+    struct options CLEANUP(options) o, CLEANUP(options) p;
+    struct error err;
+
+    TEST("refcounts are as wide as xapi's importer takes them");
+    CHECK_OK(parse_dropin(DROPIN_TO_STDOUT, out, &o, &err), &err);
+    CHECK_INT(o.stream.export.qcow2.refcount_bits, QCOW2_REFCOUNT_AUTO);
+    CHECK_OK(parse_dropin(DROPIN_TO_STDOUT, sixteen, &p, &err), &err);
+    CHECK_INT(p.stream.export.qcow2.refcount_bits, 16);
+    TEST("the spool takes half of what is free at most");
+    CHECK_INT(o.stream.export.spool_limit, STORE_HALF_FREE);
+    CHECK_INT(o.serve.spool_limit, STORE_HALF_FREE);
 }
 
 static void test_claims(void)
@@ -343,14 +520,89 @@ static void test_claims(void)
     CHECK_INT(o.serve.claim, CLAIM_WARN);
 }
 
+/* Whose progress is read from standard output? */
+static void test_progress(void)
+{
+    static const char *const in[MAX_ARGS] = {"stream_decode", "/dev/a"};
+    static const char *const old[MAX_ARGS] = {"/dev/a"};
+    static const char *const out[MAX_ARGS] = {"/dev/a", "--output", UUID};
+    static const char *const to_stdout[MAX_ARGS] = {"/dev/a", "--output", "1"};
+    const struct {
+        const char *name;
+        enum dropin dropin;
+        const char *const *args;
+        int to, log; /* 0: /dev/null, 1: a pipe, 2: another */
+        enum progress_mode progress;
+    } cases[] = {
+        {"an import tells a pipe", DROPIN_STREAM_TOOL, in, 1, 0,
+         PROGRESS_MACHINE},
+        {"an old one, too", DROPIN_STREAM_TOOL, old, 1, 2, PROGRESS_MACHINE},
+        {"an import whose output is not read says nothing", DROPIN_STREAM_TOOL,
+         in, 0, 1, PROGRESS_NONE},
+        {"nor into its log", DROPIN_STREAM_TOOL, in, 1, 1, PROGRESS_NONE},
+        {"an export with an output tells whatever there is", DROPIN_TO_STDOUT,
+         out, 0, 1, PROGRESS_MACHINE},
+        {"but not its log", DROPIN_TO_STDOUT, out, 1, 1, PROGRESS_NONE},
+        {"and not where the data goes", DROPIN_TO_STDOUT, to_stdout, 1, 2,
+         PROGRESS_NONE},
+        {"an export to standard output says nothing", DROPIN_TO_STDOUT, old, 1,
+         2, PROGRESS_NONE},
+    };
+    int fds[3], ends[2];
+
+    fds[0] = open("/dev/null", O_WRONLY);
+    for (int i = 1; i < 3; i++) {
+        test_require(pipe(ends) == 0, "pipe");
+        fds[i] = ends[1];
+        close(ends[0]);
+    }
+    for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
+        struct options CLEANUP(options) o;
+        struct error err;
+
+        TEST(cases[i].name);
+        parse_stdout = dup(fds[cases[i].to]);
+        parse_stderr = dup(fds[cases[i].log]);
+        CHECK_OK(parse_dropin(cases[i].dropin, cases[i].args, &o, &err), &err);
+        CHECK_INT(cases[i].dropin == DROPIN_TO_STDOUT ? o.stream.progress
+                                                      : o.serve.progress,
+                  cases[i].progress);
+        close(parse_stdout);
+        close(parse_stderr);
+        parse_stdout = parse_stderr = -1;
+    }
+    for (int i = 0; i < 3; i++)
+        close(fds[i]);
+}
+
+/* Standard output is /dev/null, as xapi gives it; the image goes to a pipe. */
+static void prepare_output(void)
+{
+    int null = open("/dev/null", O_WRONLY), ends[2];
+
+    test_require(null != -1 && pipe(ends) == 0, "/dev/null, a pipe");
+    parse_stdout = fcntl(null, F_DUPFD, 20);
+    test_require(parse_stdout != -1 && dup2(ends[1], OPEN_FD) == OPEN_FD,
+                 "dup2");
+    close(null);
+    for (int i = 0; i < 2; i++)
+        if (ends[i] != OPEN_FD)
+            close(ends[i]);
+    close(CLOSED_FD);
+}
+
 int main(void)
 {
     test_begin();
     prepare_surroundings();
+    prepare_output();
+    test_progress();
+    prepare_output();
     test_names();
     test_accepted();
     test_refused();
-    test_environment();
     test_claims();
+    test_usual();
+    test_environment();
     return test_end();
 }

@@ -181,6 +181,18 @@ static const struct {
     {"refcounts may have 64 bits",
      {STREAM, "--refcount-bits", "64"},
      "stream refcount=64"},
+    {"refcounts may be what the importer takes",
+     {STREAM, "--refcount-bits", "auto"},
+     "stream refcount=auto"},
+    {"a measure, too",
+     {MEASURE, "--refcount-bits", "auto"},
+     "measure refcount=auto"},
+    {"version 2 has refcounts of 16 bits, whatever is taken",
+     {STREAM, "--refcount-bits", "auto", "--compat", "0.10"},
+     "stream v2"},
+    {"stream's spool may have a limit",
+     {STREAM, "--spool-limit", "1G"},
+     "stream limit=1073741824"},
     {"version 3 is 1.1", {STREAM, "--compat", "1.1"}, "stream"},
     {"version 3 is v3", {STREAM, "--compat", "v3"}, "stream"},
     {"version 2 is 0.10", {STREAM, "--compat", "0.10"}, "stream v2"},
@@ -403,6 +415,20 @@ static void test_environment(void)
     options_clear(&o);
     CHECK_OK(parse(args, &o, &err), &err);
     CHECK_STR(o.stream.export.spool_dir, "/var/tmp");
+    TEST("the spool has a variable of its own, and its limit another");
+    setenv("TMPDIR", "/b", 1);
+    setenv("QCOW_TOOL_SPOOL_DIR", "/c", 1);
+    setenv("QCOW_TOOL_SPOOL_LIMIT", "1K", 1);
+    CHECK_OK(parse((const char *const[MAX_ARGS]){SERVE}, &o, &err), &err);
+    CHECK_STR(describe(&o),
+              "serve spool=/c limit=1024 qemu-img=/b/img qemu-io=/b/io");
+    CHECK_OK(parse((const char *const[MAX_ARGS]){SERVE, "--spool-dir", "/d",
+                                                 "--spool-limit", "0"},
+                   &o, &err),
+             &err);
+    CHECK_STR(describe(&o), "serve spool=/d qemu-img=/b/img qemu-io=/b/io");
+    unsetenv("QCOW_TOOL_SPOOL_DIR");
+    unsetenv("QCOW_TOOL_SPOOL_LIMIT");
     setenv("TMPDIR", "", 1);
     options_clear(&o);
     CHECK_OK(parse(args, &o, &err), &err);

@@ -221,8 +221,9 @@ undone() {
     usage stream_decode
     usage stream_decode copy.raw more
     usage stream_decode --nosuch copy.raw
-    usage read_headers copy.raw
-    usage copy.raw
+    usage read_headers
+    usage read_headers copy.raw more
+    usage read_header
     usage --nosuch
     untouched copy.raw
 }

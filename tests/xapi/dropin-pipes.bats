@@ -133,8 +133,7 @@ feeds() {
     bad=77 bad_fds --json-header-map 5 --json-header-info 77
     bad=7 bad_fds --json-header-map 7 --json-header-info 6
     bad=1 bad_fds --json-header-map 1 --json-header-info 6
-    bad="[0-9a-f-]{36}" bad_fds --json-header-info 6 \
-        --json-header-map 27c1e0e4-8d0f-4d5c-9d3a-6a6f5d6b7c01
+    bad="[0-9a-f-]{36}" bad_fds --output 27c1e0e4-8d0f-4d5c-9d3a-6a6f5d6b7c01
 }
 
 @test "a signal ends the wait for a map" {
