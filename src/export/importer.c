@@ -4,10 +4,12 @@
 #include "config.h"
 
 #include "base/io.h"
+#include "base/log.h"
 #include "export/importer.h"
 #include "qemu/header.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 
 /* Clusters of the disk, of which a last one in part does not count. */
@@ -123,4 +125,17 @@ bool importer_may_take(const struct layout_plan *plan)
         return g.data_clusters <= disk_clusters(plan);
     return g.data_clusters + g.data_clusters / per_block + 2 <=
            disk_clusters(plan);
+}
+
+void importer_report(const struct importer_verdict *v)
+{
+    if (v->is_taken)
+        return;
+    if (!v->is_ordered)
+        log_summary("xapi's own importer does not take this layout");
+    else
+        log_summary("xapi's own importer does not take this image: it has a "
+                    "cluster of number %" PRIu64 ", and the bound is %" PRId64
+                    "; --refcount-bits auto may help, or larger clusters",
+                    v->file_cluster, v->bound);
 }

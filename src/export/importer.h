@@ -34,6 +34,9 @@ int importer_judge(const struct layout_plan *plan,
                    const struct skeleton *skeleton, const struct store *store,
                    struct importer_verdict *verdict, struct error *err);
 
+/* Says with --verbose why an import is going to fail, if it is. */
+void importer_report(const struct importer_verdict *verdict);
+
 /* May an image of plan be one that is taken?  It costs nothing to ask. */
 bool importer_may_take(const struct layout_plan *plan);
 

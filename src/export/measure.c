@@ -37,5 +37,6 @@ int measure(const struct measure_options *options, struct error *err)
     if (fflush(stdout) == EOF)
         return error_set(err, errno, "cannot write to standard output");
     progress_succeed(&progress);
+    importer_report(&disk.verdict);
     return 0;
 }

@@ -122,20 +122,6 @@ static int send_all(struct sending *s, struct error *err)
     return source_flush(s->disk.source, &s->sink, err);
 }
 
-/* Somebody may wonder why an import fails. */
-static void summarize_verdict(const struct importer_verdict *v)
-{
-    if (v->is_taken)
-        return;
-    if (!v->is_ordered)
-        log_summary("xapi's own importer does not take this layout");
-    else
-        log_summary("xapi's own importer does not take this image: it has a "
-                    "cluster %" PRIu64 ", and is allowed %" PRId64
-                    "; larger clusters may help, or --refcount-bits auto",
-                    v->file_cluster, v->bound);
-}
-
 static void summarize(const struct sending *s, uint64_t from)
 {
     uint64_t data = filemap_total(&s->disk.skeleton.map);
@@ -156,7 +142,7 @@ static void summarize(const struct sending *s, uint64_t from)
                 s->sink.mover.is_copying || s->disk.source->is_buffered
                     ? "by read and write"
                     : "by sendfile");
-    summarize_verdict(&s->disk.verdict);
+    importer_report(&s->disk.verdict);
 }
 
 int stream(const struct stream_options *options, struct error *err)

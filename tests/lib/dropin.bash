@@ -76,6 +76,6 @@ with_maps() {
 readable() {
     local reader
     for reader in xapi xo; do
-        python3 "$tests/readers.py" $reader <"$1" >&2
+        python3 "$tests/readers.py" $reader <"$1" >&2 || return 1
     done
 }
