@@ -80,20 +80,22 @@ let reset socket =
       (fun () -> Unix.close nowhere)
   with e -> warn "a connection is not reset: %s" (Printexc.to_string e)
 
+let or_reset socket f = try f () with e -> reset socket ; raise e
+
 let io_error tool log status =
   Api_errors.(Server_error (vdi_io_error, [reason tool log status]))
 
-(* Runs the program with [socket], which [args] call by the name [fd_name].
+(* Runs the program with [fd], which [args] call by the name [fd_name].
    Nothing may raise between its start and the wait for its end: a program
    left running would hold the VDI. *)
-let run progress_cb (fd_name, socket) args =
+let run progress_cb (fd_name, fd) args =
   let tool = !Xapi_globs.qcow_stream_tool in
   info "Executing %s" (Filename.quote_command tool args) ;
   let transfer log =
     with_pipe (fun reader writer close_writer ->
         let pid =
           Forkhelpers.safe_close_and_exec None (Some writer) (Some log)
-            [(fd_name, socket)]
+            [(fd_name, fd)]
             tool args
         in
         close_writer () ;
@@ -111,11 +113,9 @@ let run progress_cb (fd_name, socket) args =
       tell progress_cb 100
   | Forkhelpers.Failure (log, Failed status) ->
       error "%s: %s: %s" tool (ended_by status) log ;
-      reset socket ;
       raise (io_error tool log status)
   | Forkhelpers.Failure (log, e) ->
       error "%s: %s: %s" tool (Printexc.to_string e) log ;
-      reset socket ;
       raise e
 
 (* xapi's fork helper puts the number of [fd] where this name is. *)
@@ -190,6 +190,7 @@ let measure ?relative_to device size =
       None
 
 let send ?relative_to ?length progress_cb fd device size =
+  or_reset fd @@ fun () ->
   let ((fd_name, _) as named_fd) = named fd in
   let source_format, source, base = source_of ?relative_to device size in
   let args =
@@ -228,6 +229,7 @@ let send ?relative_to ?length progress_cb fd device size =
    v4.1.12 uses that for a device that becomes a storage repository. Who does
    hold it has mounted it, say, and its data would be gone. *)
 let receive ?length ?(prezeroed = true) progress_cb fd device =
+  or_reset fd @@ fun () ->
   let ((fd_name, _) as named_fd) = named fd in
   let args =
     [

@@ -260,6 +260,10 @@ older() {
     wrapped measure "$PWD/disk" 1048576 "$PWD/base"
     called_with "measure --source-format hybrid \
 --source $PWD/disk:$PWD/disk.qcow2 --relative-to $PWD/base.qcow2"
+    printf '%s\n' /run/nbd.sock export-1 >disk.nbd
+    wrapped measure "$PWD/disk" 1048576
+    grep -x none wrapper.stdout
+    rm disk.nbd
     program <<<'echo "{\"length\": 327680, \"stable\": false}"'
     wrapped measure "$PWD/disk" 1048576
     grep -x none wrapper.stdout

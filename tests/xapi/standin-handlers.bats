@@ -66,6 +66,22 @@ refused() {
     : >xapi.says
 }
 
+@test "an import is answered before anything has come, whatever is expected" {
+    local line
+    start_standin xapi vdis
+    connect "$xapi"
+    printf '%s\r\n' 'PUT /import_raw_vdi?vdi=copy&format=qcow2 HTTP/1.1' \
+        "Content-Length: $(stat -c %s disk.qcow2)" 'Expect: 100-continue' '' \
+        >&"$connection"
+    IFS= read -r -t 10 line <&"$connection"
+    [ "$line" = $'HTTP/1.1 200 OK\r' ]
+    cat disk.qcow2 >&"$connection"
+    timeout 20 cat <&"$connection" >/dev/null
+    leave
+    says xapi ': done$'
+    stop_standin xapi
+}
+
 @test "what is refused, and with which status" {
     local get put
     image vdis/disk vdis/disk.qcow2
