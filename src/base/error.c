@@ -95,3 +95,11 @@ int error_append(struct error *err, const char *fmt, ...)
     put(err, text);
     return -1;
 }
+
+bool error_is_of(const struct error *err, const char *end)
+{
+    size_t length = strlen(end);
+
+    return strncmp(err->msg, end, length) == 0 &&
+           strncmp(err->msg + length, ": ", 2) == 0;
+}

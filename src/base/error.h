@@ -4,6 +4,8 @@
 #ifndef QT_ERROR_H
 #define QT_ERROR_H
 
+#include <stdbool.h>
+
 /* A value in main; everybody else gets a pointer, never NULL.  A function
  * that takes one returns 0 and leaves it alone, or returns -1 with it
  * filled.  Nothing on this path allocates.  A message that is too long loses
@@ -31,5 +33,8 @@ int error_wrap(struct error *err, const char *fmt, ...)
 /* Puts text, with what separates it, behind what err says.  Returns -1. */
 int error_append(struct error *err, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
+
+/* Is it of this end: does it begin with "END: "? */
+bool error_is_of(const struct error *err, const char *end);
 
 #endif

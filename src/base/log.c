@@ -14,7 +14,7 @@ enum { LONGEST_LINE = 8192 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static const char *program = "";
-static enum log_level threshold = LOG_ERRORS;
+static enum log_level threshold = LOG_NOTICES;
 static bool redrawing; /* the last thing written is an unfinished line */
 
 void log_open(const char *name, enum log_level level)
@@ -119,7 +119,7 @@ void log_error(const char *fmt, ...)
 
 void log_notice(const char *fmt, ...)
 {
-    WRITE_LINE(LOG_ERRORS);
+    WRITE_LINE(LOG_NOTICES);
 }
 
 void log_summary(const char *fmt, ...)

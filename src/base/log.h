@@ -7,7 +7,8 @@
 #include <stdbool.h>
 
 enum log_level {
-    LOG_ERRORS,  /* only what makes the program fail */
+    LOG_ERRORS,  /* --quiet: only what makes the program fail */
+    LOG_NOTICES, /* the usual: what it is good to know, too */
     LOG_SUMMARY, /* --verbose: what was done, at the end */
     LOG_DEBUG,   /* --debug: each command, the plan, the map */
 };
@@ -19,8 +20,8 @@ void log_open(const char *program, enum log_level level);
 bool log_is_summary(void);
 bool log_is_debug(void);
 
-/* A line each, to standard error, "PROGRAM: text": errors and notices always,
- * the others from their level on.  fmt is printf(3)'s, without a newline.
+/* A line each, to standard error, "PROGRAM: text": errors always, the others
+ * from their level on.  fmt is printf(3)'s, without a newline.
  * What a terminal cannot show is escaped.  They take a lock: not for signal
  * handlers, nor for a child between fork and exec.
  */

@@ -6,6 +6,7 @@
 #include "base/tidy-fds.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
@@ -39,6 +40,20 @@ static int close_on_exec_from(int first)
     return 0;
 }
 
+static bool was_closed[STDERR_FILENO + 1];
+
+bool tidy_fds_was_closed(int fd)
+{
+    return fd >= 0 && fd <= STDERR_FILENO && was_closed[fd];
+}
+
+int tidy_fds_stdout_failed(struct error *err)
+{
+    if (tidy_fds_was_closed(STDOUT_FILENO))
+        return error_set(err, 0, "standard output is closed");
+    return error_set(err, errno, "cannot write to standard output");
+}
+
 int tidy_fds(void)
 {
     for (int fd = 0; fd <= STDERR_FILENO; fd++) {
@@ -47,7 +62,8 @@ int tidy_fds(void)
          */
         int flags = fd == STDIN_FILENO ? O_WRONLY : O_RDONLY;
 
-        if (fcntl(fd, F_GETFD) == -1 && open("/dev/null", flags) == -1)
+        was_closed[fd] = fcntl(fd, F_GETFD) == -1;
+        if (was_closed[fd] && open("/dev/null", flags) == -1)
             return -1;
     }
     return close_on_exec_from(STDERR_FILENO + 1);

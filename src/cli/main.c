@@ -10,7 +10,10 @@
 #include "base/signals.h"
 #include "base/tidy-fds.h"
 #include "cli/dropin.h"
+#include "cli/help.h"
 #include "cli/options.h"
+#include "nbd/client.h"
+#include "qemu/qemu-img.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -50,6 +53,7 @@ static int (*const run[])(const struct options *o, struct error *err) = {
 struct call {
     enum dropin dropin;
     struct options options;
+    struct report report;
 };
 
 static void cleanup_call(struct call *call)
@@ -70,16 +74,19 @@ static int fail(const struct call *call, const struct error *err, int status)
     if (command == COMMAND_NONE || call->dropin != DROPIN_NONE)
         log_error("%s", err->msg);
     else
-        log_error("%s: %s", option_command_name(command), err->msg);
+        log_error("%s: %s", command_specs[command].name, err->msg);
     return status;
 }
 
 /* Text that did not reach its reader is a failure, too. */
 static int finish_text(void)
 {
+    struct error err;
+
     if (fflush(stdout) == 0)
         return EXIT_SUCCESS;
-    log_error("cannot write to standard output: %s", strerror(errno));
+    tidy_fds_stdout_failed(&err);
+    log_error("%s", err.msg);
     return EXIT_FAILURE;
 }
 
@@ -88,14 +95,63 @@ static int show_help(const struct call *call)
     if (call->dropin != DROPIN_NONE)
         dropin_print_help(call->dropin);
     else
-        option_print_help(call->options.command);
+        help_print(call->options.command);
     return finish_text();
+}
+
+/* One that is missing is no error here, but what who asks wants to know. */
+static void show_qemu_version(const char *program, const char *name)
+{
+    char version[QEMU_VERSION];
+    struct error err;
+
+    if (qemu_read_version(program, name, version, &err) == 0)
+        printf("%s %s\n", name, version);
+    else
+        printf("%s: %s\n", name, err.msg);
 }
 
 static int show_version(const struct call *call)
 {
-    printf("%s " PACKAGE_VERSION "\n", program_name(call));
+    struct qemu qemu = call->options.qemu;
+    char libnbd[LIBNBD_VERSION_SPACE];
+
+    qemu_find(&qemu);
+    nbd_client_version(libnbd);
+    printf("%s " PACKAGE_VERSION "\nlibnbd %s\n", program_name(call), libnbd);
+    show_qemu_version(qemu.img, "qemu-img");
+    show_qemu_version(qemu.io, "qemu-io");
+    show_qemu_version(qemu.nbd, "qemu-nbd");
     return finish_text();
+}
+
+/* What the command did is to be told. */
+static int begin_report(struct call *call, struct error *err)
+{
+    struct options *o = &call->options;
+
+    if (o->report_file.path == NULL && o->report_file.fd == -1)
+        return 0;
+    report_open(&call->report);
+    o->stream.export.report = &call->report;
+    o->measure.export.report = &call->report;
+    o->serve.report = &call->report;
+    return report_file_open(&o->report_file, err);
+}
+
+/* failure is NULL if there was none.  The work is done, or has failed,
+ * whatever becomes of the report: so that is no failure.
+ */
+static void end_report(struct call *call, const struct error *failure)
+{
+    struct options *o = &call->options;
+    struct error err;
+
+    if (o->report_file.fd != -1 &&
+        report_file_write(&o->report_file, &call->report,
+                          command_specs[o->command].name, &o->qemu, failure,
+                          &err) == -1)
+        log_error("%s", err.msg);
 }
 
 int main(int argc, char **argv)
@@ -104,7 +160,7 @@ int main(int argc, char **argv)
     struct options *o = &call.options;
     struct error err;
 
-    log_open(program_name(&call), LOG_ERRORS);
+    log_open(program_name(&call), LOG_NOTICES);
     if (tidy_fds() == -1) {
         log_error("cannot tidy the open files: %s%s", strerror(errno),
                   errno == ENOENT ? "; /proc is not mounted" : "");
@@ -119,14 +175,19 @@ int main(int argc, char **argv)
     if (o->wants_version)
         return show_version(&call);
     log_open(program_name(&call), o->log_level);
+    if (begin_report(&call, &err) == -1)
+        return fail(&call, &err, EXIT_FAILURE);
     if (signals_open(&err) == 0 &&
         signals_answer_usr1(progress_tell, &err) == 0 &&
-        run[o->command](o, &err) == 0)
+        run[o->command](o, &err) == 0) {
+        end_report(&call, NULL);
         return EXIT_SUCCESS;
+    }
     if (signals_caught() != 0)
         error_set(&err, 0, "ended by signal %d (%s)", signals_caught(),
                   strsignal(signals_caught()));
     fail(&call, &err, EXIT_FAILURE);
+    end_report(&call, &err);
     signals_raise_again();
     return EXIT_FAILURE;
 }

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The commands and options that there are, and the help that shows them. */
+/* The commands and options that there are. */
 
 #include "config.h"
 
 #include "cli/option-table.h"
 
-#include <stdio.h>
+#include <stddef.h>
+#include <string.h>
 
 enum {
     STREAM = 1 << COMMAND_STREAM,
@@ -15,10 +16,13 @@ enum {
     ALL = OUT | SERVE,
 };
 
-/* In the order of the help. */
+/* In the order of the help, in which a group stands together. */
 const struct option_spec option_specs[] = {
-    {"source", "DISK", OPT_SOURCE, OUT, "the disk: see --source-format"},
-    {"source-format", "FORMAT", OPT_SOURCE_FORMAT, OUT,
+#define GROUP GROUP_SOURCE
+    {"source", 0, "DISK", OPT_SOURCE, OUT, GROUP,
+     "the disk, as --source-format says; or DISK\n"
+     "alone; - is standard input, if that is a file"},
+    {"source-format", 0, "FORMAT", OPT_SOURCE_FORMAT, OUT, GROUP,
      "raw (default): PATH, read the disk and leave\n"
      "out zeroes; hybrid: DEVICE:IMAGE, take data\n"
      "from DEVICE and the allocation map from IMAGE;\n"
@@ -26,107 +30,131 @@ const struct option_spec option_specs[] = {
      "file; nbd: an NBD URI; nbdhybrid:\n"
      "DEVICE:NBD-SOCKET:EXPORT:SIZE, data from\n"
      "DEVICE and the map from an NBD export"},
-    {"image-format", "FORMAT", OPT_IMAGE_FORMAT, OUT,
+    {"image-format", 0, "FORMAT", OPT_IMAGE_FORMAT, OUT, GROUP,
      "of IMAGE; qcow2 by default, never probed"},
-    {"relative-to", "BASE", OPT_RELATIVE_TO, OUT,
+    {"relative-to", 0, "BASE", OPT_RELATIVE_TO, OUT, GROUP,
      "send only what differs from BASE: an NBD URI;\n"
      "with hybrid and image files an image of the\n"
      "same format; else a raw disk"},
-    {"zero-clusters", "KIND", OPT_ZERO_CLUSTERS, OUT,
+    {"zero-clusters", 0, "KIND", OPT_ZERO_CLUSTERS, OUT, GROUP,
      "what is zero here but not in BASE goes as\n"
      "data (default), or with the zero flag"},
-    {"detect-zeroes", NULL, OPT_DETECT_ZEROES, OUT,
+    {"detect-zeroes", 0, NULL, OPT_DETECT_ZEROES, OUT, GROUP,
      "leave out zeroes inside of what is allocated"},
-    {"source-fd", "FD", OPT_SOURCE_FD, SERVE,
+    {"source-fd", 0, "FD", OPT_SOURCE_FD, SERVE, GROUP,
      "the stream; standard input by default"},
-    {"source-format", "FORMAT", OPT_SOURCE_FORMAT, SERVE, "qcow2 (default)"},
-    {"source-size", "BYTES", OPT_SOURCE_SIZE, SERVE,
+    {"source-size", 0, "BYTES", OPT_SOURCE_SIZE, SERVE, GROUP,
      "the exact length of the stream"},
-    {"source-protocol", "NAME", OPT_PROTOCOL, ALL, "none (default)"},
-
-    {"destination", "WHERE", OPT_DESTINATION, STREAM,
-     "stdout: (default), fd:FD, PATH, file://PATH,\n"
-     "unix://PATH, tcp://HOST:PORT"},
-    {"destination-fd", "FD", OPT_DESTINATION_FD, STREAM,
+#undef GROUP
+#define GROUP GROUP_DESTINATION
+    {"destination", 0, "WHERE", OPT_DESTINATION, STREAM, GROUP,
+     "stdout: or - (default), fd:FD, PATH,\n"
+     "file://PATH, unix://PATH, tcp://HOST:PORT"},
+    {"destination-fd", 0, "FD", OPT_DESTINATION_FD, STREAM, GROUP,
      "a socket, a pipe or a file, by its number or\n"
      "by its UUID in LISTEN_FDNAMES"},
-    {"destination-format", "FORMAT", OPT_DESTINATION_FORMAT, STREAM,
-     "qcow2 (default)"},
-    {"destination", "DISK", OPT_DESTINATION, SERVE,
+    {"destination", 0, "DISK", OPT_DESTINATION, SERVE, GROUP,
      "a block device, a file or a new file: PATH or\n"
-     "file://PATH"},
-    {"destination-format", "FORMAT", OPT_DESTINATION_FORMAT, SERVE,
-     "raw (default)"},
-    {"destination-size", "BYTES", OPT_DESTINATION_SIZE, SERVE,
+     "file://PATH; or DISK alone; - is standard\n"
+     "output, if that is a file"},
+    {"destination-size", 0, "BYTES", OPT_DESTINATION_SIZE, SERVE, GROUP,
      "may be the length of the stream, or anything;\n"
      "what the disk itself measures counts"},
-    {"destination-protocol", "NAME", OPT_PROTOCOL, STREAM | SERVE,
-     "none (default)"},
-    {"prezeroed", NULL, OPT_PREZEROED, SERVE,
+    {"prezeroed", 0, NULL, OPT_PREZEROED, SERVE, GROUP,
      "leave alone what the image does not allocate"},
-
-    {"layout", "LAYOUT", OPT_LAYOUT, OUT,
+    {"force", 0, NULL, OPT_FORCE, STREAM | SERVE, GROUP,
+     "write even to a destination that is in use:\n"
+     "mounted, swap, below another device, or open\n"
+     "in QEMU or exclusively in another program"},
+#undef GROUP
+#define GROUP GROUP_IMAGE
+    {"layout", 0, "LAYOUT", OPT_LAYOUT, OUT, GROUP,
      "streamable (default): all metadata, then the\n"
      "data in order; convert: byte for byte what\n"
      "qemu-img convert writes; any: streamable if\n"
      "this QEMU does it, else what it does"},
-    {"cluster-size", "BYTES", OPT_CLUSTER_SIZE, OUT,
-     "of the image; 64K by default"},
-    {"refcount-bits", "BITS", OPT_REFCOUNT_BITS, OUT,
+    {"cluster-size", 0, "BYTES", OPT_CLUSTER_SIZE, OUT, GROUP,
+     "64K by default"},
+    {"refcount-bits", 0, "BITS", OPT_REFCOUNT_BITS, OUT, GROUP,
      "16 by default; auto: the most, up to 16, with\n"
      "which xapi's own importer takes the image"},
-    {"compat", "VERSION", OPT_COMPAT, OUT, "1.1 (default) or 0.10"},
-    {"extended-l2", NULL, OPT_EXTENDED_L2, OUT,
+    {"compat", 0, "VERSION", OPT_COMPAT, OUT, GROUP, "1.1 (default) or 0.10"},
+    {"extended-l2", 0, NULL, OPT_EXTENDED_L2, OUT, GROUP,
      "allocate in 32nds of a cluster"},
-
-    {"offset", "BYTES", OPT_OFFSET, STREAM,
+#undef GROUP
+#define GROUP GROUP_TRANSFER
+    {"offset", 0, "BYTES", OPT_OFFSET, STREAM, GROUP,
      "begin there in the image, to go on with one\n"
      "that broke off"},
-    {"expect-id", "ID", OPT_EXPECT_ID, OUT,
+    {"expect-id", 0, "ID", OPT_EXPECT_ID, OUT, GROUP,
      "fail at once unless it is the image of this\n"
      "id, which measure prints"},
-    {"expect-length", "BYTES", OPT_EXPECT_LENGTH, OUT,
+    {"expect-length", 0, "BYTES", OPT_EXPECT_LENGTH, OUT, GROUP,
      "fail at once unless the image is that long"},
-
-    {"force", NULL, OPT_FORCE, STREAM | SERVE,
-     "write even to a destination that is in use:\n"
-     "mounted, swap, below another device, or open\n"
-     "in QEMU or exclusively in another program"},
-    {"direct", NULL, OPT_DIRECT, ALL,
+    {"direct", 0, NULL, OPT_DIRECT, ALL, GROUP,
      "do not use the page cache for the disk"},
-    {"unbuffered", NULL, OPT_DIRECT, ALL, "the same"},
-    {"spool-dir", "DIR", OPT_SPOOL_DIR, ALL,
+    {"spool-dir", 0, "DIR", OPT_SPOOL_DIR, ALL, GROUP,
      "for what must be kept for a while; by default\n"
      "$QCOW_TOOL_SPOOL_DIR, $TMPDIR or /var/tmp"},
-    {"spool-limit", "BYTES", OPT_SPOOL_LIMIT, ALL,
+    {"spool-limit", 0, "BYTES", OPT_SPOOL_LIMIT, ALL, GROUP,
      "fail rather than keep more than this there;\n"
      "0, by default or as $QCOW_TOOL_SPOOL_LIMIT\n"
      "says: no limit"},
-    {"progress", NULL, OPT_PROGRESS, ALL, "show how far the work is"},
-    {"machine", NULL, OPT_MACHINE, ALL,
-     "show it as three digits for each percent, on\n"
-     "standard output"},
-    {"qemu-img", "PATH", OPT_QEMU_IMG, ALL,
-     "the program to use; by default what\n"
-     "$QCOW_TOOL_QEMU_IMG says"},
-    {"qemu-io", "PATH", OPT_QEMU_IO, ALL, "the same, $QCOW_TOOL_QEMU_IO"},
-    {"qemu-nbd", "PATH", OPT_QEMU_NBD, ALL, "the same, $QCOW_TOOL_QEMU_NBD"},
-
-    {"verbose", NULL, OPT_VERBOSE, ALL, "-v; say at the end what was done"},
-    {"debug", NULL, OPT_DEBUG, ALL,
+    {"checksum", 0, "KIND", OPT_CHECKSUM, STREAM | SERVE, GROUP,
+     "sha256: tell that of the stream, in the report\n"
+     "and with --verbose"},
+#undef GROUP
+#define GROUP GROUP_PROGRESS
+    {"progress", 0, NULL, OPT_PROGRESS, ALL, GROUP,
+     "show how far the work is"},
+    {"machine", 0, NULL, OPT_MACHINE, ALL, GROUP,
+     "with --progress: as three digits for each\n"
+     "percent, on standard output"},
+    {"report", 0, "FILE", OPT_REPORT, ALL, GROUP,
+     "write there at the end, also after a failure,\n"
+     "what was done, as JSON; fd:FD is an open fd"},
+    {"quiet", 'q', NULL, OPT_QUIET, ALL, GROUP,
+     "say nothing but errors, not even warnings"},
+    {"verbose", 'v', NULL, OPT_VERBOSE, ALL, GROUP,
+     "say at the end what was done"},
+    {"debug", 0, NULL, OPT_DEBUG, ALL, GROUP,
      "show each command that is run, the plan and\n"
      "the map"},
-    {"help", NULL, OPT_HELP, ALL, "-h; show this"},
-    {"version", NULL, OPT_VERSION, ALL, "show the version"},
-
-    /* What vhd-tool takes, and means nothing here. */
-    {"tar-filename-prefix", "PREFIX", OPT_IGNORED_PREFIX, ALL, NULL},
-    {"path", "PATH", OPT_IGNORED, ALL, NULL},
-    {"good-ciphersuites", "LIST", OPT_IGNORED, ALL, NULL},
-    {"sni", "NAME", OPT_IGNORED, ALL, NULL},
-    {"cert-bundle-path", "PATH", OPT_IGNORED, ALL, NULL},
-    {"ignore-checksums", NULL, OPT_IGNORED, ALL, NULL},
-    {"verify-dest", NULL, OPT_IGNORED, ALL, NULL},
+    {"help", 'h', NULL, OPT_HELP, ALL, GROUP, "show this"},
+    {"version", 'V', NULL, OPT_VERSION, ALL, GROUP, "show the versions"},
+#undef GROUP
+#define GROUP GROUP_QEMU
+    {"qemu-img", 0, "PATH", OPT_QEMU_IMG, ALL, GROUP,
+     "the program to use; by default what\n"
+     "$QCOW_TOOL_QEMU_IMG says"},
+    {"qemu-io", 0, "PATH", OPT_QEMU_IO, ALL, GROUP,
+     "the same, $QCOW_TOOL_QEMU_IO"},
+    {"qemu-nbd", 0, "PATH", OPT_QEMU_NBD, ALL, GROUP,
+     "the same, $QCOW_TOOL_QEMU_NBD"},
+#undef GROUP
+#define GROUP GROUP_VHD_TOOL
+    {"source-format", 0, "FORMAT", OPT_SOURCE_FORMAT, SERVE, GROUP,
+     "of the stream: qcow2 is the only one"},
+    {"destination-format", 0, "FORMAT", OPT_DESTINATION_FORMAT, STREAM, GROUP,
+     "of the stream: qcow2 is the only one"},
+    {"destination-format", 0, "FORMAT", OPT_DESTINATION_FORMAT, SERVE, GROUP,
+     "of the disk: raw is the only one"},
+    {"source-protocol", 0, "NAME", OPT_PROTOCOL, ALL, GROUP,
+     "none is the only one"},
+    {"destination-protocol", 0, "NAME", OPT_PROTOCOL, STREAM | SERVE, GROUP,
+     "none is the only one"},
+    {"unbuffered", 0, NULL, OPT_DIRECT, ALL, GROUP, "the same as --direct"},
+#define IGNORED "ignored"
+    {"tar-filename-prefix", 0, "PREFIX", OPT_IGNORED_PREFIX, ALL, GROUP,
+     IGNORED},
+    {"path", 0, "PATH", OPT_IGNORED, ALL, GROUP, IGNORED},
+    {"good-ciphersuites", 0, "LIST", OPT_IGNORED, ALL, GROUP, IGNORED},
+    {"sni", 0, "NAME", OPT_IGNORED, ALL, GROUP, IGNORED},
+    {"cert-bundle-path", 0, "PATH", OPT_IGNORED, ALL, GROUP, IGNORED},
+    {"ignore-checksums", 0, NULL, OPT_IGNORED, ALL, GROUP, IGNORED},
+    {"verify-dest", 0, NULL, OPT_IGNORED, ALL, GROUP, IGNORED},
+#undef IGNORED
+#undef GROUP
 };
 
 _Static_assert(sizeof option_specs / sizeof option_specs[0] <=
@@ -135,71 +163,42 @@ _Static_assert(sizeof option_specs / sizeof option_specs[0] <=
 
 const int option_specs_count = sizeof option_specs / sizeof option_specs[0];
 
-static const struct {
-    const char *name, *usage, *does;
-} commands[] = {
-    [COMMAND_STREAM] = {"stream", "stream --source DISK [OPTION]...",
-                        "sends a disk as qcow2 into a stream"},
-    [COMMAND_MEASURE] = {"measure", "measure --source DISK [OPTION]...",
-                         "tells how long that stream is going to be"},
-    [COMMAND_SERVE] = {"serve", "serve --destination DISK [OPTION]...",
-                       "brings a stream of qcow2 onto a disk"},
+const struct command_spec command_specs[COMMAND_COUNT] = {
+    [COMMAND_STREAM] = {"stream", "DISK [OPTION]... > IMAGE.qcow2",
+                        "sends a disk as qcow2 into a stream", OPT_SOURCE},
+    [COMMAND_MEASURE] = {"measure", "DISK [OPTION]...",
+                         "tells how long that stream is going to be",
+                         OPT_SOURCE},
+    [COMMAND_SERVE] = {"serve", "DISK [OPTION]... < IMAGE.qcow2",
+                       "brings a stream of qcow2 onto a disk",
+                       OPT_DESTINATION},
 };
 
-const char *option_command_name(enum command command)
+enum command option_find_command(const char *name)
 {
-    return commands[command].name;
+    int i = 0;
+
+    while (i < COMMAND_COUNT && strcmp(name, command_specs[i].name) != 0)
+        i++;
+    return i;
 }
 
-/* text is cut at its newlines and set in a column. */
-static void print_column(const char *left, const char *text)
+const struct option_spec *option_find(enum command command, enum option_id id)
 {
-    enum { WIDTH = 30 };
-
-    printf("  %-*s", WIDTH - 2, left);
-    for (; *text != '\0'; text++) {
-        putchar(*text);
-        if (*text == '\n')
-            printf("%*s", WIDTH, "");
-    }
-    putchar('\n');
+    for (int i = 0; i < option_specs_count; i++)
+        if (option_specs[i].id == id &&
+            option_specs[i].commands & 1 << command)
+            return &option_specs[i];
+    return NULL;
 }
 
-void option_print_help(enum command command)
+const struct option_spec *option_find_name(enum command command,
+                                           const char *name, int length)
 {
-    if (command == COMMAND_NONE) {
-        puts("Usage: qcow-tool COMMAND [OPTION]...\n"
-             "Moves virtual disks as qcow2 over sockets; QEMU does the "
-             "qcow2.\n\nCommands:");
-        for (int i = 0; i < COMMAND_COUNT; i++)
-            print_column(commands[i].name, commands[i].does);
-        puts("\nOptions:");
-        print_column("--help", "show this, or with a command its options");
-        print_column("--version", "show the version");
-    } else {
-        printf("Usage: qcow-tool %s\nIt %s.\n\nOptions:\n",
-               commands[command].usage, commands[command].does);
-        for (int i = 0; i < option_specs_count; i++) {
-            char left[64];
-
-            if (option_specs[i].help == NULL ||
-                !(option_specs[i].commands & 1 << command))
-                continue;
-            snprintf(left, sizeof left, "--%s%s%s", option_specs[i].name,
-                     option_specs[i].value == NULL ? "" : " ",
-                     option_specs[i].value == NULL ? ""
-                                                   : option_specs[i].value);
-            print_column(left, option_specs[i].help);
-        }
-        puts("\nSizes take K, M, G and T.  Accepted as vhd-tool does, and "
-             "ignored:");
-        for (int i = 0; i < option_specs_count; i++)
-            if (option_specs[i].help == NULL)
-                printf("  --%s%s%s\n", option_specs[i].name,
-                       option_specs[i].value == NULL ? "" : " ",
-                       option_specs[i].value == NULL ? ""
-                                                     : option_specs[i].value);
-        puts("");
-    }
-    puts("Exit status: 0 done, 1 failed, 2 wrong usage.");
+    for (int i = 0; i < option_specs_count; i++)
+        if (option_specs[i].commands & 1 << command &&
+            strncmp(option_specs[i].name, name, length) == 0 &&
+            option_specs[i].name[length] == '\0')
+            return &option_specs[i];
+    return NULL;
 }

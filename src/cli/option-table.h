@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The commands and options that there are, and the help that shows them. */
+/* The commands and options that there are. */
 
 #ifndef QT_OPTION_TABLE_H
 #define QT_OPTION_TABLE_H
@@ -40,25 +40,43 @@ enum option_id {
     OPT_DIRECT,
     OPT_SPOOL_DIR,
     OPT_SPOOL_LIMIT,
+    OPT_CHECKSUM,
     OPT_PROGRESS,
     OPT_MACHINE,
+    OPT_REPORT,
     OPT_QEMU_IMG,
     OPT_QEMU_IO,
     OPT_QEMU_NBD,
+    OPT_QUIET,
     OPT_VERBOSE,
     OPT_DEBUG,
     OPT_HELP,
     OPT_VERSION,
     OPT_IGNORED,
     OPT_IGNORED_PREFIX,
+    OPTION_IDS,
+};
+
+/* What stands together in the help, in this order. */
+enum option_group {
+    GROUP_SOURCE,
+    GROUP_DESTINATION,
+    GROUP_IMAGE,
+    GROUP_TRANSFER,
+    GROUP_PROGRESS,
+    GROUP_QEMU,
+    GROUP_VHD_TOOL,
+    GROUP_COUNT,
 };
 
 struct option_spec {
     const char *name;
+    char letter;       /* its short form, or 0 */
     const char *value; /* its name in the help; NULL: there is none */
     enum option_id id;
     unsigned commands; /* 1 << COMMAND_..., of those that have it */
-    const char *help;  /* NULL: accepted, but not shown */
+    enum option_group group;
+    const char *help;
 };
 
 enum { OPTION_SPECS_MOST = 80 };
@@ -66,10 +84,25 @@ enum { OPTION_SPECS_MOST = 80 };
 extern const struct option_spec option_specs[];
 extern const int option_specs_count;
 
-/* "stream", "measure", "serve". */
-const char *option_command_name(enum command command);
+struct command_spec {
+    const char *name;  /* "stream", "measure", "serve" */
+    const char *usage; /* what follows the name */
+    const char *does;  /* behind "it" */
 
-/* Prints to standard output what --help shows. */
-void option_print_help(enum command command);
+    /* The option that a word stands for that belongs to no option. */
+    enum option_id operand;
+};
+
+extern const struct command_spec command_specs[COMMAND_COUNT];
+
+/* COMMAND_NONE if there is none of that name. */
+enum command option_find_command(const char *name);
+
+/* The option of a command with this id, or of this name, length bytes long.
+ * NULL: there is none.
+ */
+const struct option_spec *option_find(enum command command, enum option_id id);
+const struct option_spec *option_find_name(enum command command,
+                                           const char *name, int length);
 
 #endif

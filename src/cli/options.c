@@ -4,11 +4,13 @@
 #include "config.h"
 
 #include "base/cleanup.h"
+#include "base/io.h"
+#include "cli/arguments.h"
 #include "cli/options.h"
+#include "cli/suggest.h"
 #include "cli/value.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
@@ -64,6 +66,16 @@ static int apply_export(struct export_options *o,
     }
 }
 
+/* An fd, or "-" for a standard one. */
+static int parse_fd(const struct option_spec *spec, const char *value,
+                    int standard_fd, int *fd, struct error *err)
+{
+    if (strcmp(value, "-") != 0)
+        return value_parse_fd(spec->name, value, fd, err);
+    *fd = standard_fd;
+    return 0;
+}
+
 /* Options of where it goes. */
 static int apply_stream(struct stream_options *o,
                         const struct option_spec *spec, const char *value,
@@ -77,9 +89,12 @@ static int apply_stream(struct stream_options *o,
                                        err);
     case OPT_DESTINATION_FD:
         sink_address_clear(&o->destination);
-        return value_parse_fd(spec->name, value, &o->destination.fd, err);
+        return parse_fd(spec, value, STDOUT_FILENO, &o->destination.fd, err);
     case OPT_DESTINATION_FORMAT:
         return value_parse_word(spec->name, value, "qcow2", &word, err);
+    case OPT_CHECKSUM:
+        o->has_checksum = true;
+        return value_parse_word(spec->name, value, "sha256", &word, err);
     case OPT_OFFSET:
         return value_parse_size(spec->name, value, &o->file_offset, err);
     default:
@@ -95,11 +110,13 @@ static int apply_serve(struct serve_options *o, const struct option_spec *spec,
 
     switch (spec->id) {
     case OPT_SOURCE_FD:
-        return value_parse_fd(spec->name, value, &o->source_fd, err);
+        return parse_fd(spec, value, STDIN_FILENO, &o->source_fd, err);
     case OPT_SOURCE_SIZE:
         return value_parse_size(spec->name, value, &o->source_size, err);
     case OPT_DESTINATION:
-        return value_parse_path(spec->name, value, &o->destination, err);
+        o->is_to_stdout = strcmp(value, "-") == 0;
+        return value_parse_disk(spec->name, value, STDOUT_FILENO,
+                                &o->destination, err);
     case OPT_DESTINATION_FORMAT:
         return value_parse_word(spec->name, value, "raw", &word, err);
     case OPT_DESTINATION_SIZE:
@@ -107,6 +124,9 @@ static int apply_serve(struct serve_options *o, const struct option_spec *spec,
         return value_parse_size(spec->name, value, &o->size_hint, err);
     case OPT_SPOOL_LIMIT:
         return value_parse_size(spec->name, value, &o->spool_limit, err);
+    case OPT_CHECKSUM:
+        o->has_checksum = true;
+        return value_parse_word(spec->name, value, "sha256", &word, err);
     case OPT_PREZEROED:
         o->is_prezeroed = true;
         return 0;
@@ -147,6 +167,29 @@ static int note_source(struct common *common, const struct option_spec *spec,
                             "qcow2, raw, vpc, vhdx, vmdk, vdi", &word, err);
 }
 
+/* FILE, - or fd:FD. */
+static int note_report(struct report_file *file,
+                       const struct option_spec *spec, const char *value,
+                       struct error *err)
+{
+    if (strcmp(value, "-") == 0 || strncmp(value, "fd:", 3) == 0)
+        return parse_fd(spec, value, STDOUT_FILENO, &file->fd, err);
+    return value_parse_path(spec->name, value, &file->path, err);
+}
+
+/* How much is said on standard error, and whether it is asked for at all. */
+static void note_wish(struct options *o, enum option_id id)
+{
+    if (id == OPT_QUIET)
+        o->log_level = LOG_ERRORS;
+    else if (id == OPT_VERBOSE && o->log_level < LOG_SUMMARY)
+        o->log_level = LOG_SUMMARY;
+    else if (id == OPT_DEBUG)
+        o->log_level = LOG_DEBUG;
+    o->wants_help = o->wants_help || id == OPT_HELP;
+    o->wants_version = o->wants_version || id == OPT_VERSION;
+}
+
 /* Notes an option.  What it means only together with others is found out in
  * complete.
  */
@@ -179,6 +222,8 @@ static int apply(struct options *o, struct common *common,
     case OPT_MACHINE:
         common->is_machine = true;
         return 0;
+    case OPT_REPORT:
+        return note_report(&o->report_file, spec, value, err);
     case OPT_QEMU_IMG:
         common->qemu.img = value;
         return 0;
@@ -188,18 +233,12 @@ static int apply(struct options *o, struct common *common,
     case OPT_QEMU_NBD:
         common->qemu.nbd = value;
         return 0;
+    case OPT_QUIET:
     case OPT_VERBOSE:
-        if (o->log_level < LOG_SUMMARY)
-            o->log_level = LOG_SUMMARY;
-        return 0;
     case OPT_DEBUG:
-        o->log_level = LOG_DEBUG;
-        return 0;
     case OPT_HELP:
-        o->wants_help = true;
-        return 0;
     case OPT_VERSION:
-        o->wants_version = true;
+        note_wish(o, spec->id);
         return 0;
     case OPT_IGNORED:
     case OPT_IGNORED_PREFIX:
@@ -256,6 +295,25 @@ static int complete_export(struct export_options *o,
     return 0;
 }
 
+/* A report is not mixed with what else goes out. */
+static int check_report(const struct options *o, struct error *err)
+{
+    const struct sink_address *to = &o->stream.destination;
+    int fd = o->report_file.fd;
+    bool is_taken = false;
+
+    if (fd == -1)
+        return 0;
+    if (o->command == COMMAND_STREAM)
+        is_taken = sink_address_is_fd(to) && io_is_same(fd, to->fd);
+    else if (o->command == COMMAND_SERVE)
+        is_taken = o->serve.is_to_stdout && io_is_same(fd, STDOUT_FILENO);
+    else
+        is_taken = io_is_same(fd, STDOUT_FILENO);
+    return is_taken ? error_set(err, 0, "--report: something else goes there")
+                    : 0;
+}
+
 /* All options are in: what is missing, what contradicts? */
 static int complete(struct options *o, const struct common *common,
                     struct error *err)
@@ -270,14 +328,20 @@ static int complete(struct options *o, const struct common *common,
     o->stream.progress = o->measure.progress = o->serve.progress = progress;
     export->qemu = o->serve.qemu = common->qemu;
     export->is_direct = o->serve.is_direct = common->is_direct;
+    /* Programs that call us know what they have. */
+    export->is_raw_for_sure = progress == PROGRESS_MACHINE;
     export->spool_dir = o->serve.spool_dir = common->spool_dir;
 
+    if (check_report(o, err) == -1)
+        return -1;
     if (o->command == COMMAND_SERVE) {
         if (format != NULL && value_parse_word("source-format", format,
                                                "qcow2", &word, err) == -1)
             return -1;
         if (o->serve.destination == NULL)
-            return error_set(err, 0, "--destination is missing");
+            return error_set(err, 0,
+                             "a disk is missing: DISK, or --destination "
+                             "DISK");
         return 0;
     }
     if (complete_export(export, common, err) == -1)
@@ -291,87 +355,52 @@ static int complete(struct options *o, const struct common *common,
     return 0;
 }
 
-/* getopt_long's table for one command; each option's val is its index in
- * specs, from 0x100 on.
- */
-static void make_table(enum command command, struct option *table)
-{
-    for (int i = 0; i < option_specs_count; i++) {
-        int has_arg = no_argument;
+/* What is known while the command line is walked over. */
+struct parsing {
+    struct options *options;
+    struct common common;
+};
 
-        if (!(option_specs[i].commands & 1 << command))
-            continue;
-        if (option_specs[i].id == OPT_IGNORED_PREFIX)
-            has_arg = optional_argument;
-        else if (option_specs[i].value != NULL)
-            has_arg = required_argument;
-        *table++ =
-            (struct option){option_specs[i].name, has_arg, NULL, 0x100 + i};
-    }
-    *table = (struct option){0};
-}
-
-/* xapi gives the prefix as an argument of its own, which may be empty, and
- * an operator may leave it out: it is there unless an option follows.
- */
-static void skip_prefix(int argc, char **argv)
+static int take(void *opaque, const struct option_spec *spec,
+                const char *value, struct error *err)
 {
-    if (optarg == NULL && optind < argc && argv[optind][0] != '-')
-        optind++;
+    struct parsing *parsing = opaque;
+
+    return apply(parsing->options, &parsing->common, spec, value, err);
 }
 
 static int parse_command(int argc, char **argv, struct options *o,
                          struct error *err)
 {
-    struct common common = {
-        .spool_dir = default_spool_dir(),
-        .image_format = "qcow2",
+    struct parsing parsing = {
+        .options = o,
+        .common =
+            {
+                .spool_dir = default_spool_dir(),
+                .image_format = "qcow2",
+            },
     };
-    struct option table[OPTION_SPECS_MOST + 1];
-    int c;
+    bool is_asked;
 
     if (value_find_spool_limit(0, &o->serve.spool_limit, err) == -1)
         return -1;
     o->stream.export.spool_limit = o->serve.spool_limit;
-    make_table(o->command, table);
-    opterr = 0;
-    optind = 0;
-    while ((c = getopt_long(argc, argv, "+:hv", table, NULL)) != -1) {
-        const struct option_spec *spec;
-
-        if (c == ':')
-            return error_set(err, 0, "%s needs a value", argv[optind - 1]);
-        if (c == '?' && optopt >= 0x100)
-            return error_set(err, 0, "--%s takes no value",
-                             option_specs[optopt - 0x100].name);
-        if (c == '?' && optopt != 0)
-            return error_set(err, 0, "unknown option '-%c'", optopt);
-        if (c == '?')
-            return error_set(err, 0, "unknown option '%s'", argv[optind - 1]);
-        if (c == 'h')
-            o->wants_help = true;
-        if (c == 'v' && o->log_level < LOG_SUMMARY)
-            o->log_level = LOG_SUMMARY;
-        if (c == 'h' || c == 'v')
-            continue;
-        spec = &option_specs[c - 0x100];
-        if (spec->id == OPT_IGNORED_PREFIX)
-            skip_prefix(argc, argv);
-        if (apply(o, &common, spec, optarg, err) == -1)
-            return -1;
-    }
-    if (o->wants_help || o->wants_version)
+    if (arguments_walk(o->command, argc, argv, take, &parsing, &is_asked,
+                       err) == -1)
+        return -1;
+    qemu_find(&parsing.common.qemu);
+    o->qemu = parsing.common.qemu;
+    if (is_asked)
         return 0;
-    if (optind < argc)
-        return error_set(err, 0, "unexpected argument '%s'", argv[optind]);
-    qemu_find(&common.qemu);
-    return complete(o, &common, err);
+    return complete(o, &parsing.common, err);
 }
 
 void options_set_defaults(struct options *o)
 {
     *o = (struct options){
         .command = COMMAND_NONE,
+        .log_level = LOG_NOTICES,
+        .report_file = {.fd = -1},
         .stream =
             {
                 .export =
@@ -380,6 +409,7 @@ void options_set_defaults(struct options *o)
                         .info_fd = -1,
                         .base_map_fd = -1,
                         .base_info_fd = -1,
+                        .is_raw_for_sure = true,
                         .qcow2 = {.cluster_size = 64 << 10,
                                   .refcount_bits = 16},
                         .spool_dir = default_spool_dir(),
@@ -400,26 +430,51 @@ void options_clear(struct options *o)
     sink_address_clear(&o->stream.destination);
 }
 
+/* argv[0] is "help". */
+static int parse_help(int argc, char **argv, struct options *o,
+                      struct error *err)
+{
+    o->wants_help = true;
+    if (argc == 1)
+        return 0;
+    o->command = option_find_command(argv[1]);
+    if (o->command == COMMAND_NONE)
+        return suggest_command(argv[1], err);
+    if (argc > 2)
+        return error_set(err, 0, "unexpected argument '%s'", argv[2]);
+    return 0;
+}
+
+/* An option where the command should be. */
+static int refuse_option(int argc, char **argv, struct error *err)
+{
+    for (int i = 2; i < argc; i++)
+        if (option_find_command(argv[i]) != COMMAND_NONE)
+            return error_set(err, 0,
+                             "the command comes before its options: qcow-tool "
+                             "%s %s",
+                             argv[i], argv[1]);
+    return error_set(err, 0, "unknown option '%s'; see qcow-tool --help",
+                     argv[1]);
+}
+
 int options_parse(int argc, char **argv, struct options *o, struct error *err)
 {
     const char *word = argc > 1 ? argv[1] : "";
 
     options_set_defaults(o);
-    for (int i = 0; i < COMMAND_COUNT; i++)
-        if (strcmp(word, option_command_name(i)) == 0)
-            o->command = i;
+    o->command = option_find_command(word);
     if (o->command != COMMAND_NONE)
         return parse_command(argc - 1, argv + 1, o, err);
+    if (strcmp(word, "help") == 0)
+        return parse_help(argc - 1, argv + 1, o, err);
     o->wants_help = strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
-    o->wants_version = strcmp(word, "--version") == 0;
+    o->wants_version =
+        strcmp(word, "--version") == 0 || strcmp(word, "-V") == 0;
     if (o->wants_help || o->wants_version)
         return 0;
     if (word[0] == '\0')
-        return error_set(err, 0,
-                         "a command is missing: stream, measure or serve "
-                         "(see --help)");
-    return error_set(err, 0,
-                     "unknown %s '%s'; the commands are stream, measure and "
-                     "serve",
-                     word[0] == '-' ? "option" : "command", word);
+        return error_set(err, 0, "a command is missing; see qcow-tool --help");
+    return word[0] == '-' ? refuse_option(argc, argv, err)
+                          : suggest_command(word, err);
 }

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "cli/option-table.h"
+#include "cli/report-file.h"
 #include "export/headers.h"
 #include "export/measure.h"
 #include "export/stream.h"
@@ -19,6 +20,8 @@ struct options {
     enum command command;
     bool wants_help, wants_version;
     enum log_level log_level;
+    struct qemu qemu; /* the programs that the command would run */
+    struct report_file report_file;
     struct stream_options stream;   /* with COMMAND_STREAM */
     struct measure_options measure; /* with COMMAND_MEASURE */
     struct serve_options serve;     /* with COMMAND_SERVE */

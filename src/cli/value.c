@@ -8,33 +8,52 @@
 #include "cli/value.h"
 #include "export/identity.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+/* What a unit multiplies by, or 0 if it is none.  QEMU's tools take both
+ * cases of K, M, G and T; the others are those of dd(1).
+ */
+static uint64_t unit_factor(const char *unit)
+{
+    static const char letters[] = "KMGT";
+    const char *letter = strchr(letters, toupper((unsigned char)unit[0]));
+    uint64_t factor = 1;
+    unsigned base = 1024;
+
+    if (unit[0] == '\0')
+        return 1;
+    if (letter == NULL)
+        return 0;
+    if (strcasecmp(unit + 1, "B") == 0)
+        base = 1000;
+    else if (unit[1] != '\0' && strcasecmp(unit + 1, "iB") != 0)
+        return 0;
+    for (const char *l = letters; l <= letter; l++)
+        factor *= base;
+    return factor;
+}
 
 /* where names what has the text, for the message. */
 static int parse_size(const char *where, const char *text, uint64_t *size,
                       struct error *err)
 {
-    static const char units[] = "KMGTkmgt"; /* QEMU's tools take both */
-    const char *unit;
+    uint64_t factor = 0;
     char *end;
-    unsigned shift = 0;
 
     errno = 0;
     *size = strtoull(text, &end, 10);
-    if (text[0] < '0' || text[0] > '9' || errno != 0)
+    if (text[0] >= '0' && text[0] <= '9' && errno == 0)
+        factor = unit_factor(end);
+    if (factor == 0 || *size > INT64_MAX / factor)
         return error_set(err, 0, "%s: '%s' is not a size", where, text);
-    unit = *end == '\0' ? NULL : strchr(units, *end);
-    if (unit != NULL) {
-        shift = 10 * ((unit - units) % 4 + 1);
-        end++;
-    }
-    if (*end != '\0' || *size > (uint64_t)INT64_MAX >> shift)
-        return error_set(err, 0, "%s: '%s' is not a size", where, text);
-    *size <<= shift;
+    *size *= factor;
     return 0;
 }
 
@@ -97,6 +116,24 @@ int value_parse_path(const char *name, const char *value, const char **path,
                      struct error *err)
 {
     return parse_any_path(name, value, "PATH, file://PATH", path, err);
+}
+
+int value_parse_disk(const char *name, const char *value, int standard_fd,
+                     const char **path, struct error *err)
+{
+    struct stat st;
+
+    if (strcmp(value, "-") != 0)
+        return value_parse_path(name, value, path, err);
+    if (fstat(standard_fd, &st) == -1 ||
+        (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode)))
+        return error_set(err, 0,
+                         "--%s: standard %s is neither a file nor a block "
+                         "device, as a disk has to be",
+                         name,
+                         standard_fd == STDIN_FILENO ? "input" : "output");
+    *path = standard_fd == STDIN_FILENO ? "/dev/fd/0" : "/dev/fd/1";
+    return 0;
 }
 
 int value_parse_fd(const char *name, const char *value, int *fd,
@@ -186,13 +223,13 @@ static int keep(char **field, const char *text, struct error *err)
     return *field == NULL ? error_set(err, errno, "no memory for a name") : 0;
 }
 
-/* keep, of a path. */
+/* keep, of the path of a disk to be read. */
 static int keep_path(const char *name, const char *value, char **field,
                      struct error *err)
 {
     const char *path;
 
-    if (value_parse_path(name, value, &path, err) == -1)
+    if (value_parse_disk(name, value, STDIN_FILENO, &path, err) == -1)
         return -1;
     return keep(field, path, err);
 }
@@ -222,13 +259,13 @@ int value_parse_source(const char *format, const char *image_format,
                          &word, err) == -1)
         return -1;
     if (value == NULL)
-        return error_set(err, 0, "--source is missing");
+        return error_set(err, 0, "a disk is missing: DISK, or --source DISK");
     source->kind = kinds[word];
     if (source->kind == EXPORT_NBD)
         return value_parse_uri("source", value, err) == -1
                    ? -1
                    : keep(&source->uri, value, err);
-    if (value_parse_path("source", value, &path, err) == -1)
+    if (value_parse_disk("source", value, STDIN_FILENO, &path, err) == -1)
         return -1;
     switch (source->kind) {
     case EXPORT_NBD_HYBRID:
@@ -316,7 +353,7 @@ int value_parse_destination(const char *name, const char *value,
 
     sink_address_clear(address);
     address->fd = STDOUT_FILENO;
-    if (strcmp(value, "stdout:") == 0)
+    if (strcmp(value, "stdout:") == 0 || strcmp(value, "-") == 0)
         return 0;
     if (strncmp(value, "fd:", 3) == 0)
         return value_parse_fd(name, value, &address->fd, err);
@@ -328,7 +365,7 @@ int value_parse_destination(const char *name, const char *value,
         return keep(&address->socket_path, value + 7, err);
     }
     if (parse_any_path(name, value,
-                       "stdout:, fd:FD, PATH, file://PATH, unix://PATH, "
+                       "stdout:, -, fd:FD, PATH, file://PATH, unix://PATH, "
                        "tcp://HOST:PORT",
                        &path, err) == -1)
         return -1;

@@ -15,7 +15,9 @@
  * they return as const char * points into value.
  */
 
-/* Bytes: a number, which K, M, G or T may follow. */
+/* Bytes: a number, which K, M, G or T may follow; KiB is the same as K, and KB
+ * is 1000.
+ */
 int value_parse_size(const char *name, const char *value, uint64_t *size,
                      struct error *err);
 
@@ -35,6 +37,12 @@ int value_parse_word(const char *name, const char *value,
 /* PATH or file://PATH. */
 int value_parse_path(const char *name, const char *value, const char **path,
                      struct error *err);
+
+/* The same of a disk, which - says to be standard_fd: standard input or
+ * output, which has to be a file or a block device then.
+ */
+int value_parse_disk(const char *name, const char *value, int standard_fd,
+                     const char **path, struct error *err);
 
 /* FD or fd:FD, a number or a UUID (fds.h). */
 int value_parse_fd(const char *name, const char *value, int *fd,

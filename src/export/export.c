@@ -24,10 +24,12 @@
 #include "export/export.h"
 #include "export/fiemap.h"
 #include "export/image.h"
+#include "export/laying-out.h"
 #include "export/mapfds.h"
 #include "export/selection.h"
 #include "export/source-file.h"
 #include "export/source-nbd.h"
+#include "qemu/header.h"
 #include "qemu/qemu-img.h"
 
 #include <errno.h>
@@ -35,9 +37,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-
-/* What laying the image out takes of the progress, in percent. */
-enum { LAYOUT_PERCENT = 5 };
 
 static void cleanup_preparation(struct preparation *p)
 {
@@ -129,6 +128,23 @@ static int open_nbd_hybrid(struct preparation *p, struct error *err)
     return 0;
 }
 
+/* A guest may write any header onto its disk, so this is no error. */
+static void warn_of_magic(struct source *source, const char *name)
+{
+    char *CLEANUP(free_ptr) buf = io_alloc_aligned(IO_ALIGN);
+    struct error ignored;
+
+    if (buf == NULL || source->size < IO_SECTOR ||
+        source_read(source, buf, 0, IO_ALIGN, &ignored) == -1 ||
+        source_wait(source, &ignored) == -1 ||
+        !header_is_qcow2((unsigned char *)buf, 4))
+        return;
+    log_notice("warning: %s begins as a qcow2 image does, and is sent as the "
+               "raw disk that it is said to be; is --source-format qcow2 "
+               "meant?",
+               name);
+}
+
 static int open_source(struct preparation *p, struct error *err)
 {
     const struct export_source *from = &p->o->source;
@@ -140,8 +156,13 @@ static int open_source(struct preparation *p, struct error *err)
     case EXPORT_NBD:
         return open_uri(p, "source", from->uri, source, err);
     case EXPORT_HYBRID:
-    case EXPORT_RAW:
         return open_file(p, "source", from->device, source, err);
+    case EXPORT_RAW:
+        if (open_file(p, "source", from->device, source, err) == -1)
+            return -1;
+        if (!p->o->is_raw_for_sure)
+            warn_of_magic(*source, from->device);
+        return 0;
     case EXPORT_IMAGE: /* to be opened once its chain is known to be fit */
     case EXPORT_NONE:
         break;
@@ -334,89 +355,6 @@ static int find_data(struct preparation *p, struct error *err)
     return ask_source(p, err);
 }
 
-static void log_ranges(const char *what, const struct extents *extents)
-{
-    for (size_t i = 0; log_is_debug() && i < extents->count; i++)
-        log_debug("plan: %s at disk offset %" PRIu64 " length %" PRIu64, what,
-                  extents->list[i].disk_offset, extents->list[i].length);
-}
-
-static void log_plan(const struct layout_plan *plan)
-{
-    log_debug("plan: disk of %" PRIu64 " bytes, %" PRIu64
-              " of data in %zu ranges, %" PRIu64 " marked as zeroes in %zu",
-              plan->disk_size, extents_total(plan->data), plan->data->count,
-              extents_total(plan->zeroes), plan->zeroes->count);
-    log_ranges("data", plan->data);
-    log_ranges("zeroes", plan->zeroes);
-}
-
-/* Lays the image out, and sees what xapi's importer makes of it. */
-static int build(struct preparation *p, const struct layout_plan *plan,
-                 struct error *err)
-{
-    struct export_disk *disk = p->disk;
-
-    if (skeleton_build(&p->o->qemu, plan, disk->store, &disk->skeleton, err) ==
-        -1)
-        return -1;
-    return importer_judge(plan, &disk->skeleton, disk->store, &disk->verdict,
-                          err);
-}
-
-/* The same with the widest refcounts that the importer takes; if there are
- * none, or if the layout is another program's, with the usual ones.
- */
-static int build_for_importer(struct preparation *p, struct layout_plan *plan,
-                              struct error *err)
-{
-    static const unsigned widths[] = {16, 8, 4, 2, 1};
-
-    for (size_t i = 0; i < sizeof widths / sizeof widths[0] &&
-                       plan->layout != LAYOUT_CONVERT;
-         i++) {
-        plan->options.refcount_bits = widths[i];
-        if (!importer_may_take(plan))
-            continue;
-        if (build(p, plan, err) == -1)
-            return -1;
-        if (p->disk->verdict.is_taken)
-            return 0;
-        log_debug("plan: xapi's importer would not take it with refcounts of "
-                  "%u bits",
-                  widths[i]);
-        skeleton_clear(&p->disk->skeleton);
-        if (store_clear(p->disk->store, err) == -1)
-            return -1;
-    }
-    plan->options.refcount_bits = widths[0];
-    return build(p, plan, err);
-}
-
-static int lay_out(struct preparation *p, struct error *err)
-{
-    const struct export_options *o = p->o;
-    struct layout_plan plan = {
-        .layout = o->layout,
-        .options = o->qcow2,
-        .disk_size = p->disk->source->disk_size,
-        .data = &p->delta.data,
-        /* The ranges that were read, if only zeroes were left out. */
-        .status = !has_base(p) && p->may_be_data.count > 0 ? &p->may_be_data
-                                                           : &p->delta.data,
-        .zeroes = &p->delta.zeroes,
-    };
-
-    log_plan(&plan);
-    progress_stage(p->progress, p->progress->to + LAYOUT_PERCENT, 0);
-    if (store_new(o->spool_dir, &p->disk->store, err) == -1)
-        return -1;
-    store_limit(p->disk->store, o->spool_limit);
-    if (plan.options.refcount_bits == QCOW2_REFCOUNT_AUTO)
-        return build_for_importer(p, &plan, err);
-    return build(p, &plan, err);
-}
-
 int export_identity(const struct export_disk *disk, char id[IDENTITY_SPACE],
                     struct error *err)
 {
@@ -450,12 +388,14 @@ static int check_expected(const struct preparation *p, struct error *err)
 
 static int prepare(struct preparation *p, struct error *err)
 {
+    report_phase(p->o->report, "mapping");
     if (find_data(p, err) == -1)
         return -1;
+    report_phase(p->o->report, "scanning");
     p->disk->is_stable = selection_is_stable(p);
     if (p->o->must_be_stable && !p->disk->is_stable)
         return selection_refuse_unstable(p, err);
-    if (selection_make(p, err) == -1 || lay_out(p, err) == -1)
+    if (selection_make(p, err) == -1 || laying_out(p, err) == -1)
         return -1;
     return check_expected(p, err);
 }
@@ -476,8 +416,30 @@ int export_open(const struct export_options *options, int destination_fd,
         qemu_img_check_version(&options->qemu, err) == 0 &&
         prepare(&p, err) == 0)
         return 0;
+    if (options->report != NULL)
+        export_report(disk, options->report);
     export_close(disk);
     return -1;
+}
+
+void export_report(const struct export_disk *disk, struct report *r)
+{
+    const struct skeleton *skeleton = &disk->skeleton;
+    struct error ignored;
+
+    if (disk->source != NULL)
+        r->disk_size = disk->source->disk_size;
+    if (disk->store == NULL || skeleton->file_length == 0)
+        return;
+    r->image_length = skeleton->file_length;
+    r->data = filemap_total(&skeleton->map);
+    r->metadata = skeleton->file_length - r->data;
+    r->ranges = skeleton->map.count;
+    r->spool_peak = store_spooled(disk->store);
+    r->has_stable = true;
+    r->is_stable = disk->is_stable;
+    if (export_identity(disk, r->id, &ignored) == -1)
+        r->id[0] = '\0';
 }
 
 void export_close(struct export_disk *disk)

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/progress.h"
+#include "base/report.h"
 #include "export/identity.h"
 #include "export/importer.h"
 #include "export/layout.h"
@@ -37,11 +38,18 @@ struct export_options {
     int map_fd, info_fd, base_map_fd, base_info_fd;
     bool is_map_of_clusters, is_base_map_of_clusters;
 
+    /* The caller knows that a raw source is raw: else there is a warning if it
+     * looks like qcow2.
+     */
+    bool is_raw_for_sure;
+
     enum layout layout;
     struct qcow2_options qcow2;
     bool is_direct;
     const char *spool_dir;
     uint64_t spool_limit; /* bytes; 0: none; or STORE_HALF_FREE (store.h) */
+
+    struct report *report; /* to be filled in; NULL: none is wanted */
 
     const char *expected_id; /* of the image, or fail; NULL: any */
     bool has_expected_length;
@@ -79,6 +87,9 @@ int export_open_base_image(struct preparation *p, struct error *err);
 /* What tells the image from others (identity.h). */
 int export_identity(const struct export_disk *disk, char id[IDENTITY_SPACE],
                     struct error *err);
+
+/* Fills in what it knows of the image, which may be nothing. */
+void export_report(const struct export_disk *disk, struct report *report);
 
 void export_close(struct export_disk *disk);
 

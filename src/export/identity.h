@@ -4,6 +4,7 @@
 #ifndef QT_IDENTITY_H
 #define QT_IDENTITY_H
 
+#include "base/checksum.h"
 #include "base/error.h"
 #include "export/skeleton.h"
 #include "nbd/store.h"
@@ -12,7 +13,7 @@
 #include <stdint.h>
 
 /* A SHA-256 in lower-case hexadecimal digits, and the NUL. */
-enum { IDENTITY_DIGITS = 64, IDENTITY_SPACE = IDENTITY_DIGITS + 1 };
+enum { IDENTITY_DIGITS = CHECKSUM_DIGITS, IDENTITY_SPACE = CHECKSUM_SPACE };
 
 /* Fills id with the digest of all that is known of an image before its data:
  * how large disk and file are, every byte of metadata, and which piece of the

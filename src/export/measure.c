@@ -4,6 +4,7 @@
 #include "config.h"
 
 #include "base/cleanup.h"
+#include "base/tidy-fds.h"
 #include "export/measure.h"
 
 #include <errno.h>
@@ -35,7 +36,9 @@ int measure(const struct measure_options *options, struct error *err)
            length, data, length - data, disk.source->disk_size, id,
            disk.is_stable ? "true" : "false");
     if (fflush(stdout) == EOF)
-        return error_set(err, errno, "cannot write to standard output");
+        return tidy_fds_stdout_failed(err);
+    if (options->export.report != NULL)
+        export_report(&disk, options->export.report);
     progress_succeed(&progress);
     importer_report(&disk.verdict);
     return 0;

@@ -33,6 +33,7 @@ static ssize_t copy(struct mover *m, int in_fd, uint64_t in_offset,
     /* Whole aligned blocks are read, as O_DIRECT wants it. */
     uint64_t skip = in_offset % IO_ALIGN;
     uint64_t wanted = io_min(length, IO_PIECE - skip);
+    struct error ignored;
     ssize_t got;
 
     *side = MOVER_READS;
@@ -48,7 +49,13 @@ static ssize_t copy(struct mover *m, int in_fd, uint64_t in_offset,
         return 0;
     wanted = io_min(wanted, got - skip);
     *side = MOVER_WRITES;
-    return io_write_most(out_fd, m->buf + skip, wanted);
+    got = io_write_most(out_fd, m->buf + skip, wanted);
+    if (got > 0 && m->checksum != NULL &&
+        checksum_add(m->checksum, m->buf + skip, got, &ignored) == -1) {
+        errno = ENOMEM;
+        return -1;
+    }
+    return got;
 }
 
 ssize_t mover_move(struct mover *m, int in_fd, bool is_direct,
@@ -56,7 +63,7 @@ ssize_t mover_move(struct mover *m, int in_fd, bool is_direct,
                    enum mover_side *side)
 {
     /* Reading through the page cache is what sendfile would do. */
-    while (!m->is_copying && !is_direct) {
+    while (!m->is_copying && !is_direct && m->checksum == NULL) {
         off_t offset = in_offset;
         ssize_t n = -1;
 

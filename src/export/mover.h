@@ -4,6 +4,7 @@
 #ifndef QT_MOVER_H
 #define QT_MOVER_H
 
+#include "base/checksum.h"
 #include "base/error.h"
 
 #include <stdbool.h>
@@ -15,7 +16,8 @@
  */
 struct mover {
     bool is_copying;
-    char *buf; /* allocated when it is first needed */
+    struct checksum *checksum; /* of what is moved: it copies; or NULL */
+    char *buf;                 /* allocated when it is first needed */
 };
 
 enum mover_side { MOVER_READS, MOVER_WRITES };

@@ -6,6 +6,7 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "base/signals.h"
+#include "base/tidy-fds.h"
 #include "export/sink.h"
 
 #include <errno.h>
@@ -33,6 +34,12 @@ void sink_address_clear(struct sink_address *address)
     free(address->host);
     free(address->port);
     *address = (struct sink_address){.fd = STDIN_FILENO};
+}
+
+bool sink_address_is_fd(const struct sink_address *address)
+{
+    return address->path == NULL && address->socket_path == NULL &&
+           address->host == NULL;
 }
 
 static int open_path(struct sink *s, const char *path)
@@ -117,6 +124,7 @@ static int open_address(struct sink *s, const struct sink_address *address,
 int sink_open(const struct sink_address *address, struct sink *s,
               struct error *err)
 {
+    char name[SINK_NAME];
     int flags;
 
     *s = (struct sink){
@@ -127,13 +135,17 @@ int sink_open(const struct sink_address *address, struct sink *s,
         .beginning_fd = -1,
     };
     mover_open(&s->mover);
+    if (sink_address_is_fd(address) && tidy_fds_was_closed(address->fd))
+        return error_set(err, 0, "destination: standard %s is closed",
+                         address->fd == STDERR_FILENO ? "error" : "output");
     if (open_address(s, address, err) == -1)
         return -1;
     flags = fcntl(s->fd, F_GETFL);
     if (flags == -1)
         return error_set(err, errno, "destination: fd %d", s->fd);
     if ((flags & O_ACCMODE) == O_RDONLY)
-        return error_set(err, 0, "destination: fd %d is read-only", s->fd);
+        return error_set(err, 0, "destination: %s is read-only",
+                         sink_name(s, name));
     if (isatty(s->fd))
         return error_set(err, 0,
                          "destination: refusing to write an image to a "
@@ -141,10 +153,17 @@ int sink_open(const struct sink_address *address, struct sink *s,
     return 0;
 }
 
+void sink_set_checksum(struct sink *s, struct checksum *checksum)
+{
+    s->mover.checksum = checksum;
+}
+
 const char *sink_name(const struct sink *s, char name[SINK_NAME])
 {
     if (s->path != NULL)
         snprintf(name, SINK_NAME, "%s", s->path);
+    else if (s->fd == STDOUT_FILENO)
+        snprintf(name, SINK_NAME, "standard output");
     else
         snprintf(name, SINK_NAME, "fd %d", s->fd);
     return name;
@@ -330,6 +349,10 @@ int sink_write(struct sink *s, const void *buf, size_t length,
 
         if (n == -1)
             return writing_failed(s, err);
+        if (s->mover.checksum != NULL &&
+            checksum_add(s->mover.checksum, (const char *)buf + done, n,
+                         err) == -1)
+            return -1;
         s->file_offset += n;
         done += n;
     }

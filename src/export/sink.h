@@ -28,6 +28,9 @@ struct sink_address {
 /* Frees the strings; then it is fd 0. */
 void sink_address_clear(struct sink_address *address);
 
+/* Is it the caller's fd? */
+bool sink_address_is_fd(const struct sink_address *address);
+
 #define cleanup_sink_address sink_address_clear /* for CLEANUP() */
 
 struct sink {
@@ -51,6 +54,11 @@ struct sink {
  */
 int sink_open(const struct sink_address *address, struct sink *sink,
               struct error *err);
+
+/* From now on all that is sent is added to checksum, which has to outlive the
+ * sink; so it passes through buffers of ours.  NULL is none.
+ */
+void sink_set_checksum(struct sink *sink, struct checksum *checksum);
 
 /* Refuses a file or device that somebody uses; see claim.h.  sink_begin looks
  * once more.

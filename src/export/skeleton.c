@@ -276,8 +276,10 @@ static int build_image(const struct qemu *qemu, const struct layout_plan *plan,
                        struct error *err)
 {
     if (qemu_img_create(qemu, store_fd(store), &plan->options,
-                        geometry->create_size, err) == -1 ||
-        write_image(qemu, plan, geometry, store, mapped->complaint, err) == -1)
+                        geometry->create_size, err) == -1)
+        return store_explain_full(
+            store, store_spooled(store) + plan->options.cluster_size, err);
+    if (write_image(qemu, plan, geometry, store, mapped->complaint, err) == -1)
         return -1;
     return map_image(qemu, store, geometry->store_size, mapped, err);
 }

@@ -23,12 +23,16 @@
 #include "export/stream.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 /* What is open while a disk is exported. */
 struct sending {
     struct sink sink;
     struct export_disk disk;
     struct progress progress;
+    struct checksum *checksum;   /* of what is sent; NULL: not wanted */
+    char sha256[CHECKSUM_SPACE]; /* that, at the end */
+    bool has_begun;              /* to be sent */
 
     /* How far the walk is in the image.  The sink may be behind: a source
      * may still be waiting for what it was asked to send.
@@ -40,6 +44,7 @@ static void cleanup_sending(struct sending *s)
 {
     export_close(&s->disk);
     sink_close(&s->sink);
+    checksum_free(s->checksum);
 }
 
 /* Sends the skeleton up to file_end, unless the walk is there. */
@@ -122,6 +127,23 @@ static int send_all(struct sending *s, struct error *err)
     return source_flush(s->disk.source, &s->sink, err);
 }
 
+/* What has been sent so far, for the report; it may be less than was meant to
+ * be.
+ */
+static void fill_report(const struct sending *s,
+                        const struct stream_options *options)
+{
+    struct report *r = options->export.report;
+
+    if (r == NULL)
+        return;
+    if (s->disk.source != NULL)
+        export_report(&s->disk, r);
+    memcpy(r->sha256, s->sha256, sizeof r->sha256);
+    r->offset = options->file_offset;
+    r->moved = s->has_begun ? s->sink.file_offset - options->file_offset : 0;
+}
+
 static void summarize(const struct sending *s, uint64_t from)
 {
     uint64_t data = filemap_total(&s->disk.skeleton.map);
@@ -133,16 +155,50 @@ static void summarize(const struct sending *s, uint64_t from)
         return;
     if (export_identity(&s->disk, id, &err) == 0)
         log_summary("id %s", id);
+    if (s->sha256[0] != '\0')
+        log_summary("sha256 %s", s->sha256);
     log_summary("sent %" PRIu64 " bytes of %" PRIu64 ": %" PRIu64
                 " of data in %zu ranges, %" PRIu64
                 " of metadata; spooled %" PRIu64 "; %s",
                 s->file_offset - from, length, data,
                 s->disk.skeleton.map.count, length - data,
                 store_spooled(s->disk.store),
-                s->sink.mover.is_copying || s->disk.source->is_buffered
+                s->sink.mover.is_copying || s->sink.mover.checksum != NULL ||
+                        s->disk.source->is_buffered
                     ? "by read and write"
                     : "by sendfile");
     importer_report(&s->disk.verdict);
+}
+
+/* Opens both ends. */
+static int open_all(struct sending *s, const struct stream_options *options,
+                    struct error *err)
+{
+    if (sink_open(&options->destination, &s->sink, err) == -1 ||
+        sink_claim(&s->sink, options->claim, err) == -1)
+        return -1;
+    if (options->has_checksum && checksum_new(&s->checksum, err) == -1)
+        return -1;
+    sink_set_checksum(&s->sink, s->checksum);
+    progress_open(&s->progress, options->progress, s->sink.fd);
+    return export_open(&options->export, s->sink.fd, &s->progress, &s->disk,
+                       err);
+}
+
+static int transfer(struct sending *s, const struct stream_options *options,
+                    struct error *err)
+{
+    if (open_all(s, options, err) == -1 || begin(s, err) == -1)
+        return -1;
+    s->has_begun = true;
+    report_phase(options->export.report, "sending");
+    if (send_all(s, err) == -1)
+        return -1;
+    report_phase(options->export.report, "flushing");
+    if (sink_finish(&s->sink, err) == -1)
+        return -1;
+    return s->checksum == NULL ? 0
+                               : checksum_finish(s->checksum, s->sha256, err);
 }
 
 int stream(const struct stream_options *options, struct error *err)
@@ -151,17 +207,10 @@ int stream(const struct stream_options *options, struct error *err)
         .sink = SINK_NONE,
         .file_offset = options->file_offset,
     };
+    int r = transfer(&s, options, err);
 
-    if (sink_open(&options->destination, &s.sink, err) == -1 ||
-        sink_claim(&s.sink, options->claim, err) == -1)
-        return -1;
-    progress_open(&s.progress, options->progress, s.sink.fd);
-    if (export_open(&options->export, s.sink.fd, &s.progress, &s.disk, err) ==
-        -1)
-        return -1;
-    if (begin(&s, err) == -1)
-        return -1;
-    if (send_all(&s, err) == -1 || sink_finish(&s.sink, err) == -1)
+    fill_report(&s, options);
+    if (r == -1)
         return -1;
     progress_succeed(&s.progress);
     summarize(&s, options->file_offset);

@@ -9,6 +9,7 @@
 #include "export/export.h"
 #include "export/sink.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct stream_options {
@@ -16,6 +17,7 @@ struct stream_options {
     struct sink_address destination;
     enum claim_policy claim; /* of the destination */
     uint64_t file_offset;    /* where in the image to begin */
+    bool has_checksum;       /* of what is sent, SHA-256 */
     enum progress_mode progress;
 };
 

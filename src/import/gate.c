@@ -4,6 +4,7 @@
 #include "config.h"
 
 #include "base/io.h"
+#include "import/foreign.h"
 #include "import/gate.h"
 #include "qemu/header.h"
 #include "qemu/qemu.h"
@@ -20,6 +21,18 @@ static int refuse(struct error *err, const char *why)
     return error_set(err, 0, "source: refused by its header: %s", why);
 }
 
+int gate_refuse_foreign(const unsigned char *bytes, size_t length,
+                        struct error *err)
+{
+    char words[FOREIGN_WORDS];
+
+    if (foreign_describe(bytes, length, words))
+        return error_set(err, 0, "source: not a qcow2 image but %s", words);
+    return error_set(err, 0,
+                     "source: not a qcow2 image: no magic number at file "
+                     "offset 0");
+}
+
 /* Is this the beginning of a qcow2 image that has its header in full? */
 static int check_magic(const unsigned char *header, size_t length,
                        struct error *err)
@@ -27,9 +40,7 @@ static int check_magic(const unsigned char *header, size_t length,
     if (length == 0)
         return error_set(err, 0, "source: empty: it ends at file offset 0");
     if (!header_is_qcow2(header, length))
-        return error_set(err, 0,
-                         "source: not a qcow2 image: no magic number at file "
-                         "offset 0");
+        return gate_refuse_foreign(header, length, err);
     if (length < GATE_HEADER)
         return error_set(err, 0,
                          "source: truncated: it ends at file offset %zu, "

@@ -36,6 +36,12 @@ struct gate_image {
 int gate_check(const unsigned char *header, size_t length,
                struct gate_image *image, struct error *err);
 
+/* Fills err for a stream that does not begin as a qcow2 image: says what these
+ * first length bytes are, if they tell (foreign.h).  Returns -1.
+ */
+int gate_refuse_foreign(const unsigned char *bytes, size_t length,
+                        struct error *err);
+
 /* Changes the stream's length bytes in buf, which stand at file_offset, into
  * what QEMU is shown (header_clean): it neither waits for tables at the end of
  * the stream nor parses more of it than it must.  The first call has the whole

@@ -169,10 +169,14 @@ int inbox_append(struct inbox *in, const void *buf, size_t length,
     /* Only the receiver, who calls this, changes it. */
     uint64_t file_offset = inbox_arrived(in);
 
-    if (make_room(in, length, err) == -1 ||
-        spool_write(&in->spool, buf, length, file_offset, err) == -1)
+    int r;
+
+    if (make_room(in, length, err) == -1)
         return -1;
+    r = spool_write(&in->spool, buf, length, file_offset, err);
     LOCK_FOR_SCOPE(&in->lock);
+    if (r == -1)
+        return spool_explain_full(&in->spool, err);
     in->spool.appended += length;
     arrival_add(&in->arrival, length);
     return 0;

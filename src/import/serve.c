@@ -19,12 +19,6 @@
  * --destination-size says, where xapi puts what the client says.  We go on
  * reading as long as anything is still being written, for clients that do not
  * like to wait.
- *
- * Such a size may be wrong.  So it ends a stream that is not all there only
- * after some seconds of silence: a client that has sent all it has may well
- * wait for us.  0 is what an empty request has, or a client that does not
- * know; so it goes by the same rule.  --source-size is never wrong: fewer
- * bytes are an error, even if nobody needs the rest.
  */
 
 #include "config.h"
@@ -33,8 +27,11 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "base/occupied.h"
+#include "base/tidy-fds.h"
+#include "import/foreign.h"
 #include "import/gate.h"
 #include "import/inbox.h"
+#include "import/incoming.h"
 #include "import/mapper.h"
 #include "import/route.h"
 #include "import/serve.h"
@@ -46,7 +43,6 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
 /* Milliseconds. */
@@ -56,14 +52,9 @@ enum {
      */
     DRAIN_SILENCE_MS = 1000,
 
-    /* As much has come as --destination-size says, but the disk needs more.
-     * The size may be wrong, so a sender gets so long to send more.
-     */
-    HINT_SILENCE_MS = 5000,
+    FOREIGN_PATIENCE_MS = 100, /* for more of what came and is no image */
 
-    /* Between two looks at the clock while a sender is silent, and between two
-     * pictures of the progress bar.
-     */
+    /* Between two pictures of the progress bar. */
     REDRAW_MS = 500,
 
     /* The mapper is about to say what the next bytes are.  If that takes
@@ -81,20 +72,14 @@ struct import {
     struct inbox *inbox;
     struct route *route;
     struct mapper *mapper;
-    int wake_fd;       /* an eventfd: mapper or route have something to tell */
-    uint64_t received; /* bytes */
-    uint64_t received_ms; /* when the last of them came: now_ms */
-    uint64_t silent_ms; /* since when nothing comes, while as much has come as
-                           * the hint says (now_ms); 0: something comes */
-    bool is_ended;      /* the stream is */
-    bool is_hinted;     /* because of the hint and silence */
-    bool is_broken;     /* because its connection broke: see breakage */
-    struct error breakage;
+    int wake_fd; /* an eventfd: mapper or route have something to tell */
+    struct incoming incoming;
     struct progress progress;
     /* Aligned, of IO_PIECE bytes and IO_ALIGN more: for O_DIRECT a piece lies
      * in memory as it will on the disk, modulo IO_ALIGN.
      */
     char *buf;
+    char sha256[CHECKSUM_SPACE]; /* of all that came, at the end */
 };
 
 static void cleanup_import(struct import *m)
@@ -104,6 +89,7 @@ static void cleanup_import(struct import *m)
     inbox_free(m->inbox);
     target_close(&m->target);
     cleanup_close_fd(&m->wake_fd);
+    checksum_free(m->incoming.checksum);
     free(m->buf);
 }
 
@@ -121,75 +107,16 @@ static int check_others(struct import *m, struct error *err)
     return 0;
 }
 
-static uint64_t now_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * UINT64_C(1000) + now.tv_nsec / 1000000;
-}
-
-/* As much has come as the hint said.  It may be wrong. */
-static bool is_at_hint(const struct import *m)
-{
-    return m->options->source_size == 0 && m->options->has_size_hint &&
-           m->received == m->options->size_hint;
-}
-
 /* Waits until there is something to read, or timeout_ms have passed without;
  * returns 1 or 0, or -1 if anything has failed.
  */
 static int wait_for_stream(struct import *m, int timeout_ms, struct error *err)
 {
-    bool is_at_end = is_at_hint(m);
-    int ready;
+    int ready = incoming_wait(&m->incoming, m->wake_fd, timeout_ms, err);
 
-    if (is_at_end)
-        timeout_ms = REDRAW_MS;
-    ready = io_wait(m->options->source_fd, POLLIN, m->wake_fd, timeout_ms);
-    if (ready == -1)
-        return error_set(err, errno, "source");
-    if (check_others(m, err) == -1)
+    if (ready == -1 || check_others(m, err) == -1)
         return -1;
-    if (ready == 1 || !is_at_end)
-        m->silent_ms = 0;
-    else if (m->silent_ms == 0)
-        m->silent_ms = now_ms();
-    else if (now_ms() - m->silent_ms >= HINT_SILENCE_MS)
-        m->is_ended = m->is_hinted = true;
     return ready;
-}
-
-/* Reads up to length bytes; sets is_ended when there are no more.  Returns
- * how many, or -1.
- */
-static ssize_t receive(struct import *m, char *buf, uint64_t length,
-                       struct error *err)
-{
-    uint64_t size = m->options->source_size, hint = m->options->size_hint;
-    ssize_t n;
-
-    if (size != 0)
-        length = io_min(length, size - m->received);
-    else if (m->received < hint)
-        length = io_min(length, hint - m->received);
-    n = io_read(m->options->source_fd, buf, length);
-    if (n == -1 && errno != ECONNRESET)
-        return error_set(err, errno,
-                         "source: cannot read at file offset %" PRIu64,
-                         m->received);
-    if (n == -1) {
-        /* A client that left this way may have sent all that is needed. */
-        error_set(&m->breakage, errno,
-                  "source: the sender left at file offset %" PRIu64,
-                  m->received);
-        m->is_broken = true;
-        n = 0;
-    }
-    m->received += n;
-    m->received_ms = now_ms();
-    m->is_ended = n == 0 || (size != 0 && m->received == size);
-    return n;
 }
 
 /* Receives all of length bytes, fewer only at the end of the stream. */
@@ -198,17 +125,40 @@ static ssize_t receive_full(struct import *m, char *buf, uint64_t length,
 {
     uint64_t done = 0;
 
-    while (done < length && !m->is_ended) {
+    while (done < length && !m->incoming.is_ended) {
         int ready = wait_for_stream(m, -1, err);
         ssize_t n = 0;
 
         if (ready == 1)
-            n = receive(m, buf + done, length - done, err);
+            n = incoming_read(&m->incoming, buf + done, length - done, err);
         if (ready == -1 || n == -1)
             return -1;
         done += n;
     }
     return done;
+}
+
+/* It is no image.  A little more of it may tell what it is; but who sends it
+ * may well be waiting for our answer.
+ */
+static int refuse_foreign(struct import *m, const unsigned char *beginning,
+                          size_t length, struct error *err)
+{
+    memcpy(m->buf, beginning, length);
+    while (length < FOREIGN_BYTES && !m->incoming.is_ended) {
+        int ready = wait_for_stream(m, FOREIGN_PATIENCE_MS, err);
+        ssize_t n = 0;
+
+        if (ready == 1)
+            n = incoming_read(&m->incoming, m->buf + length,
+                              FOREIGN_BYTES - length, err);
+        if (ready == -1 || n == -1)
+            return -1;
+        if (n == 0)
+            break;
+        length += n;
+    }
+    return gate_refuse_foreign((unsigned char *)m->buf, length, err);
 }
 
 /* The header decides whether there is anything to do. */
@@ -223,11 +173,13 @@ static int pass_gate(struct import *m, unsigned char *header,
                             err);
     if (length == -1 || more == -1)
         return -1;
-    if (m->is_hinted && m->received == 0)
+    if (m->incoming.is_hinted && m->incoming.received == 0)
         return error_set(err, 0,
                          "source: empty: not a byte has come in %d s, and "
                          "--destination-size is 0",
-                         HINT_SILENCE_MS / 1000);
+                         INCOMING_HINT_SILENCE_MS / 1000);
+    if (length > 0 && !header_is_qcow2(header, length))
+        return refuse_foreign(m, header, length, err);
     length += more;
     if (gate_check(header, length, &m->image, err) == -1)
         return -1;
@@ -282,8 +234,8 @@ static void show_received(struct import *m)
         total = needed;
     else if (total == 0)
         total = io_max(m->options->size_hint, m->image.virtual_size);
-    m->progress.total = io_max(total, m->received);
-    progress_set(&m->progress, m->received);
+    m->progress.total = io_max(total, m->incoming.received);
+    progress_set(&m->progress, m->incoming.received);
 }
 
 /* The mapper is about to say what comes next, or the mover to make room.  If
@@ -314,7 +266,7 @@ static int receive_piece(struct import *m, struct error *err)
         buf += piece.disk_offset % IO_ALIGN;
         n = receive_full(m, buf, piece.length, err);
     } else {
-        n = receive(m, buf, piece.length, err);
+        n = incoming_read(&m->incoming, buf, piece.length, err);
     }
     if (n <= 0)
         return n;
@@ -335,7 +287,7 @@ static int wait_for_others(struct import *m, struct error *err)
     bool is_known;
 
     needed_end = route_needed_end(m->route, &is_known);
-    if (mapper_is_done(m->mapper) && m->received < needed_end)
+    if (mapper_is_done(m->mapper) && m->incoming.received < needed_end)
         return inbox_truncated(m->inbox, needed_end, err);
     if (io_wait(m->wake_fd, POLLIN, -1, -1) == -1)
         return error_set(err, errno, "import");
@@ -355,10 +307,10 @@ static int receive_all(struct import *m, struct error *err)
                 return -1;
             continue;
         }
-        if (m->is_ended) {
+        if (m->incoming.is_ended) {
             inbox_end_stream(m->inbox,
-                             m->options->source_size == m->received &&
-                                 !m->is_broken);
+                             m->options->source_size == m->incoming.received &&
+                                 !m->incoming.is_broken);
             if (wait_for_others(m, err) == -1)
                 return -1;
             continue;
@@ -374,14 +326,14 @@ static int receive_all(struct import *m, struct error *err)
 /* What came is all that the disk needs, but not all that was announced. */
 static int fail_size(const struct import *m, struct error *err)
 {
-    if (m->is_broken) {
-        *err = m->breakage;
+    if (m->incoming.is_broken) {
+        *err = m->incoming.breakage;
         return -1;
     }
     return error_set(err, 0,
                      "source: truncated: it ends at file offset %" PRIu64
                      ", and --source-size is %" PRIu64,
-                     m->received, m->options->source_size);
+                     m->incoming.received, m->options->source_size);
 }
 
 /* Takes what nobody needs, until it ends and all is on the disk. */
@@ -389,16 +341,18 @@ static int drain(struct import *m, struct error *err)
 {
     for (;;) {
         bool is_sized = m->options->source_size != 0;
-        uint64_t silence = now_ms() - m->received_ms;
-        bool is_over = m->is_ended || is_at_hint(m) ||
+        uint64_t silence = incoming_now_ms() - m->incoming.received_ms;
+        bool is_over = m->incoming.is_ended ||
+                       incoming_is_at_hint(&m->incoming) ||
                        (!is_sized && silence >= DRAIN_SILENCE_MS);
         int ready;
 
-        if (m->is_ended && m->received < m->options->source_size)
+        if (m->incoming.is_ended &&
+            m->incoming.received < m->options->source_size)
             return fail_size(m, err);
         if (is_over && route_is_idle(m->route))
             return 0;
-        if (m->is_ended) {
+        if (m->incoming.is_ended) {
             ready = io_wait(m->wake_fd, POLLIN, -1, -1);
             if (ready == -1)
                 return error_set(err, errno, "import");
@@ -411,24 +365,109 @@ static int drain(struct import *m, struct error *err)
                                     ? -1
                                     : (int)(DRAIN_SILENCE_MS - silence),
                                 err);
-        if (ready == -1 ||
-            (ready == 1 && receive(m, m->buf, IO_PIECE, err) == -1))
+        if (ready == -1 || (ready == 1 && incoming_read(&m->incoming, m->buf,
+                                                        IO_PIECE, err) == -1))
             return -1;
     }
+}
+
+/* What has come so far, for the report. */
+static void fill_report(const struct import *m, struct report *r)
+{
+    struct route_totals totals;
+
+    r->moved = m->incoming.received;
+    memcpy(r->sha256, m->sha256, sizeof r->sha256);
+    if (m->route == NULL)
+        return;
+    totals = route_totals(m->route);
+    r->disk_size = m->image.virtual_size;
+    r->direct = totals.routed;
+    r->by_spool = totals.moved;
+    r->decoded = totals.read_back;
+    r->spool_peak = inbox_peak(m->inbox);
 }
 
 static void summarize(const struct import *m)
 {
     struct route_totals totals = route_totals(m->route);
 
+    if (m->sha256[0] != '\0')
+        log_summary("sha256 %s", m->sha256);
     log_summary("received %" PRIu64 " bytes for a disk of %" PRIu64
                 "; straight to the disk %" PRIu64 ", by the spool %" PRIu64
                 ", read back %" PRIu64 "; spooled %" PRIu64
                 ", at the most %" PRIu64 "; %u mapper runs for %u windows",
-                m->received, m->image.virtual_size, totals.routed,
+                m->incoming.received, m->image.virtual_size, totals.routed,
                 totals.moved, totals.read_back, inbox_appended(m->inbox),
                 inbox_peak(m->inbox), mapper_runs(m->mapper),
                 mapper_windows(m->mapper));
+}
+
+/* Opens both ends, and changes nothing yet. */
+static int open_ends(struct import *m, struct error *err)
+{
+    const struct serve_options *o = m->options;
+
+    if (tidy_fds_was_closed(o->source_fd))
+        return error_set(err, 0, "source: standard input is closed");
+    if (isatty(o->source_fd))
+        return error_set(err, 0,
+                         "source: refusing to read an image from a terminal");
+    if (o->has_checksum && checksum_new(&m->incoming.checksum, err) == -1)
+        return -1;
+    if (target_open(o->destination, o->is_direct, &m->target, err) == -1)
+        return -1;
+    if (occupied_is_same(o->source_fd, m->target.fd))
+        return error_set(err, 0, "destination: it is the source");
+    if (o->is_to_stdout && m->target.size == 0)
+        target_let_grow(&m->target);
+    if (target_claim(&m->target, o->claim, err) == -1)
+        return -1;
+    progress_open(&m->progress, o->progress,
+                  o->is_to_stdout ? m->target.fd : o->source_fd);
+    return 0;
+}
+
+/* If what has failed is the consequence of how the stream ended, that is the
+ * cause.  Returns -1.
+ */
+static int explain_end(const struct import *m, struct error *err)
+{
+    if (m->incoming.is_broken)
+        *err = m->incoming.breakage;
+    else if (m->incoming.is_hinted)
+        error_wrap(err,
+                   "source: nothing came behind the %" PRIu64
+                   " bytes of --destination-size",
+                   m->options->size_hint);
+    return -1;
+}
+
+static int transfer(struct import *m, struct error *err)
+{
+    const struct serve_options *o = m->options;
+    unsigned char header[GATE_HEADER];
+
+    if (open_ends(m, err) == -1 || qemu_img_check_version(&o->qemu, err) == -1)
+        return -1;
+    report_phase(o->report, "receiving");
+    if (pass_gate(m, header, err) == -1 ||
+        target_create(&m->target, m->image.virtual_size, err) == -1 ||
+        start_others(m, header, err) == -1)
+        return -1;
+    progress_stage(&m->progress, 100, 0);
+    if (receive_all(m, err) == -1)
+        return explain_end(m, err);
+    report_phase(o->report, "draining");
+    if (drain(m, err) == -1)
+        return -1;
+    report_phase(o->report, "flushing");
+    if (target_finish(&m->target, err) == -1)
+        return -1;
+    return m->incoming.checksum == NULL
+               ? 0
+               : checksum_finish(m->incoming.checksum, m->sha256, err);
 }
 
 int serve(const struct serve_options *o, struct error *err)
@@ -436,40 +475,24 @@ int serve(const struct serve_options *o, struct error *err)
     struct import CLEANUP(import) m = {
         .options = o,
         .target = TARGET_NONE,
+        .incoming =
+            {
+                .fd = o->source_fd,
+                .size = o->source_size,
+                .hint = o->size_hint,
+                .has_hint = o->has_size_hint,
+            },
         .wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
         .buf = io_alloc_aligned(IO_PIECE + IO_ALIGN),
     };
-    unsigned char header[GATE_HEADER];
+    int r;
 
     if (m.wake_fd == -1 || m.buf == NULL)
         return error_set(err, errno, "import");
-    if (isatty(o->source_fd))
-        return error_set(err, 0,
-                         "source: refusing to read an image from a terminal");
-    if (target_open(o->destination, o->is_direct, &m.target, err) == -1)
-        return -1;
-    if (occupied_is_same(o->source_fd, m.target.fd))
-        return error_set(err, 0, "destination: it is the source");
-    if (target_claim(&m.target, o->claim, err) == -1)
-        return -1;
-    progress_open(&m.progress, o->progress, o->source_fd);
-    if (qemu_img_check_version(&o->qemu, err) == -1 ||
-        pass_gate(&m, header, err) == -1 ||
-        target_create(&m.target, m.image.virtual_size, err) == -1 ||
-        start_others(&m, header, err) == -1)
-        return -1;
-    progress_stage(&m.progress, 100, 0);
-    if (receive_all(&m, err) == -1) {
-        if (m.is_broken)
-            *err = m.breakage;
-        else if (m.is_hinted)
-            error_wrap(err,
-                       "source: nothing came behind the %" PRIu64
-                       " bytes of --destination-size",
-                       o->size_hint);
-        return -1;
-    }
-    if (drain(&m, err) == -1 || target_finish(&m.target, err) == -1)
+    r = transfer(&m, err);
+    if (o->report != NULL)
+        fill_report(&m, o->report);
+    if (r == -1)
         return -1;
     progress_succeed(&m.progress);
     summarize(&m);

@@ -7,6 +7,7 @@
 #include "base/claim.h"
 #include "base/error.h"
 #include "base/progress.h"
+#include "base/report.h"
 #include "qemu/qemu.h"
 
 #include <stdbool.h>
@@ -19,12 +20,15 @@ struct serve_options {
     uint64_t size_hint;   /* if has_size_hint: may be that, or anything */
     bool has_size_hint;
     const char *destination;
+    bool is_to_stdout;       /* destination is: if it is empty, it grows */
     enum claim_policy claim; /* of the destination */
     bool is_prezeroed;
     bool is_direct;
     const char *spool_dir;
     uint64_t spool_limit; /* bytes; 0: none; or STORE_HALF_FREE (store.h) */
+    bool has_checksum;    /* of what comes, SHA-256 */
     enum progress_mode progress;
+    struct report *report; /* to be filled in; NULL: none is wanted */
 };
 
 /* Returns 0 once the whole disk is on stable storage. */

@@ -69,6 +69,11 @@ int spool_write(struct spool *s, const void *buf, size_t length,
                      file_offset);
 }
 
+int spool_explain_full(const struct spool *s, struct error *err)
+{
+    return store_explain_full(s->store, bytes(s), err);
+}
+
 int spool_read(const struct spool *s, void *buf, size_t length,
                uint64_t file_offset, struct error *err)
 {

@@ -48,6 +48,11 @@ int spool_note(struct spool *spool, uint64_t file_offset, uint64_t length,
 int spool_write(struct spool *spool, const void *buf, size_t length,
                 uint64_t file_offset, struct error *err);
 
+/* For when that failed: if there is no room, err says so (store_explain_full).
+ * Returns -1.
+ */
+int spool_explain_full(const struct spool *spool, struct error *err);
+
 /* Reads what has been written. */
 int spool_read(const struct spool *spool, void *buf, size_t length,
                uint64_t file_offset, struct error *err);

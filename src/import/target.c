@@ -136,11 +136,20 @@ int target_claim(struct target *t, enum claim_policy policy, struct error *err)
     return claim(t, err);
 }
 
+void target_let_grow(struct target *t)
+{
+    t->is_growing = true;
+    t->size = UINT64_MAX;
+}
+
 int target_create(struct target *t, uint64_t disk_size, struct error *err)
 {
-    if (t->fd != -1)
+    bool is_here = t->fd != -1;
+
+    if (is_here && !t->is_growing)
         return 0;
-    t->fd = newfile_create(t->path, O_RDWR, &t->made);
+    if (!is_here)
+        t->fd = newfile_create(t->path, O_RDWR, &t->made);
     if (t->fd == -1)
         return error_set(err, errno, "destination: cannot create %s", t->path);
     t->is_created = true;
@@ -148,7 +157,8 @@ int target_create(struct target *t, uint64_t disk_size, struct error *err)
         return -1;
     t->size = disk_size;
     t->block = direct_block(t->fd);
-    open_direct(t);
+    if (!is_here)
+        open_direct(t);
     if (ftruncate(t->fd, disk_size) == -1)
         return error_set(err, errno,
                          "destination: cannot make %s %" PRIu64 " bytes long",

@@ -26,6 +26,7 @@ struct target {
     uint64_t size; /* UINT64_MAX: it does not exist yet, any will do */
     bool is_device, is_direct;
     bool is_created;          /* by us: reads as zeroes */
+    bool is_growing;          /* it is there, but for target_create to fill */
     struct zeroing zeroing;   /* what the kernel can do with it */
     struct newfile made;      /* the same, removed on failure */
     enum claim_policy policy; /* CLAIM_FORCE before target_claim */
@@ -46,6 +47,11 @@ int target_open(const char *path, bool is_direct, struct target *target,
  */
 int target_claim(struct target *target, enum claim_policy policy,
                  struct error *err);
+
+/* The file is there and empty: it is to be as good as one that is not there
+ * yet, but is nobody's to remove.
+ */
+void target_let_grow(struct target *target);
 
 /* Creates the file if there is none, for a disk of disk_size bytes; nothing
  * otherwise.

@@ -458,3 +458,12 @@ bool nbd_client_is_refused(const struct nbd_client *c, uint64_t *disk_offset)
     *disk_offset = c->slots[c->taken % SLOTS].disk_offset;
     return c->is_refused;
 }
+
+void nbd_client_version(char version[LIBNBD_VERSION_SPACE])
+{
+    struct nbd_handle *nbd = nbd_create();
+    const char *text = nbd == NULL ? NULL : nbd_get_version(nbd);
+
+    snprintf(version, LIBNBD_VERSION_SPACE, "%s", text == NULL ? "" : text);
+    nbd_close(nbd);
+}

@@ -85,4 +85,8 @@ int nbd_client_finish(struct nbd_client *client, struct error *err);
 bool nbd_client_is_refused(const struct nbd_client *client,
                            uint64_t *disk_offset);
 
+/* The version of libnbd, as "1.14.2"; "" if it does not tell. */
+enum { LIBNBD_VERSION_SPACE = 32 };
+void nbd_client_version(char version[LIBNBD_VERSION_SPACE]);
+
 #endif

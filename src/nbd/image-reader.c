@@ -30,7 +30,7 @@ static int start(struct image_reader *r, const struct image_reader_spec *spec,
     if (nbd_client_open(&address, spec->cancel_fd, &r->client, err) == 0)
         return 0;
     image_reader_blame(r, err);
-    if (spec->path != NULL)
+    if (spec->path != NULL && !error_is_of(err, "destination"))
         error_wrap(err, "QEMU: qemu-nbd of %s", spec->path);
     return -1;
 }
@@ -65,6 +65,9 @@ const struct child *image_reader_child(const struct image_reader *r)
 
 int image_reader_blame(struct image_reader *r, struct error *err)
 {
+    /* It hung up because we did, as nobody wants what it reads any more. */
+    if (error_is_of(err, "destination"))
+        return -1;
     if (r->check != NULL && r->check(r->opaque, err) == -1)
         return -1;
     return child_blame(r->qemu_nbd, err);

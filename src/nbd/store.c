@@ -31,6 +31,7 @@
 
 struct store {
     int fd;
+    const char *dir;
     pthread_mutex_t lock; /* of the failure */
 
     bool has_failed;
@@ -49,6 +50,7 @@ int store_new(const char *dir, struct store **store, struct error *err)
 
     if (s == NULL)
         return error_set(err, errno, "no memory for the store");
+    s->dir = dir;
     s->fd = newfile_unnamed(dir);
     if (s->fd == -1) {
         error_set(err, errno, "spool: cannot make a file in %s", dir);
@@ -91,16 +93,20 @@ int store_fd(const struct store *s)
     return s->fd;
 }
 
-/* Remembers the first failure; returns errno. */
-static int fail(struct store *s, const char *verb, uint64_t file_offset)
+/* Remembers the first failure; returns errno.  length bytes were to be moved.
+ */
+static int fail(struct store *s, const char *verb, uint64_t file_offset,
+                uint64_t length)
 {
     int errnum = errno;
     LOCK_FOR_SCOPE(&s->lock);
 
-    if (!s->has_failed)
+    if (!s->has_failed) {
         error_set(&s->failure, errnum,
                   "spool: cannot %s at file offset %" PRIu64, verb,
                   file_offset);
+        store_explain_full(s, store_spooled(s) + length, &s->failure);
+    }
     s->has_failed = true;
     return errnum;
 }
@@ -117,6 +123,22 @@ static int fail_at_limit(struct store *s, uint64_t file_offset)
                   file_offset, s->limit);
     s->has_failed = true;
     return EDQUOT;
+}
+
+int store_explain_full(const struct store *s, uint64_t needed,
+                       struct error *err)
+{
+    bool is_quota = err->errnum == EDQUOT;
+
+    /* QEMU, which may have been the writer, has the words only. */
+    if (!is_quota && err->errnum != ENOSPC &&
+        strstr(err->msg, strerror(ENOSPC)) == NULL)
+        return -1;
+    error_set(err, 0,
+              "spool: no %s left in %s: %" PRIu64 " bytes were needed so far",
+              is_quota ? "quota" : "space", s->dir, needed);
+    err->errnum = is_quota ? EDQUOT : ENOSPC;
+    return -1;
 }
 
 int store_check(struct store *s, struct error *err)
@@ -155,7 +177,7 @@ static int read_any(void *opaque, void *buf, uint32_t length,
     ssize_t got = io_pread_full(s->fd, buf, length, file_offset);
 
     if (got == -1)
-        return fail(s, "read", file_offset);
+        return fail(s, "read", file_offset, length);
     memset((char *)buf + got, 0, length - got);
     s->read_end = io_max(s->read_end, file_offset + length);
     return 0;
@@ -183,7 +205,7 @@ static int write_any(void *opaque, const void *buf, uint32_t length,
     if (!has_room(s, length))
         return fail_at_limit(s, file_offset);
     if (io_pwrite_full(s->fd, buf, length, file_offset) == -1)
-        return fail(s, "write", file_offset);
+        return fail(s, "write", file_offset, length);
     s->content_end = io_max(s->content_end, file_offset + length);
     s->written_end = io_max(s->written_end, file_offset + length);
     return 0;
@@ -197,7 +219,7 @@ static int write_zeroes(struct store *s, uint32_t length, uint64_t file_offset)
         size_t n = io_min(length, sizeof zeroes);
 
         if (io_pwrite_full(s->fd, zeroes, n, file_offset) == -1)
-            return fail(s, "write", file_offset);
+            return fail(s, "write", file_offset, length);
         file_offset += n;
         length -= n;
     }

@@ -13,7 +13,8 @@
 
 struct store;
 
-/* Makes an empty one in dir, the spool directory.  It has no name, so whatever
+/* Makes an empty one in dir, the spool directory, which has to outlive it as a
+ * string: messages name it.  It has no name, so whatever
  * happens to us, nothing is left.  *store is for store_free.
  */
 int store_new(const char *dir, struct store **store, struct error *err);
@@ -35,6 +36,13 @@ int store_fd(const struct store *store);
  * what came after it: returns -1 with it.
  */
 int store_check(struct store *store, struct error *err);
+
+/* For when something was to write to it and failed, as err says.  If there was
+ * no room, that is said, and where, and how many bytes were needed up to then.
+ * Returns -1.
+ */
+int store_explain_full(const struct store *store, uint64_t needed,
+                       struct error *err);
 
 /* Empties it, for another image.  Nobody may be shown it meanwhile. */
 int store_clear(struct store *store, struct error *err);

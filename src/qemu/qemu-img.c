@@ -34,9 +34,8 @@ static int collect(void *opaque, const char *piece, size_t length,
     return 0;
 }
 
-/* program says that it is name, of which version? */
-static int check_version(const char *program, const char *name,
-                         struct error *err)
+int qemu_read_version(const char *program, const char *name,
+                      char version[QEMU_VERSION], struct error *err)
 {
     const char *const argv[] = {program, "--version", NULL};
     struct text text = {.length = 0};
@@ -46,13 +45,31 @@ static int check_version(const char *program, const char *name,
         .consume = collect,
         .opaque = &text,
     };
+    const char *digits;
+    int length;
+
+    if (qemu_run(&spec, err) == -1)
+        return -1;
+    digits = text.buf + strcspn(text.buf, "0123456789");
+    length = strspn(digits, "0123456789.");
+    if (strncmp(text.buf, name, strlen(name)) != 0 || length == 0 ||
+        length >= QEMU_VERSION)
+        return error_set(err, 0, "QEMU: %s does not tell its version",
+                         program);
+    snprintf(version, QEMU_VERSION, "%.*s", length, digits);
+    return 0;
+}
+
+/* program says that it is name: is it new enough? */
+static int check_version(const char *program, const char *name,
+                         struct error *err)
+{
+    char version[QEMU_VERSION];
     unsigned major, minor;
 
-    if (child_run(&spec, err) == -1)
+    if (qemu_read_version(program, name, version, err) == -1)
         return -1;
-    if (strncmp(text.buf, name, strlen(name)) != 0 ||
-        sscanf(text.buf + strcspn(text.buf, "0123456789"), "%u.%u", &major,
-               &minor) != 2)
+    if (sscanf(version, "%u.%u", &major, &minor) != 2)
         return error_set(err, 0, "QEMU: %s does not tell its version",
                          program);
     if (major < 6 || (major == 6 && minor < 1))
@@ -110,7 +127,7 @@ int qemu_img_create(const struct qemu *qemu, int store_fd,
                  ",refcount_bits=%u", options->refcount_bits);
     snprintf(file, sizeof file, "/proc/self/fd/%d", store_fd);
     snprintf(size, sizeof size, "%" PRIu64, disk_size);
-    if (child_run(&spec, err) == 0)
+    if (qemu_run(&spec, err) == 0)
         return 0;
     return is_at_limit(store_fd, options, disk_size)
                ? error_set(err, EFBIG, "spool: QEMU cannot write")
@@ -159,7 +176,7 @@ int qemu_img_map(const struct qemu *qemu, const struct qemu_img_map *map,
     }
     argv[n++] = map->node;
     argv[n] = NULL;
-    r = child_run(&spec, err);
+    r = qemu_run(&spec, err);
     if (r == 0 && mapjson_end(m, err) == -1)
         r = error_wrap(err, "QEMU: qemu-img map");
     mapjson_free(m);
@@ -200,7 +217,7 @@ int qemu_img_info(const struct qemu *qemu, const char *name,
     }
     argv[n++] = name;
     argv[n] = NULL;
-    r = child_run(&spec, err);
+    r = qemu_run(&spec, err);
     if (r == 0 && infojson_end(j, info, err) == -1)
         r = error_wrap(err, "QEMU: qemu-img info");
     infojson_free(j);

@@ -8,6 +8,13 @@
 #include "qemu/mapjson.h"
 #include "qemu/qemu.h"
 
+/* What a program of QEMU says of its version, as "7.2.22", if it says that it
+ * is name, which is "qemu-img" or one of the others.
+ */
+enum { QEMU_VERSION = 32 };
+int qemu_read_version(const char *program, const char *name,
+                      char version[QEMU_VERSION], struct error *err);
+
 /* Fails unless qemu-img runs and is 6.1 or newer: before that, its map does
  * not say what is present.
  */

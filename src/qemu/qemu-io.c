@@ -103,8 +103,8 @@ int qemu_io_run(const struct qemu *qemu, const struct qemu_io_image *image,
                                : "");
     complaint[0] = '\0';
     if (!image->is_to_fail)
-        return child_run(&spec, err);
-    if (child_run(&spec, &failure) == 0 || failure.errnum == 0)
+        return qemu_run(&spec, err);
+    if (qemu_run(&spec, &failure) == 0 || failure.errnum == 0)
         return 0;
     *err = failure;
     return -1;

@@ -57,7 +57,7 @@ int qemu_nbd_start(const struct qemu *qemu, const struct qemu_nbd_image *image,
     if (make_connection(&listening, &connection, err) == -1)
         return -1;
     spec.listen_fd = listening;
-    if (child_start(&spec, child, err) == -1)
+    if (qemu_start(&spec, child, err) == -1)
         return -1;
     *client_fd = steal_fd(&connection);
     return 0;

@@ -37,6 +37,57 @@ void qemu_find(struct qemu *qemu)
     qemu->nbd = find(qemu->nbd, "QCOW_TOOL_QEMU_NBD", QEMU_NBD_PATH);
 }
 
+/* Debian and Fedora have all three in one package. */
+static int name_package(struct error *err)
+{
+    if (err->errnum != ENOENT)
+        return -1;
+    return error_append(err, "; it is in the package qemu-utils (Debian) or "
+                             "qemu-img (Fedora)");
+}
+
+/* Names that are ours, not a file's that anybody knows. */
+static bool is_node(const char *name)
+{
+    return strncmp(name, "json:", 5) == 0 ||
+           strncmp(name, "driver=", 7) == 0 ||
+           strncmp(name, "/proc/self/fd/", 14) == 0;
+}
+
+/* QEMU says of each node what it could not open, and then why.  Which file it
+ * was is put before that by who knows its name.
+ */
+static void drop_nodes(struct error *err)
+{
+    static const char opening[] = "Could not open '";
+    char *at = err->msg;
+
+    while ((at = strstr(at, opening)) != NULL) {
+        char *name = at + strlen(opening), *cause = strstr(name, "': ");
+
+        if (cause == NULL)
+            break;
+        if (is_node(name))
+            memmove(at, cause + 3, strlen(cause + 3) + 1);
+        else
+            at = name;
+    }
+}
+
+int qemu_run(const struct child_spec *spec, struct error *err)
+{
+    if (child_run(spec, err) == 0)
+        return 0;
+    drop_nodes(err);
+    return name_package(err);
+}
+
+int qemu_start(const struct child_spec *spec, struct child **child,
+               struct error *err)
+{
+    return child_start(spec, child, err) == 0 ? 0 : name_package(err);
+}
+
 int qemu_check_proc(struct error *err)
 {
     if (access("/proc/self/fd", F_OK) == 0)

@@ -4,6 +4,7 @@
 #ifndef QT_QEMU_H
 #define QT_QEMU_H
 
+#include "base/child.h"
 #include "base/error.h"
 
 #include <stdbool.h>
@@ -20,6 +21,13 @@ struct qemu {
  * sets in the environment what makes them fast.  For a single thread.
  */
 void qemu_find(struct qemu *qemu);
+
+/* child_run and child_start (child.h) of one of its programs: if that is not
+ * there, the error names the package that it is in.
+ */
+int qemu_run(const struct child_spec *spec, struct error *err);
+int qemu_start(const struct child_spec *spec, struct child **child,
+               struct error *err);
 
 /* Files of ours are shown to QEMU as /proc/self/fd/N: fails where there are no
  * such names.

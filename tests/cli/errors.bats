@@ -73,6 +73,35 @@ bad_serve() {
     bad_stream --direct --direct=yes
 }
 
+@test "what may be meant by an option is said" {
+    bad_stream 'is --cluster-size meant' --clustersize 64K
+    bad_stream 'one of --expect-id, --expect-length' --expect 5
+    bad_serve 'one of --source-fd, --source-size, --source-format' --source-
+    bad_serve 'is --prezeroed meant' -prezeroed
+    usage 'is measure meant' measrue
+}
+
+@test "an option before the command is told its place" {
+    usage 'qcow-tool stream --progress' --progress stream disk.raw
+}
+
+@test "a value that is given twice is named, both of them" {
+    bad_stream "source.*'disk.raw'.*'other.raw'" --source other.raw
+    bad_serve "source-size.*'1'.*'2'" --source-size 1 --source-size=2
+    bad_stream 'destination.*destination-fd' --destination out.bin
+}
+
+@test "--machine without --progress is refused" {
+    bad_stream 'machine.*progress' --machine
+    bad_serve 'machine.*progress' --machine
+}
+
+@test "--quiet is refused beside what wants more to be said" {
+    bad_stream 'quiet.*verbose' -q -v
+    bad_serve 'quiet.*debug' --quiet --debug
+    bad_serve 'quiet.*progress' --quiet --progress
+}
+
 @test "an argument that is no option is named" {
     bad_stream surprise surprise
     bad_serve surprise surprise

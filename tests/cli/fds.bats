@@ -116,8 +116,20 @@ no_such_fd() {
 
 @test "a closed standard output is no place for a stream" {
     stdout_to=- qcow_tool 1 stream --source-format raw --source disk.raw >&-
-    error_says '^qcow-tool: stream: destination: '
+    error_says '^qcow-tool: stream: destination: standard output is closed$'
     nothing_left
+    stdout_to=- qcow_tool 1 measure disk.raw >&-
+    error_says '^qcow-tool: measure: standard output is closed$'
+    stdout_to=- qcow_tool 1 --help >&-
+    error_says '^qcow-tool: standard output is closed$'
+    stdout_to=- qcow_tool 1 --version >&-
+    error_says '^qcow-tool: standard output is closed$'
+}
+
+@test "a closed standard input is no stream" {
+    qcow_tool 1 serve new.raw <&-
+    error_says '^qcow-tool: serve: source: standard input is closed$'
+    [ ! -e new.raw ]
 }
 
 @test "closed standard streams do not mix words into the data" {

@@ -51,11 +51,65 @@ helps() {
     [ ! -s stderr ]
 }
 
-@test "the version is one line with a number" {
+@test "the version is its first line; those of libnbd and QEMU follow" {
     qcow_tool --version
-    one_line stdout
-    [[ $(<stdout) =~ ^qcow-tool\ (.*\ )?[0-9]+\.[0-9]+ ]]
+    [[ $(head -n 1 stdout) =~ ^qcow-tool\ [0-9.]+$ ]]
+    grep -Eq '^libnbd [0-9]+\.[0-9]+' stdout
+    local tool
+    for tool in qemu-img qemu-io qemu-nbd; do
+        grep -qxF "$tool $($tool --version | head -n 1 |
+            grep -oE '[0-9]+\.[0-9.]+' | head -n 1)" stdout
+    done
+    [ "$(wc -l <stdout)" = 5 ]
     [ ! -s stderr ]
+    cp stdout expected
+    qcow_tool -V
+    cmp expected stdout
+    qcow_tool serve --version
+    cmp expected stdout
+}
+
+@test "the version comes without QEMU, too, and says which one is missing" {
+    qcow_tool stream --version --qemu-io /nonexistent/qemu-io
+    grep -Eq '^qemu-img [0-9]' stdout
+    grep -Eq '^qemu-io: .*/nonexistent/qemu-io: No such file' stdout
+}
+
+@test "help is a command" {
+    qcow_tool --help
+    cp stdout expected
+    qcow_tool help
+    cmp expected stdout
+    qcow_tool -h
+    cmp expected stdout
+    qcow_tool stream --help
+    cp stdout expected
+    qcow_tool help stream
+    cmp expected stdout
+    qcow_tool stream -h
+    cmp expected stdout
+}
+
+@test "the help is in groups, none longer than a screen" {
+    local command
+    for command in stream measure serve; do
+        qcow_tool help $command
+        grep -oE '^[A-Z][a-zA-Z -]+:$' stdout >groups
+        [ "$(head -n 1 groups)" = Source: ]
+        [ "$(tail -n 1 groups)" = "For callers of vhd-tool:" ]
+        [ "$(wc -l <groups)" -ge 6 ]
+        awk '/^$/ { n = 0 } { if (++n > 23) exit 1 }' stdout
+    done
+}
+
+@test "the examples of --help work" {
+    make_disk disk 1M data@64K+64K
+    qcow_tool --help
+    grep -E '^  qcow-tool (stream|measure|serve) ' stdout |
+        sed 's|/dev/vg/||g' >examples
+    [ "$(wc -l <examples)" = 3 ]
+    PATH=$PATH TMPDIR=$spool bash -e examples
+    cmp disk copy
 }
 
 @test "help that cannot be written is an error" {

@@ -177,12 +177,3 @@ closed_pipe() {
     same_bytes disk.raw copy.raw
     nothing_left
 }
-
-@test "the option --machine alone says nothing" {
-    qcow_tool stream --source-format raw --source disk.raw \
-        --destination out.qcow2 --machine
-    [ ! -s stdout ]
-    qcow_tool serve --destination copy.raw --machine <out.qcow2
-    [ ! -s stdout ]
-    same_bytes disk.raw copy.raw
-}

@@ -175,7 +175,11 @@ END
     qemu-img snapshot -c one disk.qcow2
     qemu-io -f qcow2 -c 'write -P 0x11 0 64K' disk.qcow2 >/dev/null
     qcow_tool 1 serve --destination new.raw --spool-dir small <disk.qcow2
-    error_says '^qcow-tool: serve: spool: .*No space left'
+    # What has come is counted in blocks of 4 KiB.
+    error_says '^qcow-tool: serve: spool: no space left in small: [0-9]+ bytes'
+    [[ $stderr =~ ([0-9]+)\ bytes\ were\ needed\ so\ far ]]
+    [ "${BASH_REMATCH[1]}" -gt $((1 << 20)) ]
+    [ "${BASH_REMATCH[1]}" -le "$(stat -c %s disk.qcow2)" ]
     one_line stderr
     [ ! -e new.raw ]
     [ -z "$(ls -A small)" ]

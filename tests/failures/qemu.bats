@@ -64,6 +64,16 @@ END
     stream_fails '/nonexistent/qemu-io-2.*No such file'
 }
 
+@test "of a program of QEMU that is missing the package is named" {
+    local tool package='qemu-utils \(Debian\) or qemu-img \(Fedora\)'
+    serve_fails "No such file.*$package" --qemu-img /nonexistent/qemu-img
+    stream_fails "No such file.*$package" --qemu-io /nonexistent/qemu-io
+    qcow_tool 1 stream disk.qcow2 --source-format qcow2 \
+        --destination out.bin --qemu-nbd /nonexistent/qemu-nbd
+    error_says "qemu-nbd: No such file.*$package"
+    one_line stderr
+}
+
 @test "QEMU that is nowhere in PATH is named" {
     local tool
     tool=$(command -v qcow-tool)

@@ -10,10 +10,12 @@
 #include "test.h"
 
 #include <inttypes.h>
+#include <sys/mman.h>
 
 #define UUID "c3a3b1f0-45b5-4c8f-9d2e-1f7d7c6b5a01"
 
-enum { OPEN_FD = 5, CLOSED_FD = 6 }; /* UUID is the former, too */
+/* UUID is the former, too.  Standard input and output are files. */
+enum { OPEN_FD = 5, CLOSED_FD = 6 };
 
 enum { MAX_ARGS = 32 };
 
@@ -24,7 +26,12 @@ enum { MAX_ARGS = 32 };
 
 static inline void prepare_surroundings(void)
 {
-    test_require(dup2(STDIN_FILENO, OPEN_FD) == OPEN_FD, "dup2");
+    int disk = memfd_create("disk", 0);
+
+    test_require(dup2(disk, STDIN_FILENO) == STDIN_FILENO &&
+                     dup2(disk, STDOUT_FILENO) == STDOUT_FILENO &&
+                     dup2(STDIN_FILENO, OPEN_FD) == OPEN_FD,
+                 "dup2");
     close(CLOSED_FD);
     setenv("LISTEN_FDS", "3", 1);
     setenv("LISTEN_FDNAMES", "a:b:" UUID, 1);
@@ -200,9 +207,10 @@ static inline const char *describe(const struct options *o)
     else
         snprintf(out, sizeof out, "%s",
                  o->command == COMMAND_NONE ? "none"
-                                            : option_command_name(o->command));
+                                            : command_specs[o->command].name);
     say_flag(out, "help", o->wants_help);
     say_flag(out, "version", o->wants_version);
+    say_flag(out, "quiet", o->log_level == LOG_ERRORS);
     say_flag(out, "verbose", o->log_level == LOG_SUMMARY);
     say_flag(out, "debug", o->log_level == LOG_DEBUG);
     if (o->wants_help || o->wants_version)

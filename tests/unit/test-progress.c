@@ -266,7 +266,7 @@ static void test_others(void)
     int fds[2];
 
     make_pipe(fds);
-    log_open("test", LOG_ERRORS);
+    log_open("test", LOG_NOTICES);
     TEST("the bar is for standard error alone, a line now and then");
     text = standard_error(work_with_bar, fds[1]);
     CHECK_STR(up_to_rate(text),
@@ -376,7 +376,7 @@ static void test_told(void)
     const char *text;
 
     TEST("who asks is told, in any mode");
-    log_open("test", LOG_ERRORS);
+    log_open("test", LOG_NOTICES);
     machine_begins();
     text = standard_error(tell_some, STDOUT_FILENO);
     CHECK(strstr(text, "test:   0%         0 B  ") == text);

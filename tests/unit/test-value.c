@@ -42,7 +42,22 @@ static const struct {
     {"nothing is no size", "", 0, NOT_A_SIZE("")},
     {"a unit alone is no size", "K", 0, NOT_A_SIZE("K")},
     {"two units are none", "1KK", 0, NOT_A_SIZE("1KK")},
-    {"a unit is no word", "1KiB", 0, NOT_A_SIZE("1KiB")},
+    {"KiB is K", "3KiB", 3 << 10, NULL},
+    {"MiB is M", "3MiB", 3 << 20, NULL},
+    {"GiB is G", "3GiB", UINT64_C(3) << 30, NULL},
+    {"TiB is T, in small letters, too", "3tib", UINT64_C(3) << 40, NULL},
+    {"KB is 1000 bytes", "3KB", 3000, NULL},
+    {"kB is KB", "3kB", 3000, NULL},
+    {"MB is 1000 KB", "3MB", 3000000, NULL},
+    {"GB is 1000 MB", "3GB", UINT64_C(3000000000), NULL},
+    {"TB is 1000 GB", "3TB", UINT64_C(3000000000000), NULL},
+    {"the largest size in TB fits", "9223372TB", UINT64_C(9223372000000000000),
+     NULL},
+    {"2^63 in TB is too large", "9223373TB", 0, NOT_A_SIZE("9223373TB")},
+    {"half a unit is none", "1Ki", 0, NOT_A_SIZE("1Ki")},
+    {"iB is no unit", "1iB", 0, NOT_A_SIZE("1iB")},
+    {"a word that begins with a unit is none", "1KiBs", 0,
+     NOT_A_SIZE("1KiBs")},
     {"bytes are no unit", "1B", 0, NOT_A_SIZE("1B")},
     {"P is no unit", "1P", 0, NOT_A_SIZE("1P")},
     {"a fraction is no size", "1.5K", 0, NOT_A_SIZE("1.5K")},
@@ -357,8 +372,8 @@ static const struct {
     {"other URLs are none",
      "https://host",
      {0},
-     "--x: 'https://host' is not supported; supported: stdout:, fd:FD, PATH, "
-     "file://PATH, unix://PATH, tcp://HOST:PORT"},
+     "--x: 'https://host' is not supported; supported: stdout:, -, fd:FD, "
+     "PATH, file://PATH, unix://PATH, tcp://HOST:PORT"},
 };
 
 static void test_destinations(void)

@@ -208,7 +208,8 @@ all_kinds() {
 # The program at NAME is the one that its name says.
 called() {
     launched --env "PATH=$PATH" --stdout 1 --stderr 2 "$PWD/$1" --version
-    [ "$(cat stdout)" = "$2 $("$tool" --version | cut -d ' ' -f 2)" ]
+    [ "$(head -n 1 stdout)" = \
+        "$2 $("$tool" --version | head -n 1 | cut -d ' ' -f 2)" ]
 }
 
 @test "the programs are known by their names, as links and as copies" {

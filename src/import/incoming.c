@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The stream that an import reads, and how it may end. */
+
+/* Notes on the design
+ *
+ * --destination-size may be wrong.  So it ends a stream that is not all there
+ * only after some seconds of silence: a client that has sent all it has may
+ * well wait for us.  0 is what an empty request has, or a client that does not
+ * know; so it goes by the same rule.  --source-size is never wrong: fewer
+ * bytes are an error, even if nobody needs the rest.
+ */
+
+#include "config.h"
+
+#include "base/io.h"
+#include "import/incoming.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <time.h>
+
+uint64_t incoming_now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * UINT64_C(1000) + now.tv_nsec / 1000000;
+}
+
+bool incoming_is_at_hint(const struct incoming *in)
+{
+    return in->size == 0 && in->has_hint && in->received == in->hint;
+}
+
+int incoming_wait(struct incoming *in, int wake_fd, int timeout_ms,
+                  struct error *err)
+{
+    bool is_at_end = incoming_is_at_hint(in);
+    int ready;
+
+    if (is_at_end)
+        timeout_ms = INCOMING_LOOK_MS;
+    ready = io_wait(in->fd, POLLIN, wake_fd, timeout_ms);
+    if (ready == -1)
+        return error_set(err, errno, "source");
+    if (ready == 1 || !is_at_end)
+        in->silent_ms = 0;
+    else if (in->silent_ms == 0)
+        in->silent_ms = incoming_now_ms();
+    else if (incoming_now_ms() - in->silent_ms >= INCOMING_HINT_SILENCE_MS)
+        in->is_ended = in->is_hinted = true;
+    return ready;
+}
+
+ssize_t incoming_read(struct incoming *in, char *buf, uint64_t length,
+                      struct error *err)
+{
+    ssize_t n;
+
+    if (in->size != 0)
+        length = io_min(length, in->size - in->received);
+    else if (in->received < in->hint)
+        length = io_min(length, in->hint - in->received);
+    n = io_read(in->fd, buf, length);
+    if (n == -1 && errno != ECONNRESET)
+        return error_set(err, errno,
+                         "source: cannot read at file offset %" PRIu64,
+                         in->received);
+    if (n == -1) {
+        /* A client that left this way may have sent all that is needed. */
+        error_set(&in->breakage, errno,
+                  "source: the sender left at file offset %" PRIu64,
+                  in->received);
+        in->is_broken = true;
+        n = 0;
+    }
+    if (in->checksum != NULL && checksum_add(in->checksum, buf, n, err) == -1)
+        return -1;
+    in->received += n;
+    in->received_ms = incoming_now_ms();
+    in->is_ended = n == 0 || (in->size != 0 && in->received == in->size);
+    return n;
+}

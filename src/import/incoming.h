@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The stream that an import reads, and how it may end. */
+
+#ifndef QT_INCOMING_H
+#define QT_INCOMING_H
+
+#include "base/checksum.h"
+#include "base/error.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* Milliseconds. */
+enum {
+    /* As much has come as the hint says, but the disk needs more.  The hint
+     * may be wrong, so a sender gets so long to send more.
+     */
+    INCOMING_HINT_SILENCE_MS = 5000,
+
+    /* Between two looks at the clock while a sender is silent. */
+    INCOMING_LOOK_MS = 500,
+};
+
+struct incoming {
+    int fd;
+    uint64_t size; /* its exact length in bytes; 0: not known */
+    uint64_t hint; /* if has_hint: may be that, or anything */
+    bool has_hint;
+    struct checksum *checksum; /* of what comes; NULL: not wanted */
+
+    uint64_t received;    /* bytes */
+    uint64_t received_ms; /* when the last of them came: incoming_now_ms */
+    uint64_t silent_ms; /* since when nothing comes, while as much has come as
+                         * the hint says; 0: something comes */
+    bool is_ended;      /* the stream is */
+    bool is_hinted;     /* because of the hint and silence */
+    bool is_broken;     /* because its connection broke: see breakage */
+    struct error breakage;
+};
+
+/* The time of CLOCK_MONOTONIC. */
+uint64_t incoming_now_ms(void);
+
+/* As much has come as the hint said.  It may be wrong. */
+bool incoming_is_at_hint(const struct incoming *in);
+
+/* Waits until there is something to read, or wake_fd is readable, or
+ * timeout_ms have passed (-1: for ever).  Returns 1 if there is something to
+ * read, else 0, or -1.
+ */
+int incoming_wait(struct incoming *in, int wake_fd, int timeout_ms,
+                  struct error *err);
+
+/* Reads up to length bytes; sets is_ended when there are no more.  Returns
+ * how many, or -1.
+ */
+ssize_t incoming_read(struct incoming *in, char *buf, uint64_t length,
+                      struct error *err);
+
+#endif

@@ -1,0 +1,165 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Each option is in --help, in the man page and in the completion of both
+# shells, and nothing else is.
+
+load ../lib/helpers
+
+commands='stream measure serve'
+completion=$abs_top_srcdir/scripts/completion
+
+# The options in --help, which prints the table of them.
+of_help() {
+    qcow-tool "$1" --help | grep -oE '^ {2}(-., | {4})--[a-z0-9-]+' |
+        grep -oE -- '--.*' | sort
+}
+
+# The options that the man page has an item for.
+of_page() {
+    grep -E '^=item .*B<--' "$abs_top_builddir/doc/qcow-tool-$1.1.pod" |
+        grep -oE -- 'B<--[a-z0-9-]+>' | sed 's/^B<\(.*\)>$/\1/' | sort
+}
+
+# bash_words WORD...
+# What bash completes the last of the words with, a line each.
+bash_words() {
+    bash --norc --noprofile -c '
+        . "$0"
+        COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
+        _qcow_tool
+        printf "%s\n" "${COMPREPLY[@]}"' "$completion/qcow-tool" "$@" |
+        grep . | sort
+}
+
+# zsh_specs COMMAND
+# What zsh's _arguments is told about a command's options.
+zsh_specs() {
+    # shellcheck disable=SC2016 # for the inner shell
+    zsh -f -c '
+        _arguments() {
+            [[ $1 = -C ]] || { print -rl -- "$@"; return }
+            state=arguments words=($command); return 1
+        }
+        command=$1
+        . $0' "$completion/_qcow-tool" "$1"
+}
+
+of_zsh() {
+    zsh_specs "$1" | sed -E 's/^\([^)]*\)//' | grep -oE -- '^--[a-z0-9-]+' |
+        sort -u
+}
+
+# same WHAT: the lists `expected' and `found' are.
+same() {
+    diff -u expected found >&2 || {
+        echo "$1: the above differs from --help" >&2
+        return 1
+    }
+}
+
+@test "every option is in the man page, and the man page has no other" {
+    requires pod2man
+    local command
+    for command in $commands; do
+        of_help $command >expected
+        [ "$(wc -l <expected)" -gt 20 ]
+        of_page $command >found
+        same "$command"
+    done
+}
+
+@test "bash completes every option, and no other" {
+    local command
+    for command in $commands; do
+        of_help $command >expected
+        bash_words qcow-tool $command -- >found
+        same "$command"
+    done
+}
+
+@test "zsh completes every option, and no other" {
+    requires zsh
+    local command
+    for command in $commands; do
+        of_help $command >expected
+        of_zsh $command >found
+        same "$command"
+    done
+}
+
+@test "both shells complete the values that an option has" {
+    requires zsh
+    local command option
+    for command in $commands; do
+        while read -r option; do
+            # Of what is refused the supported words are named.
+            qcow-tool $command disk "$option" no-such-word \
+                </dev/null >/dev/null 2>stderr || :
+            grep -oE 'supported: .*' stderr |
+                sed 's/supported: //; s/, /\n/g' | sort >expected
+            grep -qE 'URI|PATH|fd:|://' expected && continue
+            bash_words qcow-tool $command "$option" '' >found
+            [ ! -s expected ] || same "$command $option"
+            zsh_specs $command | grep -F -- "${option}[" |
+                sed -nE 's/.*:\((.*)\)$/\1/p' | tr ' ' '\n' | sort >found
+            [ ! -s expected ] || same "$command $option"
+        done < <(of_help $command)
+    done
+}
+
+@test "bash completes commands, and the help of commands" {
+    bash_words qcow-tool '' >found
+    printf '%s\n' --help --version help measure serve stream >expected
+    diff -u expected found >&2
+    [ "$(bash_words qcow-tool ser)" = serve ]
+    [ "$(bash_words qcow-tool help str)" = stream ]
+    [ -z "$(bash_words qcow-tool help stream '')" ]
+}
+
+@test "bash completes values behind an equals sign, too" {
+    [ "$(bash_words qcow-tool stream --layout = c)" = convert ]
+    [ "$(bash_words qcow-tool stream --layout =)" = \
+        $'any\nconvert\nstreamable' ]
+    [ "$(bash_words qcow-tool serve --destination-format '')" = raw ]
+    [ "$(bash_words qcow-tool serve --source-format '')" = qcow2 ]
+}
+
+@test "bash completes disks and directories by their names" {
+    mkdir 'a dir'
+    : >'a disk.raw'
+    [ "$(bash_words qcow-tool stream 'a d')" = $'a dir\na disk.raw' ]
+    [ "$(bash_words qcow-tool serve --destination 'a di')" = \
+        $'a dir\na disk.raw' ]
+    [ "$(bash_words qcow-tool serve --spool-dir 'a d')" = 'a dir' ]
+}
+
+@test "a bash that one types into completes what is typed" {
+    # Two tabs list what may follow, and one fills in what is certain.
+    python3 "$tests/type.py" "$completion/qcow-tool" \
+        $'qcow-tool stre\tdisk.raw --lay\tconv\t' >typed
+    show typed typed
+    grep -F 'qcow-tool stream disk.raw --layout convert' typed
+}
+
+@test "man pages and their source have nothing that checkers complain about" {
+    requires pod2man podchecker mandoc
+    local page
+    for page in "$abs_top_builddir"/doc/*.[17]; do
+        mandoc -Tlint -W warning "$page"
+        run -0 podchecker "$page.pod"
+        [[ $output != *WARNING* ]]
+    done
+    # All six.
+    [ "$(printf '%s\n' "$abs_top_builddir"/doc/*.[17] | wc -l)" = 6 ]
+}
+
+@test "every page that a page speaks of is there, if it is one of ours" {
+    requires pod2man
+    local page
+    grep -ohE 'L<qcow-tool[^>]*>' "$abs_top_builddir"/doc/*.pod |
+        sed 's/L<\(.*\)(\([0-9]\))>/\1.\2/' | sort -u >pages
+    [ "$(wc -l <pages)" = 6 ]
+    while read -r page; do
+        [ -s "$abs_top_builddir/doc/$page" ]
+    done <pages
+}
