@@ -7,8 +7,9 @@
  * bound.  An image with backing files is read with them: xapi takes for zeroes
  * what is not in the list.
  *
- * xapi before 26.5 reads the pipe when we have ended, not before: for more than
- * it holds both would wait for ever.  So a pipe that nobody reads is made larger.
+ * xapi before 26.5 reads the pipe when we have ended, not before: for more
+ * than it holds both would wait for ever.  So a pipe that nobody reads is made
+ * larger.
  */
 
 #include "config.h"

@@ -94,7 +94,7 @@ exports_as() {
     open_progress
     if [ "$generation" = p4 ]; then
         args+=(--output "$uuid")
-        launch+=(--fd "$uuid={}" --stdout 6)
+        launch+=(--fd "$uuid={}" --stdout 6 --nonblocking)
     else
         launch+=(--stdout '{}')
     fi
@@ -118,7 +118,7 @@ imports_as() {
     local launch=(--env "TMPDIR=$spool" --stdin '{}' --stderr 7)
     open_progress
     [ "$generation" != p1 ] || args=("$PWD/$3")
-    [ "$generation" != p4 ] || launch+=(--stdout 6)
+    [ "$generation" != p4 ] || launch+=(--stdout 6 --nonblocking)
     through_socketpair python3 "$tests/send.py" '{}' "$2" -- "$launcher" \
         "${launch[@]}" "$qcow_stream_tool" "${args[@]}"
     if [ "$generation" = p4 ]; then
