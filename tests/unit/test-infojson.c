@@ -156,14 +156,14 @@ static void test_specific(void)
 /* size bytes of text, with a name in it of so many. */
 static char *make_text(size_t size, size_t name_length, size_t *length)
 {
-    char *text = malloc(size + name_length + 200);
+    char *text = malloc(size + name_length + 400);
     size_t n;
 
     test_require(text != NULL, "malloc");
     n = sprintf(text, "{\"snapshots\": [");
     while (n < size)
-        n +=
-            sprintf(text + n, "{\"name\": \"%zu\", \"vm-state-size\": 0},", n);
+        n += sprintf(text + n,
+                     "{\"name\": \"%0200zu\", \"vm-state-size\": 0},", n);
     n += sprintf(text + n, "{}], \"backing-filename\": \"");
     memset(text + n, 'x', name_length);
     n += name_length;
@@ -175,7 +175,7 @@ static char *make_text(size_t size, size_t name_length, size_t *length)
 static void test_long(void)
 {
     size_t length;
-    char *text = make_text(20 << 20, 60000, &length);
+    char *text = make_text(2 << 20, 60000, &length);
     struct image_info info;
     struct error err = {0};
 
