@@ -19,13 +19,13 @@ full() {
 
 # judged taken|refused BITS NAME [ARG...]
 # That is what the importer does with the tables of the stream, of which
-# refcounts have BITS.
+# refcounts have BITS. They were asked for as $refcounts, auto if not given.
 judged() {
     local verdict=$1 order bits=$2 name=$3
     shift 3
     qcow-tool stream --spool-dir "$spool" --source-format hybrid \
-        --source "$name:$name.qcow2" --refcount-bits auto "$@" 2>stderr |
-        head -c 16M >tables || :
+        --source "$name:$name.qcow2" --refcount-bits "${refcounts:-auto}" \
+        "$@" 2>stderr | head -c 16M >tables || :
     order=$(od -An -t u4 --endian=big -j 96 -N 4 tables)
     run python3 "$tests/readers.py" xapi --no-data <tables
     echo "refcounts of $((1 << order)) bits: $output" >&2
@@ -38,7 +38,7 @@ judged() {
 claimed() {
     local says=taken
     qcow_tool measure -v --source-format hybrid --source "$2:$2.qcow2" \
-        --refcount-bits auto "${@:3}"
+        --refcount-bits "${refcounts:-auto}" "${@:3}"
     ! grep -q "importer does not take this image" stderr || says=refused
     [ "$says" = "$1" ]
 }
@@ -46,9 +46,9 @@ claimed() {
 @test "a full disk of 2.2 GiB is taken with narrower refcounts" {
     full disk 2362179584
     judged taken 8 disk
-    judged refused 16 disk --refcount-bits 16
+    refcounts=16 judged refused 16 disk
     claimed taken disk
-    claimed refused disk --refcount-bits 16
+    refcounts=16 claimed refused disk
     judged taken 16 disk --cluster-size 128K
 }
 
@@ -69,7 +69,7 @@ claimed() {
 @test "clusters of 4 KiB" {
     full disk 30M
     judged taken 4 disk --cluster-size 4K
-    claimed refused disk --cluster-size 4K --refcount-bits 16
+    refcounts=16 claimed refused disk --cluster-size 4K
     full disk 150M
     judged refused 16 disk --cluster-size 4K
     claimed refused disk --cluster-size 4K
