@@ -69,9 +69,10 @@ END
     local command
     qemu-img create -q -f vhdx image.vhdx 64M
     # The table of the blocks lies at 2 MiB.
-    qemu-io -c 'write -P 7 0 1M' --image-opts "driver=vhdx,file.driver=blkdebug,\
-file.image.filename=image.vhdx,file.inject-error.0.event=none,\
-file.inject-error.0.iotype=write,file.inject-error.0.sector=4096" || :
+    qemu-io -c 'write -P 7 0 1M' --image-opts \
+        "driver=vhdx,file.driver=blkdebug,file.image.filename=image.vhdx,\
+file.inject-error.0.event=none,file.inject-error.0.iotype=write,\
+file.inject-error.0.sector=4096" || :
     qemu-img create -q -f qcow2 -b image.vhdx -F vhdx -u overlay.qcow2 64M
     for command in stream measure; do
         run -1 --separate-stderr qcow-tool $command --source-format vhdx \
