@@ -152,12 +152,17 @@ static void make_tables(enum command command, struct option *table,
     *letters = '\0';
 }
 
-static const struct option_spec *find_letter(enum command command, int letter)
+/* The option that getopt_long means by a value of its own: in the tables are
+ * no others.
+ */
+static const struct option_spec *find_spec(enum command command, int c)
 {
     int i = 0;
 
+    if (c >= FIRST_SPEC)
+        return &option_specs[c - FIRST_SPEC];
     while (!(option_specs[i].commands & 1 << command) ||
-           option_specs[i].letter != letter)
+           option_specs[i].letter != c)
         i++;
     return &option_specs[i];
 }
@@ -176,10 +181,10 @@ static int refuse(struct walk *w, int c, const char *word, struct error *err)
 {
     if (c == ':')
         return error_set(err, 0, "--%s needs a value",
-                         option_specs[optopt - FIRST_SPEC].name);
+                         find_spec(w->command, optopt)->name);
     if (optopt >= FIRST_SPEC)
         return error_set(err, 0, "--%s takes no value",
-                         option_specs[optopt - FIRST_SPEC].name);
+                         find_spec(w->command, optopt)->name);
     if (optopt != 0 &&
         option_find_name(w->command, word + 1, strcspn(word + 1, "=")) == NULL)
         return error_set(err, 0,
@@ -218,8 +223,7 @@ int arguments_walk(enum command command, int argc, char **argv,
             at = optind;
             continue;
         }
-        spec = c < FIRST_SPEC ? find_letter(command, c)
-                              : &option_specs[c - FIRST_SPEC];
+        spec = find_spec(command, c);
         if (spec->id == OPT_IGNORED_PREFIX)
             skip_prefix(argc, argv);
         if (take(&w, spec, optarg, err) == -1)

@@ -190,7 +190,9 @@ static void put_report(FILE *f, const struct report *r)
 
 /* --------------------------------------------------------------- the file */
 
-/* Reports are overwritten, and no disk that somebody took for one. */
+/* Reports are overwritten, and no disk that somebody took for one.  Asked twice:
+ * the image may have gone there meanwhile.
+ */
 static int check_old(const struct report_file *file, struct error *err)
 {
     static const char beginning[] = "{\n    \"report\": ";
@@ -250,6 +252,11 @@ int report_file_write(struct report_file *file, struct report *report,
 
     if (f == NULL)
         return error_set(err, errno, "report");
+    if (file->path != NULL && check_old(file, err) == -1) {
+        fclose(f);
+        free(text);
+        return -1;
+    }
     report_phase(report, NULL);
     fprintf(f, "{\n    \"report\": %d", FORMAT);
     put_text(f, "command", command);

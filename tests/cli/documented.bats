@@ -153,6 +153,42 @@ same() {
     [ "$(printf '%s\n' "$abs_top_builddir"/doc/*.[17] | wc -l)" = 6 ]
 }
 
+# Those that need no other host, no server and no volume group.
+@test "the examples of the man pages work" {
+    requires jq gzip
+    local page block n=0
+    make_disk disk 2M data@64K+64K data@1M+128K
+    cp disk disk.raw
+    image disk vm.qcow2
+    cp vm.qcow2 before.qcow2
+    qemu-img create -q -f qcow2 -b before.qcow2 -F qcow2 now.qcow2
+    guest now.qcow2 'write -q -P 7 0 64K'
+    cp disk copy-of-before.raw
+    qcow-tool stream disk >disk.qcow2
+    gzip -k disk.qcow2
+    qcow-tool stream now.qcow2 --source-format qcow2 \
+        --relative-to before.qcow2 >difference.qcow2
+    mkdir work
+    for page in "$abs_top_srcdir"/doc/*.pod; do
+        rm -f block.*
+        sed -n '/^=head1 EXAMPLES/,/^=head1 DESC/p' "$page" |
+            awk '/^ / { print > ("block." n); next } { n++ }'
+        for block in block.*; do
+            # A page without examples has none.
+            [ -e "$block" ] || continue
+            ! grep -qE 'virsh|ssh|curl|lvc|fd 7|nbd:|xe ' "$block" || continue
+            rm -rf work/*
+            cp ./*.raw ./*.qcow2* disk work
+            sed 's|/dev/vg/||g' "$block" >work/example
+            cat "$block" >&2
+            (cd work && bash -e -o pipefail example >out)
+            n=$((n + 1))
+        done
+    done
+    echo "$n examples" >&2
+    [ $n -ge 10 ]
+}
+
 @test "every page that a page speaks of is there, if it is one of ours" {
     requires pod2man
     local page

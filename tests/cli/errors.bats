@@ -183,7 +183,7 @@ bad_serve() {
 }
 
 @test "a destination of a kind that is not known is named" {
-    bad_serve 'ftp://' --destination ftp://host/new.raw
+    usage 'ftp://.*supported' serve --destination ftp://host/new.raw
     usage 'ftp://' stream --source-format raw --source disk.raw \
         --destination ftp://host/new.raw
 }

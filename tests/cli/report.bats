@@ -168,6 +168,10 @@ members() {
     [ ! -e out.qcow2 ]
     qcow_tool 1 stream disk.raw --destination out.qcow2 --report no/where
     error_says 'report: cannot open no/where: No such file'
+    # Not even if the image itself went there.
+    qcow_tool stream disk.raw --destination new.qcow2 --report new.qcow2
+    error_says 'report: new.qcow2 is there, and is no report'
+    same_content disk.raw new.qcow2
     printf '{\n    "report": 1,\n%s\n' "$(seq 1000)" >report.json
     qcow_tool measure disk.raw --report report.json
     members

@@ -103,6 +103,21 @@ static void test_wrap(void)
     CHECK_INT(err.errnum, EPIPE);
 }
 
+static void test_end_of(void)
+{
+    struct error err;
+
+    TEST("the end that an error is of stands first");
+    error_set(&err, 0, "source: QEMU: no");
+    CHECK(error_is_of(&err, "source"));
+    CHECK(!error_is_of(&err, "QEMU"));
+    CHECK(!error_is_of(&err, "sour"));
+    error_set(&err, 0, "sources: no");
+    CHECK(!error_is_of(&err, "source"));
+    error_set(&err, 0, "source");
+    CHECK(!error_is_of(&err, "source"));
+}
+
 int main(void)
 {
     test_begin();
@@ -110,5 +125,6 @@ int main(void)
     test_long_text();
     test_append();
     test_wrap();
+    test_end_of();
     return test_end();
 }
