@@ -190,8 +190,8 @@ static void put_report(FILE *f, const struct report *r)
 
 /* --------------------------------------------------------------- the file */
 
-/* Reports are overwritten, and no disk that somebody took for one.  Asked twice:
- * the image may have gone there meanwhile.
+/* Reports are overwritten, and no disk that somebody took for one.  Asked
+ * twice: the image may have gone there meanwhile.
  */
 static int check_old(const struct report_file *file, struct error *err)
 {

@@ -89,22 +89,30 @@ same() {
 
 @test "both shells complete the values that an option has" {
     requires zsh
-    local command option
+    local command option n=0
     for command in $commands; do
+        zsh_specs $command >specs
         while read -r option; do
             # Of what is refused the supported words are named.
             qcow-tool $command disk "$option" no-such-word \
                 </dev/null >/dev/null 2>stderr || :
             grep -oE 'supported: .*' stderr |
                 sed 's/supported: //; s/, /\n/g' | sort >expected
-            grep -qE 'URI|PATH|fd:|://' expected && continue
+            if [ ! -s expected ] || grep -qE 'PATH' expected; then
+                continue
+            fi
             bash_words qcow-tool $command "$option" '' >found
-            [ ! -s expected ] || same "$command $option"
-            zsh_specs $command | grep -F -- "${option}[" |
+            same "$command $option"
+            grep -F -- "${option}[" specs |
                 sed -nE 's/.*:\((.*)\)$/\1/p' | tr ' ' '\n' | sort >found
-            [ ! -s expected ] || same "$command $option"
-        done < <(of_help $command)
+            same "$command $option"
+            n=$((n + 1))
+        done < <(qcow-tool $command --help |
+            grep -oE '^ +--[a-z0-9-]+ (FORMAT|LAYOUT|KIND|VERSION|NAME)' |
+            grep -oE -- '--[a-z0-9-]+')
     done
+    echo "$n options" >&2
+    [ $n -ge 15 ]
 }
 
 @test "bash completes commands, and the help of commands" {

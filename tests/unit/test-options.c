@@ -433,13 +433,16 @@ static void test_environment(void)
     options_clear(&o);
     CHECK_OK(parse(args, &o, &err), &err);
     CHECK_STR(o.stream.export.spool_dir, "/var/tmp");
+
     TEST("the spool has a variable of its own, and its limit another");
     setenv("TMPDIR", "/b", 1);
     setenv("QCOW_TOOL_SPOOL_DIR", "/c", 1);
     setenv("QCOW_TOOL_SPOOL_LIMIT", "1K", 1);
+    options_clear(&o);
     CHECK_OK(parse((const char *const[MAX_ARGS]){SERVE}, &o, &err), &err);
     CHECK_STR(describe(&o),
               "serve spool=/c limit=1024 qemu-img=/b/img qemu-io=/b/io");
+    options_clear(&o);
     CHECK_OK(parse((const char *const[MAX_ARGS]){SERVE, "--spool-dir", "/d",
                                                  "--spool-limit", "0"},
                    &o, &err),
