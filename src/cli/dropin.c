@@ -293,7 +293,7 @@ static int complete_stream_tool(struct options *o, char **names, int n_names,
 static int set_defaults(struct options *o, struct error *err)
 {
     options_set_defaults(o);
-    /* Of --force it cannot be told, nor can it tell us. */
+    /* It has no way to say --force. */
     o->stream.claim = o->serve.claim = CLAIM_WARN;
     /* Its own importer may read this. */
     o->stream.export.qcow2.refcount_bits = QCOW2_REFCOUNT_AUTO;
