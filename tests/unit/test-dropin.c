@@ -466,6 +466,7 @@ static void test_environment(void)
     CHECK_OK(parse_dropin(DROPIN_STREAM_TOOL, in, &o, &err), &err);
     CHECK_STR(describe_rest(&o), "serve destination=/dev/a prezeroed spool=/b "
                                  "qemu-img=/b/img qemu-nbd=/b/nbd");
+    options_clear(&o);
     CHECK_OK(parse_dropin(DROPIN_TO_STDOUT, out, &o, &err), &err);
     CHECK_STR(describe_rest(&o),
               "stream source=/dev/a spool=/b qemu-img=/b/img "
@@ -474,15 +475,18 @@ static void test_environment(void)
     TEST("the spool has variables of its own");
     setenv("QCOW_TOOL_SPOOL_DIR", "/c", 1);
     setenv("QCOW_TOOL_SPOOL_LIMIT", "2G", 1);
+    options_clear(&o);
     CHECK_OK(parse_dropin(DROPIN_STREAM_TOOL, in, &o, &err), &err);
     CHECK_STR(o.serve.spool_dir, "/c");
     CHECK_INT(o.serve.spool_limit, UINT64_C(2) << 30);
+    options_clear(&o);
     CHECK_OK(parse_dropin(DROPIN_TO_STDOUT, out, &o, &err), &err);
     CHECK_STR(o.stream.export.spool_dir, "/c");
     CHECK_INT(o.stream.export.spool_limit, UINT64_C(2) << 30);
 
     TEST("there may be no limit at all");
     setenv("QCOW_TOOL_SPOOL_LIMIT", "0", 1);
+    options_clear(&o);
     CHECK_OK(parse_dropin(DROPIN_STREAM_TOOL, in, &o, &err), &err);
     CHECK_INT(o.serve.spool_limit, 0);
 
