@@ -237,6 +237,6 @@ feature() {
 @test "the rules can fail: qemu-img convert's own layout breaks them" {
     make_disk disk 64M runs:1M/1M
     qemu-img convert -f raw -O qcow2 -o cluster_size=4k disk stream.qcow2
-    run ! python3 "$tests/streamable-order.py" stream.qcow2
+    run ! good_order stream.qcow2
     [[ $output =~ "wrong order: first data at file offset" ]]
 }

@@ -23,12 +23,10 @@ drop_in() {
     stdout='' stderr=''
     echo "\$ $(quoted "${feed[@]}" "$name" "$@")" >&2
     watch -- "${feed[@]}" "bin/$name" "$@" >"$to" 2>stderr || rc=$?
-    # shellcheck disable=SC2034 # for the test
-    stderr=$(text_of stderr)
+    read_text stderr stderr
     show stderr stderr
     if [ "$to" = stdout ]; then
-        # shellcheck disable=SC2034 # for the test
-        stdout=$(text_of stdout)
+        read_text stdout stdout
     fi
     # shellcheck disable=SC2053 # a pattern
     if [[ $rc != $expected ]]; then

@@ -108,16 +108,28 @@ quoted() {
     printf '%s\n' "${line# }"
 }
 
-# Text of a file, for a variable and the log: no more than 64 KiB, no NUL.
-text_of() {
-    [ -s "$1" ] || return 0
-    head -c 65536 "$1" | tr -d '\0'
+# read_text NAME FILE
+# Sets the variable NAME to the text of a file: no more than 64 KiB, no NUL,
+# no newlines at its end.
+read_text() {
+    local LC_ALL=C read_text=
+    # -N takes bytes then, and leaves out NUL.
+    [ ! -s "$2" ] || IFS= read -r -N 65536 read_text <"$2" || :
+    while [[ $read_text = *$'\n' ]]; do
+        read_text=${read_text%$'\n'}
+    done
+    printf -v "$1" %s "$read_text"
 }
 
 # The text of a file into the log.
 show() {
+    local text
     [ -s "$2" ] || return 0
-    text_of "$2" | cat -v | awk -v name="$1" '{ print "  " name ": " $0 }' >&2
+    read_text text "$2"
+    if [[ $text = *[![:print:][:space:]]* ]]; then
+        text=$(cat -v <<<"$text")
+    fi
+    printf '  %s: %s\n' "$1" "${text//$'\n'/$'\n'"  $1: "}" >&2
 }
 
 # The command line of watcher, with what the variables of a call ask for, into
@@ -163,11 +175,10 @@ qcow_tool() {
     else
         watch -- qcow-tool "$@" >"$to" 2>stderr || rc=$?
     fi
-    stderr=$(text_of stderr)
+    read_text stderr stderr
     show stderr stderr
     if [ "$to" = stdout ]; then
-        # shellcheck disable=SC2034 # for the test
-        stdout=$(text_of stdout)
+        read_text stdout stdout
         show stdout stdout
     fi
     # shellcheck disable=SC2053 # a pattern
@@ -196,13 +207,9 @@ start_tool() {
 finish_tool() {
     local name=$1 expected=${2:-0} rc=0
     wait "$(cat "$name.watch")" || rc=$?
-    # shellcheck disable=SC2034 # for the test
-    stderr=$(text_of "$name.stderr")
+    read_text stderr "$name.stderr"
     show "$name.stderr" "$name.stderr"
-    if [ -e "$name.stdout" ]; then
-        # shellcheck disable=SC2034 # for the test
-        stdout=$(text_of "$name.stdout")
-    fi
+    [ ! -e "$name.stdout" ] || read_text stdout "$name.stdout"
     if [ "$rc" != "$expected" ]; then
         echo "$name: exit code $rc, expected $expected" >&2
         return 1
@@ -243,8 +250,8 @@ through_socketpair() {
 # error_says REGEX [FILE]
 # The first line that the tool wrote to stderr (or FILE) matches.
 error_says() {
-    local first
-    first=$(head -n 1 "${2:-stderr}")
+    local first=''
+    IFS= read -r first <"${2:-stderr}" || :
     [[ $first =~ $1 ]] || {
         echo "first line of ${2:-stderr}: '$first' does not match: $1" >&2
         return 1

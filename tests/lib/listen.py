@@ -12,7 +12,6 @@ the socket as systemd would give it, as fd 3 by LISTEN_FDS.
 "{}" in its words is the number of the fd. --deaf: nobody can connect: the
 address is taken and that is all; COMMAND gets nothing.
 """
-import argparse
 import os
 import socket
 import sys
@@ -36,23 +35,22 @@ def listening(where, deaf):
 
 
 def main():
-    p = argparse.ArgumentParser()
-    p.add_argument("--accept", action="store_true")
-    p.add_argument("--deaf", action="store_true")
-    p.add_argument("where")
-    p.add_argument("place")
+    # argparse would take as long as all the rest.
     at = sys.argv.index("--")
-    opts = p.parse_args(sys.argv[1:at])
+    *options, where, file = sys.argv[1:at]
     command = sys.argv[at + 1:]
+    accept, deaf = "--accept" in options, "--deaf" in options
+    if not {"--accept", "--deaf"}.issuperset(options):
+        sys.exit(__doc__)
 
-    sock, place = listening(opts.where, opts.deaf)
-    with open(opts.place + ".new", "w") as f:
+    sock, place = listening(where, deaf)
+    with open(file + ".new", "w") as f:
         print(place, file=f)
-    os.rename(opts.place + ".new", opts.place)
+    os.rename(file + ".new", file)
 
-    if opts.deaf:
+    if deaf:
         sock.set_inheritable(True)
-    elif opts.accept:
+    elif accept:
         connection, _ = sock.accept()
         sock.close()
         connection.set_inheritable(True)
@@ -62,7 +60,7 @@ def main():
         sock.set_inheritable(True)
     else:
         os.dup2(sock.fileno(), 3)
-    if not opts.accept and not opts.deaf:
+    if not accept and not deaf:
         os.environ["LISTEN_FDS"] = "1"
         os.environ["LISTEN_PID"] = str(os.getpid())
     os.execvp(command[0], command)

@@ -25,14 +25,14 @@ no shape covers is a hole. Shapes, each laid over the ones before:
 SIZE, OFFSET and LENGTH take K, M, G, T. The disk is changed, not made, when it
 exists already.
 """
+import _random
 import os
-import random
-import re
 import struct
 import sys
 
 BLOCK = 1 << 20
 UNIT = 4096
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
 def number(text):
@@ -45,6 +45,23 @@ def span(text):
     return number(offset), number(length)
 
 
+class Random(_random.Random):
+    """What random.Random gives for a number; to import that takes longer than
+    most disks."""
+
+    def below(self, end):
+        bits = end.bit_length()
+        while (n := self.getrandbits(bits)) >= end:
+            pass
+        return n
+
+    def between(self, first, last):
+        return first + self.below(last - first + 1)
+
+    def bytes(self, count):
+        return self.getrandbits(8 * count).to_bytes(count, "little")
+
+
 class Disk:
     def __init__(self, path, size):
         self.fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
@@ -54,8 +71,8 @@ class Disk:
 
     def sow(self, seed):
         self.seed = seed
-        self.random = random.Random(seed)
-        block = random.Random(~seed).randbytes(BLOCK)
+        self.random = Random(seed)
+        block = Random(~seed).bytes(BLOCK)
         self.block = bytearray(block.replace(b"\0", b"\x55"))
 
     def data(self, offset, length):
@@ -92,17 +109,20 @@ class Disk:
     def runs(self, run, hole, offset, length):
         end = offset + length
         while offset < end:
-            n = self.random.randint(1, run // UNIT) * UNIT
+            n = self.random.between(1, run // UNIT) * UNIT
             self.data(offset, min(n, end - offset))
-            offset += n + self.random.randint(1, hole // UNIT) * UNIT
+            offset += n + self.random.between(1, hole // UNIT) * UNIT
 
     def scatter(self, count, put):
         for _ in range(count):
-            offset = self.random.randrange(self.size // 512) * 512
-            put(offset, self.random.randint(1, 128) * 512)
+            offset = self.random.below(self.size // 512) * 512
+            put(offset, self.random.between(1, 128) * 512)
 
     def add(self, shape):
-        kind, rest = re.match("([a-z]+)[:@+]?(.*)", shape, re.S).groups()
+        kind = shape[:len(shape) - len(shape.lstrip(LETTERS))]
+        rest = shape[len(kind):]
+        if rest[:1] in (":", "@", "+"):
+            rest = rest[1:]
         if kind == "seed":
             self.sow(int(rest))
         elif kind == "full":

@@ -35,12 +35,9 @@ sound_difference() {
 }
 
 stands_alone() {
-    local size
-    sound_image "$2"
-    size=$((($(stat -L -c %s "$1") + 511) / 512 * 512))
-    qemu-img info --output=json -f qcow2 "$2" |
-        jq -e ".\"virtual-size\" == $size and
-            (has(\"backing-filename\") | not)" >alone
+    sound_image "$2" &&
+        [ "$(virtual_size "$2" qcow2)" = "$(virtual_size "$1" raw)" ] &&
+        no_backing_file "$2" || return 1
     [ -n "${flags:-}" ] || [ -z "$(flagged "$2")" ]
 }
 
@@ -105,22 +102,12 @@ raw_of() {
     qemu-img convert -f "${3:-qcow2}" -O raw "$1" "$2"
 }
 
-# As lines OFFSET+LENGTH, in one piece what lies together.
-ranges() {
-    qemu-img map --output=json -f qcow2 "$1" |
-        jq -r "[.[] | select($2)] | reduce .[] as \$e ([];
-            if length > 0 and .[-1][0] + .[-1][1] == \$e.start
-            then .[-1][1] += \$e.length
-            else . + [[\$e.start, \$e.length]] end) |
-            .[] | \"\(.[0])+\(.[1])\""
-}
-
 sent() {
-    ranges "$1" .present
+    map_entries "$1" '"present": true' | joined
 }
 
 flagged() {
-    ranges "$1" '.present and .zero'
+    map_entries "$1" '"present": true, "zero": true' | joined
 }
 
 holds() {

@@ -69,12 +69,11 @@ only_allocated() {
     local start length
     other_data "$2" "$(virtual_size "$1" qcow2)"
     qemu-img convert -f qcow2 -O raw "$1" "$2.guest"
-    while read -r start length; do
+    while IFS=+ read -r start length; do
         dd if="$2.guest" of="$2" bs=64K iflag=skip_bytes,count_bytes \
             oflag=seek_bytes skip="$start" seek="$start" count="$length" \
             conv=notrunc status=none
-    done < <(qemu-img map --output=json -f qcow2 "$1" |
-        jq -r '.[] | select(.present) | "\(.start) \(.length)"')
+    done < <(map_entries "$1" '"present": true')
 }
 
 # fake NAME <<\EOF

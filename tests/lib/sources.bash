@@ -148,12 +148,7 @@ disk_image() {
 # allocated IMAGE
 # Like data_ranges, but what touches is one range, wherever it is in the file.
 allocated() {
-    qemu-img map --output=json -f qcow2 "$1" |
-        jq -r 'reduce (.[] | select(.data)) as $r ([];
-            if length > 0 and .[-1].end == $r.start
-            then .[-1].end += $r.length
-            else . + [{start: $r.start, end: ($r.start + $r.length)}] end) |
-            .[] | "\(.start)+\(.end - .start)"'
+    data_ranges "$1" | joined
 }
 
 # same_as_qemu_img FORMAT IMAGE [STREAM-ARG...]
