@@ -119,7 +119,8 @@ static int show_links(const struct chain *chain, size_t first, size_t count,
             show_link(view, f, &view->links[i], err) == -1)
             return -1;
     }
-    view->node = qemu_chain_node(view->links, view->count);
+    view->node = qemu_chain_node(view->links, view->count,
+                                 first + count < chain->count);
     if (view->node == NULL)
         return error_set(err, ENOMEM, "%s: backing files", chain->role);
     return 0;

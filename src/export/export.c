@@ -413,8 +413,7 @@ int export_open(const struct export_options *options, int destination_fd,
 
     *disk = (struct export_disk){0};
     if (qemu_check_proc(err) == 0 &&
-        qemu_img_check_version(&options->qemu, err) == 0 &&
-        prepare(&p, err) == 0)
+        qemu_img_check(&options->qemu, err) == 0 && prepare(&p, err) == 0)
         return 0;
     if (options->report != NULL)
         export_report(disk, options->report);

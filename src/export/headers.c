@@ -147,17 +147,18 @@ int headers(const struct headers_options *o, struct error *err)
 {
     struct chain CLEANUP(chain) chain = {0};
     struct listing l = {0};
+    struct qemu qemu = o->qemu;
 
-    if (qemu_check_proc(err) == -1 ||
-        qemu_img_check_version(&o->qemu, err) == -1 ||
-        chain_open(&o->qemu, "source", o->image, "qcow2", &chain, err) == -1 ||
+    if (qemu_check_proc(err) == -1 || qemu_img_check(&qemu, err) == -1 ||
+        qemu_img_probe(&qemu, err) == -1 ||
+        chain_open(&qemu, "source", o->image, "qcow2", &chain, err) == -1 ||
         read_cluster_bits(&chain, &l.cluster_bits, err) == -1 ||
         put(&l.writer, err, "{\"virtual_size\":%" PRIu64,
             chain.links[0].disk_size) == -1 ||
         put(&l.writer, err, ",\"cluster_bits\":%" PRIu64, l.cluster_bits) ==
             -1 ||
         put(&l.writer, err, ",\"data_clusters\":[") == -1 ||
-        list_image(&o->qemu, &chain, &l, err) == -1 ||
+        list_image(&qemu, &chain, &l, err) == -1 ||
         put(&l.writer, err, "]}") == -1)
         return -1;
     return flush(&l.writer, err);

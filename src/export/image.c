@@ -199,7 +199,7 @@ static int add_entry(void *opaque, const struct mapjson_entry *e,
 
     if (e->disk_offset != g->disk_end)
         return error_set(err, 0, "the map does not begin at its beginning");
-    if (e->depth >= g->count)
+    if (e->depth > g->count || (e->is_present && e->depth == g->count))
         return error_set(err, 0, "the map has more backing files than it");
     g->disk_end = disk_end;
     for (; g->next < g->open->count; g->next++) {
@@ -257,6 +257,7 @@ static int run_map(const struct qemu *qemu, struct group *g, struct error *err)
     struct qemu_img_map request = {
         .disk_offset = g->query->disk_offset,
         .length = g->query->length,
+        .n_images = g->count,
         .cancel_fd = -1,
         .sink = add_entry,
         .opaque = g,

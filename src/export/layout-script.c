@@ -151,6 +151,15 @@ static bool next_write(struct layout_script *s, char line[QEMU_IO_LINE])
     return true;
 }
 
+/* Makes the disk larger, and has QEMU allocate all that comes to it. */
+static void preallocate(struct layout_script *s, char line[QEMU_IO_LINE],
+                        const char *mode, uint64_t disk_size)
+{
+    s->preallocation = mode;
+    s->preallocated_size = disk_size;
+    print(line, "truncate -m %s %" PRIu64, mode, disk_size);
+}
+
 /* Where the disk may end at the next command: where a large extent begins, so
  * that those before it can be written.
  */
@@ -159,7 +168,7 @@ static uint64_t next_reach(const struct layout_script *s)
     const struct extents *writes = &s->writes;
 
     for (size_t i = s->next; i < writes->count; i++)
-        if (layout_is_filled_extent(&writes->list[i]))
+        if (layout_is_filled_extent(s->plan, &writes->list[i]))
             return writes->list[i].disk_offset;
     return s->plan->disk_size;
 }
@@ -171,9 +180,9 @@ static bool next_fill(struct layout_script *s, char line[QEMU_IO_LINE])
     if (!seek(s, &s->writes, s->at))
         return false;
     e = &s->writes.list[s->next];
-    if (layout_is_filled_extent(e) && s->reached == e->disk_offset) {
+    if (layout_is_filled_extent(s->plan, e) && s->reached == e->disk_offset) {
         s->reached = s->at = extent_end(e);
-        print(line, "truncate -m metadata %" PRIu64, s->reached);
+        preallocate(s, line, "metadata", s->reached);
     } else if (s->reached < extent_end(e)) {
         s->reached = next_reach(s);
         print(line, "truncate %" PRIu64, s->reached);
@@ -204,7 +213,7 @@ static bool next_preparation(struct layout_script *s, char line[QEMU_IO_LINE])
 
     switch (s->step) {
     case RESERVE:
-        print(line, "truncate -m falloc %" PRIu64, g->reserve_size);
+        preallocate(s, line, "falloc", g->reserve_size);
         s->step = SET_SIZE;
         s->is_at_run = true;
         return true;
@@ -221,7 +230,7 @@ static bool next_preparation(struct layout_script *s, char line[QEMU_IO_LINE])
         truncate_disk(s, line, g->base_size, PREALLOCATE);
         return true;
     case PREALLOCATE:
-        print(line, "truncate -m falloc %" PRIu64, g->create_size);
+        preallocate(s, line, "falloc", g->create_size);
         s->step = DISCARD;
         s->at = g->base_size;
         return true;
@@ -275,6 +284,7 @@ bool layout_script_next(void *opaque, char line[QEMU_IO_LINE])
 {
     struct layout_script *s = opaque;
 
+    s->preallocation = NULL;
     if (s->is_at_run)
         return false;
     if (next_preparation(s, line))

@@ -34,6 +34,10 @@ struct layout_script {
     uint64_t reached;   /* the disk's size while it is filled */
     uint64_t plugged;   /* count of plugs that are there */
     uint64_t table_at, table_length; /* the write that made the last table */
+
+    /* The last command, if it is `truncate -m': its mode and its size. */
+    const char *preallocation;
+    uint64_t preallocated_size;
 };
 
 /* plan and geometry must outlive it. */

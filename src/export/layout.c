@@ -71,6 +71,9 @@
  */
 #define FILL_LEAST (UINT64_C(8) << 20)
 
+/* The same where it takes two programs, some 30 milliseconds. */
+#define SLOW_FILL_LEAST (UINT64_C(512) << 20)
+
 static uint64_t count_units(uint64_t bytes, uint64_t unit)
 {
     return bytes / unit + (bytes % unit != 0 ? 1 : 0);
@@ -127,17 +130,18 @@ static bool reaches(const struct extents *extents, uint64_t disk_offset)
            extent_end(&extents->list[extents->count - 1]) > disk_offset;
 }
 
-static bool has_large_extent(const struct extents *extents)
+static bool has_large_extent(const struct layout_plan *plan)
 {
-    for (size_t i = 0; i < extents->count; i++)
-        if (layout_is_filled_extent(&extents->list[i]))
+    for (size_t i = 0; i < plan->data->count; i++)
+        if (layout_is_filled_extent(plan, &plan->data->list[i]))
             return true;
     return false;
 }
 
-bool layout_is_filled_extent(const struct extent *e)
+bool layout_is_filled_extent(const struct layout_plan *plan,
+                             const struct extent *e)
 {
-    return e->length >= FILL_LEAST;
+    return e->length >= (plan->is_slow_to_fill ? SLOW_FILL_LEAST : FILL_LEAST);
 }
 
 /* Clusters of the L1 table of a disk. */
@@ -254,8 +258,7 @@ void layout_measure(const struct layout_plan *plan, enum layout_way way,
         g->is_reserved = !g->is_grown;
     }
     g->is_filled = is_leading && way == LAYOUT_BY_RESERVING &&
-                   !plan->options.is_extended_l2 &&
-                   has_large_extent(plan->data);
+                   !plan->options.is_extended_l2 && has_large_extent(plan);
     if (g->is_grown) {
         g->create_size = grown;
         g->work_size = g->base_size;

@@ -33,6 +33,11 @@ struct layout_plan {
      * end, and apart from those of data; NULL: nothing is.
      */
     const struct extents *zeroes;
+
+    /* Each preallocation takes a program of its own: only very large extents
+     * are worth it.
+     */
+    bool is_slow_to_fill;
 };
 
 /* plan->zeroes, or an empty list. */
@@ -90,6 +95,7 @@ void layout_measure(const struct layout_plan *plan, enum layout_way way,
                     struct layout_geometry *geometry);
 
 /* Where is_filled: is this one of the large ones? */
-bool layout_is_filled_extent(const struct extent *e);
+bool layout_is_filled_extent(const struct layout_plan *plan,
+                             const struct extent *e);
 
 #endif

@@ -156,38 +156,89 @@ static int find_length(const struct layout_plan *plan,
                      data_end);
 }
 
+/* A run of the script, by one program after the other. */
+struct session {
+    const struct qemu *qemu;
+    struct layout_script *script;
+    struct nbd_export export;
+    bool is_to_fail;
+    bool has_line; /* the next command, which nobody has yet: */
+    char line[QEMU_IO_LINE];
+};
+
+static bool has_command(struct session *s)
+{
+    if (!s->has_line && layout_script_next(s->script, s->line)) {
+        log_debug("qemu-io> %s", s->line);
+        s->has_line = true;
+    }
+    return s->has_line;
+}
+
+/* Is the next command for qemu-img, as this qemu-io does not know it? */
+static bool is_for_img(const struct session *s)
+{
+    return s->script->preallocation != NULL &&
+           s->qemu->io_preallocates == QEMU_NO;
+}
+
 static bool next_command(void *opaque, char line[QEMU_IO_LINE])
 {
-    if (!layout_script_next(opaque, line))
+    struct session *s = opaque;
+
+    if (!has_command(s) || is_for_img(s))
         return false;
-    log_debug("qemu-io> %s", line);
+    memcpy(line, s->line, QEMU_IO_LINE);
+    s->has_line = false;
     return true;
 }
 
-/* One run of qemu-io, in which it does what the plan says next. */
+static int run_program(struct session *s, char complaint[QEMU_IO_COMPLAINT],
+                       struct error *err)
+{
+    struct qemu_io_image image = {.is_to_fail = s->is_to_fail};
+    struct nbd_server *server;
+    int r;
+
+    if (nbd_server_start(&s->export, &server, &image.bridge_fd, err) == -1)
+        return -1;
+    if (is_for_img(s)) {
+        s->has_line = false;
+        r = qemu_img_resize(s->qemu, image.bridge_fd, s->is_to_fail,
+                            s->script->preallocation,
+                            s->script->preallocated_size, err);
+    } else {
+        r = qemu_io_run(s->qemu, &image, next_command, s, complaint, err);
+    }
+    nbd_server_stop(server);
+    return r;
+}
+
+/* One run, in which QEMU does what the plan says next. */
 static int run_commands(const struct qemu *qemu, struct layout_script *script,
                         const struct layout_run *run, struct store *store,
                         char complaint[QEMU_IO_COMPLAINT], struct error *err)
 {
-    struct qemu_io_image image = {.is_to_fail = run->is_reserving};
+    struct session session = {
+        .qemu = qemu,
+        .script = script,
+        .is_to_fail = run->is_reserving,
+    };
     char ignored[QEMU_IO_COMPLAINT];
-    struct nbd_export export;
-    struct nbd_server *server;
-    int r;
+    int r = 0;
 
     if (run->has_no_disk &&
         header_write_disk_size(store_fd(store), 0, err) == -1)
         return -1;
-    store_show_writable(store, run->store_size, &export);
-    if (nbd_server_start(&export, &server, &image.bridge_fd, err) == -1)
-        return -1;
-    /* The first complaint counts; in this run there has to be one. */
-    if (run->is_reserving || complaint[0] != '\0')
-        complaint = ignored;
-    r = qemu_io_run(qemu, &image, next_command, script, complaint, err);
-    nbd_server_stop(server);
-    if (store_check(store, err) == -1)
-        return -1;
+    store_show_writable(store, run->store_size, &session.export);
+    while (r == 0 && has_command(&session)) {
+        /* The first complaint counts; in this run there has to be one. */
+        if (run->is_reserving || complaint[0] != '\0')
+            complaint = ignored;
+        r = run_program(&session, complaint, err);
+        if (store_check(store, err) == -1)
+            return -1;
+    }
     return r;
 }
 
@@ -305,7 +356,7 @@ static int judge(const struct layout_plan *plan,
 /* The way that costs little, where there is one.  *is_done is false if QEMU
  * has done something else: that is logged, and the store empty again.
  */
-static int build_by_reserving(const struct qemu *qemu,
+static int build_by_reserving(struct qemu *qemu,
                               const struct layout_plan *plan,
                               struct store *store, struct skeleton *skeleton,
                               bool *is_done, struct error *err)
@@ -318,7 +369,11 @@ static int build_by_reserving(const struct qemu *qemu,
     layout_measure(plan, LAYOUT_BY_RESERVING, &geometry);
     if (!geometry.is_reserved && !geometry.is_filled)
         return 0;
+    if (qemu_io_probe(qemu, err) == -1)
+        return -1;
     strict.layout = LAYOUT_STREAMABLE;
+    strict.is_slow_to_fill = qemu->io_preallocates == QEMU_NO;
+    layout_measure(&strict, LAYOUT_BY_RESERVING, &geometry);
     if (build_image(qemu, &strict, &geometry, store, &mapped, err) == 0 &&
         judge(&strict, &geometry, store, &mapped, skeleton, err) == 0) {
         *is_done = true;
@@ -337,14 +392,17 @@ int skeleton_build(const struct qemu *qemu, const struct layout_plan *plan,
 {
     struct mapped CLEANUP(mapped) mapped = {0};
     struct layout_geometry geometry;
+    struct qemu known = *qemu;
     bool is_done;
 
-    if (build_by_reserving(qemu, plan, store, skeleton, &is_done, err) == -1)
+    if (build_by_reserving(&known, plan, store, skeleton, &is_done, err) == -1)
         return -1;
     if (is_done)
         return 0;
     layout_measure(plan, LAYOUT_BY_GROWING, &geometry);
-    if (build_image(qemu, plan, &geometry, store, &mapped, err) == -1)
+    if (geometry.is_grown && qemu_io_probe(&known, err) == -1)
+        return -1;
+    if (build_image(&known, plan, &geometry, store, &mapped, err) == -1)
         return -1;
     return judge(plan, &geometry, store, &mapped, skeleton, err);
 }

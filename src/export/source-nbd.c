@@ -277,7 +277,7 @@ int source_nbd_open_image(const struct qemu *qemu, struct chain *chain,
 {
     struct source_nbd *n;
 
-    if (qemu_img_check_nbd_version(qemu, err) == -1)
+    if (qemu_img_check_nbd(qemu, err) == -1)
         return -1;
     n = new_source(chain->role, err);
     if (n == NULL)

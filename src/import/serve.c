@@ -449,7 +449,7 @@ static int transfer(struct import *m, struct error *err)
     const struct serve_options *o = m->options;
     unsigned char header[GATE_HEADER];
 
-    if (open_ends(m, err) == -1 || qemu_img_check_version(&o->qemu, err) == -1)
+    if (open_ends(m, err) == -1 || qemu_img_check(&o->qemu, err) == -1)
         return -1;
     report_phase(o->report, "receiving");
     if (pass_gate(m, header, err) == -1 ||

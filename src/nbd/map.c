@@ -17,8 +17,10 @@ int nbd_map(const struct qemu *qemu, const struct nbd_shown *shown,
     if (shown->export != NULL) {
         if (nbd_server_start(shown->export, &server, &bridge_fd, err) == -1)
             return -1;
-        qemu_bridge_node(node, bridge_fd);
+        qemu_map_node(node, bridge_fd, map->disk_offset, map->length);
         request.node = node;
+        request.n_images = 1;
+        request.is_part = map->length != 0;
         request.inherit = &bridge_fd;
         request.n_inherit = 1;
     }

@@ -4,6 +4,7 @@
 #include "config.h"
 
 #include "base/cleanup.h"
+#include "nbd/client.h"
 #include "nbd/tls.h"
 
 #include <libxml/uri.h>
@@ -88,6 +89,24 @@ static int check_certificates(const char *role, const char *uri,
                      role, uri, directory);
 }
 
+/* Before 1.10 libnbd looked for no tls-certificates in a URI, and took its own
+ * word for who the server is.
+ */
+static int check_libnbd(const char *role, const char *uri, struct error *err)
+{
+    char version[LIBNBD_VERSION_SPACE];
+    int major = 0, minor = 0;
+
+    nbd_client_version(version);
+    if (sscanf(version, "%d.%d", &major, &minor) == 2 &&
+        (major > 1 || (major == 1 && minor >= 10)))
+        return 0;
+    return error_set(err, 0,
+                     "%s: cannot verify who %s is: that needs libnbd 1.10, "
+                     "and this is %s",
+                     role, uri, version);
+}
+
 int nbd_tls_check(const char *role, const char *uri, struct error *err)
 {
     xmlURI *CLEANUP(uri) parsed = NULL;
@@ -96,6 +115,8 @@ int nbd_tls_check(const char *role, const char *uri, struct error *err)
 
     if (strncmp(uri, "nbds", 4) != 0)
         return 0;
+    if (check_libnbd(role, uri, err) == -1)
+        return -1;
     parsed = xmlParseURI(uri);
     if (parsed == NULL)
         return error_set(err, 0,

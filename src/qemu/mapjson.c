@@ -105,8 +105,6 @@ static int parse_object(struct mapjson *m, struct json_object *object,
                          " lacks start, length, depth, data or zero",
                          m->entries);
     e.has_file_offset = get_number(object, "offset", &e.file_offset);
-    if (!get_flag(object, "present", &e.is_present))
-        e.is_present = e.is_data || e.has_file_offset;
     get_flag(object, "compressed", &e.is_compressed);
 
     if (m->entries > 0 && e.disk_offset != m->disk_end)

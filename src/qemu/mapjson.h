@@ -17,9 +17,13 @@ struct mapjson_entry {
     bool has_file_offset; /* the bytes lie in the file as they are */
     bool is_data;         /* it has contents */
     bool is_zero;         /* it reads as zeroes */
-    bool is_present;      /* somewhere in the chain it is allocated */
     bool is_compressed;   /* said by QEMU from 8.2 on */
     uint64_t depth;       /* 0: in the image itself, not a backing file */
+
+    /* Somewhere in the chain it is allocated.  What QEMU prints of that, from
+     * 6.1 on, is not looked at: qemu_img_map() knows.
+     */
+    bool is_present;
 };
 
 /* Does it hold anything that has to be moved? */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* qemu-img: create, map, info, --version. */
+/* qemu-img: create, map, info, resize, --version. */
 
 #include "config.h"
 
@@ -34,6 +34,16 @@ static int collect(void *opaque, const char *piece, size_t length,
     return 0;
 }
 
+/* The name that a program says it has.  Some say it with all of their path. */
+static const char *last_part(const char *said)
+{
+    const char *slash;
+
+    while ((slash = memchr(said, '/', strcspn(said, " \n"))) != NULL)
+        said = slash + 1;
+    return said;
+}
+
 int qemu_read_version(const char *program, const char *name,
                       char version[QEMU_VERSION], struct error *err)
 {
@@ -45,14 +55,15 @@ int qemu_read_version(const char *program, const char *name,
         .consume = collect,
         .opaque = &text,
     };
-    const char *digits;
+    const char *said, *digits;
     int length;
 
     if (qemu_run(&spec, err) == -1)
         return -1;
-    digits = text.buf + strcspn(text.buf, "0123456789");
+    said = last_part(text.buf);
+    digits = said + strcspn(said, "0123456789");
     length = strspn(digits, "0123456789.");
-    if (strncmp(text.buf, name, strlen(name)) != 0 || length == 0 ||
+    if (strncmp(said, name, strlen(name)) != 0 || length == 0 ||
         length >= QEMU_VERSION)
         return error_set(err, 0, "QEMU: %s does not tell its version",
                          program);
@@ -60,33 +71,25 @@ int qemu_read_version(const char *program, const char *name,
     return 0;
 }
 
-/* program says that it is name: is it new enough? */
-static int check_version(const char *program, const char *name,
-                         struct error *err)
+int qemu_img_check(const struct qemu *qemu, struct error *err)
 {
     char version[QEMU_VERSION];
-    unsigned major, minor;
 
-    if (qemu_read_version(program, name, version, err) == -1)
-        return -1;
-    if (sscanf(version, "%u.%u", &major, &minor) != 2)
-        return error_set(err, 0, "QEMU: %s does not tell its version",
-                         program);
-    if (major < 6 || (major == 6 && minor < 1))
-        return error_set(err, 0,
-                         "QEMU: %s is version %u.%u; 6.1 or newer is needed",
-                         program, major, minor);
-    return 0;
+    return qemu_read_version(qemu->img, "qemu-img", version, err);
 }
 
-int qemu_img_check_version(const struct qemu *qemu, struct error *err)
+int qemu_img_check_nbd(const struct qemu *qemu, struct error *err)
 {
-    return check_version(qemu->img, "qemu-img", err);
+    char version[QEMU_VERSION];
+
+    return qemu_read_version(qemu->nbd, "qemu-nbd", version, err);
 }
 
-int qemu_img_check_nbd_version(const struct qemu *qemu, struct error *err)
+int qemu_img_probe(struct qemu *qemu, struct error *err)
 {
-    return check_version(qemu->nbd, "qemu-nbd", err);
+    const char *const argv[] = {qemu->img, "map", "--help", NULL};
+
+    return qemu_has_option(argv, "max-length", &qemu->img_maps_parts, err);
 }
 
 /* Did the limit of file sizes stop it?  QEMU takes that for one of qcow2's. */
@@ -134,6 +137,29 @@ int qemu_img_create(const struct qemu *qemu, int store_fd,
                : -1;
 }
 
+/* Makes of an entry of what was mapped one of the part that was asked for. */
+static int pass_on(void *opaque, const struct mapjson_entry *printed,
+                   struct error *err)
+{
+    const struct qemu_img_map *map = opaque;
+    struct mapjson_entry e = *printed;
+    uint64_t from = map->disk_offset, to = from + map->length;
+
+    /* Of a part the map says neither, where the image has nothing. */
+    e.is_present = e.depth < map->n_images && (e.is_data || e.is_zero);
+    if (map->is_part) {
+        e.disk_offset += from;
+    } else if (map->length != 0) {
+        if (e.disk_offset >= to || e.disk_offset + e.length <= from)
+            return 0;
+        from = io_max(from, e.disk_offset);
+        e.file_offset += from - e.disk_offset;
+        e.length = io_min(to, e.disk_offset + e.length) - from;
+        e.disk_offset = from;
+    }
+    return map->sink(map->opaque, &e, err);
+}
+
 static int parse(void *opaque, const char *text, size_t length,
                  struct error *err)
 {
@@ -146,7 +172,7 @@ int qemu_img_map(const struct qemu *qemu, const struct qemu_img_map *map,
     char start[48], length[48];
     const char *argv[12] = {qemu->img, "map", "--output=json"};
     size_t n = 3;
-    struct mapjson *m = mapjson_new(map->sink, map->opaque);
+    struct mapjson *m = mapjson_new(pass_on, (void *)map);
     struct child_spec spec = {
         .argv = argv,
         .inherit = map->inherit,
@@ -167,7 +193,8 @@ int qemu_img_map(const struct qemu *qemu, const struct qemu_img_map *map,
         argv[n++] = "-f";
         argv[n++] = map->format;
     }
-    if (map->length != 0) {
+    if (map->length != 0 && !map->is_part &&
+        qemu->img_maps_parts == QEMU_YES) {
         snprintf(start, sizeof start, "--start-offset=%" PRIu64,
                  map->disk_offset);
         snprintf(length, sizeof length, "--max-length=%" PRIu64, map->length);
@@ -181,6 +208,33 @@ int qemu_img_map(const struct qemu *qemu, const struct qemu_img_map *map,
         r = error_wrap(err, "QEMU: qemu-img map");
     mapjson_free(m);
     return r;
+}
+
+int qemu_img_resize(const struct qemu *qemu, int bridge_fd, bool is_to_fail,
+                    const char *preallocation, uint64_t disk_size,
+                    struct error *err)
+{
+    char options[QEMU_NODE_SPACE], how[40], size[24];
+    const char *const argv[] = {
+        qemu->img, "resize", "-q", how, "--image-opts", options, size, NULL,
+    };
+    const struct child_spec spec = {
+        .argv = argv,
+        .inherit = &bridge_fd,
+        .n_inherit = 1,
+        .cancel_fd = -1,
+    };
+    struct error failure;
+
+    qemu_bridge_options(options, bridge_fd, is_to_fail);
+    snprintf(how, sizeof how, "--preallocation=%s", preallocation);
+    snprintf(size, sizeof size, "%" PRIu64, disk_size);
+    if (!is_to_fail)
+        return qemu_run(&spec, err);
+    if (qemu_run(&spec, &failure) == 0 || failure.errnum == 0)
+        return 0;
+    *err = failure;
+    return -1;
 }
 
 static int parse_info(void *opaque, const char *text, size_t length,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* qemu-img: create, map, info, --version. */
+/* qemu-img: create, map, info, resize, --version. */
 
 #ifndef QT_QEMU_IMG_H
 #define QT_QEMU_IMG_H
@@ -15,13 +15,14 @@ enum { QEMU_VERSION = 32 };
 int qemu_read_version(const char *program, const char *name,
                       char version[QEMU_VERSION], struct error *err);
 
-/* Fails unless qemu-img runs and is 6.1 or newer: before that, its map does
- * not say what is present.
- */
-int qemu_img_check_version(const struct qemu *qemu, struct error *err);
+/* Fails unless qemu-img runs, and says that it is what it is called. */
+int qemu_img_check(const struct qemu *qemu, struct error *err);
 
-/* The same of qemu-nbd, which should not be older. */
-int qemu_img_check_nbd_version(const struct qemu *qemu, struct error *err);
+/* The same of qemu-nbd. */
+int qemu_img_check_nbd(const struct qemu *qemu, struct error *err);
+
+/* Asks qemu-img what it can do, if that is not known, and notes it in qemu. */
+int qemu_img_probe(struct qemu *qemu, struct error *err);
 
 /* Makes an empty qcow2 image of disk_size bytes in the open file store_fd,
  * which may have no name: it is inherited and named through /proc.
@@ -38,8 +39,10 @@ struct qemu_img_map {
     const int *inherit; /* fds, as in child.h */
     size_t n_inherit;
     bool is_shared;       /* another process may hold the image */
+    size_t n_images;      /* of node: what is deeper is not present */
     uint64_t disk_offset; /* the part to map, in bytes ... */
-    uint64_t length;      /* ... 0: to the end */
+    uint64_t length;      /* ... 0: all of the disk */
+    bool is_part;         /* node is of that part alone (qemu_map_node) */
     int cancel_fd;        /* as in child.h */
     mapjson_sink *sink;
     void *opaque;
@@ -47,6 +50,14 @@ struct qemu_img_map {
 
 int qemu_img_map(const struct qemu *qemu, const struct qemu_img_map *map,
                  struct error *err);
+
+/* Gives the disk of the image behind the bridge disk_size bytes, more than it
+ * has, and preallocates them, as `truncate -m' of qemu-io does.  is_to_fail is
+ * as there.
+ */
+int qemu_img_resize(const struct qemu *qemu, int bridge_fd, bool is_to_fail,
+                    const char *preallocation, uint64_t disk_size,
+                    struct error *err);
 
 /* Describes one image alone, not its backing files.  It may be held by
  * another process.  name is a file name, of a format; if format is NULL, it is

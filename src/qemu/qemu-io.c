@@ -72,13 +72,20 @@ static int listen(void *opaque, const char *text, size_t length,
     return 0;
 }
 
+int qemu_io_probe(struct qemu *qemu, struct error *err)
+{
+    const char *const argv[] = {qemu->io, "-c", "help truncate", NULL};
+
+    return qemu_has_option(argv, "[-m ", &qemu->io_preallocates, err);
+}
+
 int qemu_io_run(const struct qemu *qemu, const struct qemu_io_image *image,
                 qemu_io_next *next, void *opaque,
                 char complaint[QEMU_IO_COMPLAINT], struct error *err)
 {
-    char node[160];
+    char node[QEMU_NODE_SPACE];
     const char *const argv[] = {
-        qemu->io, "-t", "unsafe", "-d", "unmap", "--image-opts", node, NULL,
+        qemu->io, "-t", "unsafe", "--image-opts", node, NULL,
     };
     struct session session = {.next = next,
                               .opaque = opaque,
@@ -92,15 +99,9 @@ int qemu_io_run(const struct qemu *qemu, const struct qemu_io_image *image,
         .consume = listen,
         .opaque = &session,
     };
-
     struct error failure;
 
-    snprintf(node, sizeof node,
-             "driver=qcow2,file.driver=nbd,file.server.type=fd,"
-             "file.server.str=%d,file.detect-zeroes=on%s",
-             image->bridge_fd,
-             image->is_to_fail ? ",l2-cache-size=128K,refcount-cache-size=256K"
-                               : "");
+    qemu_bridge_options(node, image->bridge_fd, image->is_to_fail);
     complaint[0] = '\0';
     if (!image->is_to_fail)
         return qemu_run(&spec, err);

@@ -8,6 +8,9 @@
 
 enum { QEMU_IO_LINE = 96, QEMU_IO_COMPLAINT = 160 };
 
+/* Asks qemu-io what it can do, if that is not known, and notes it in qemu. */
+int qemu_io_probe(struct qemu *qemu, struct error *err);
+
 /* Puts the next command into line, without a newline; false: no more. */
 typedef bool qemu_io_next(void *opaque, char line[QEMU_IO_LINE]);
 
@@ -15,16 +18,11 @@ typedef bool qemu_io_next(void *opaque, char line[QEMU_IO_LINE]);
 struct qemu_io_image {
     int bridge_fd;
 
-    /* The commands fail, as they shall, and free many clusters.  QEMU looks
-     * through all tables in its caches for each cluster that it frees, so it
-     * gets small ones.
-     */
+    /* The commands fail, as they shall, and free many clusters. */
     bool is_to_fail;
 };
 
-/* Runs commands on the qcow2 image behind the bridge, in order.  Zeroes that
- * QEMU writes to the bridge come as WRITE_ZEROES, clusters that it frees as
- * TRIM.
+/* Runs commands on the qcow2 image behind the bridge, in order.
  *
  * qemu-io goes on after a command that failed.  Most make it exit with 1 at
  * its end, which is an error here unless is_to_fail; its errnum is 0.  Not all

@@ -6,6 +6,7 @@
 #include "qemu/qemu.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -88,6 +89,47 @@ int qemu_start(const struct child_spec *spec, struct child **child,
     return child_start(spec, child, err) == 0 ? 0 : name_package(err);
 }
 
+/* Looks for an option in a help text, which comes in any pieces. */
+struct search {
+    const char *option;
+    size_t matched; /* of its characters, at the end of what came so far */
+    bool is_there;
+};
+
+static int look_for_option(void *opaque, const char *text, size_t length,
+                           struct error *err)
+{
+    struct search *s = opaque;
+
+    (void)err;
+    for (size_t i = 0; i < length && !s->is_there; i++) {
+        if (text[i] != s->option[s->matched])
+            s->matched = 0;
+        if (text[i] == s->option[s->matched])
+            s->is_there = s->option[++s->matched] == '\0';
+    }
+    return 0;
+}
+
+int qemu_has_option(const char *const *argv, const char *option,
+                    enum qemu_can *can, struct error *err)
+{
+    struct search search = {.option = option};
+    const struct child_spec spec = {
+        .argv = argv,
+        .cancel_fd = -1,
+        .consume = look_for_option,
+        .opaque = &search,
+    };
+
+    if (*can != QEMU_UNKNOWN)
+        return 0;
+    if (qemu_run(&spec, err) == -1)
+        return -1;
+    *can = search.is_there ? QEMU_YES : QEMU_NO;
+    return 0;
+}
+
 int qemu_check_proc(struct error *err)
 {
     if (access("/proc/self/fd", F_OK) == 0)
@@ -115,11 +157,42 @@ uint64_t qcow2_window(const struct qcow2_options *options)
     "\"file\":{\"driver\":\"nbd\",\"server\":"                                \
     "{\"type\":\"fd\",\"str\":\"%d\"}}"
 
+/* What stands below the last image of a map.  It is larger than any. */
+#define BELOW                                                                 \
+    "{\"driver\":\"null-co\",\"size\":4611686018427387904,"                   \
+    "\"read-zeroes\":true}"
+
 void qemu_bridge_node(char *node, int bridge_fd)
 {
     snprintf(node, QEMU_NODE_SPACE,
              "json:{\"driver\":\"qcow2\",\"backing\":null," BRIDGE_FILE "}",
              bridge_fd);
+}
+
+void qemu_map_node(char *node, int bridge_fd, uint64_t disk_offset,
+                   uint64_t length)
+{
+    char part[80] = "";
+
+    /* Older ones than 5.1 have no `map --start-offset'. */
+    if (length != 0)
+        snprintf(part, sizeof part,
+                 "\"driver\":\"raw\",\"offset\":%" PRIu64 ",\"size\":%" PRIu64
+                 ",\"file\":{",
+                 disk_offset, length);
+    snprintf(node, QEMU_NODE_SPACE,
+             "json:{%s\"driver\":\"qcow2\",\"backing\":" BELOW "," BRIDGE_FILE
+             "%s}",
+             part, bridge_fd, length != 0 ? "}" : "");
+}
+
+void qemu_bridge_options(char *options, int bridge_fd, bool is_freeing)
+{
+    snprintf(options, QEMU_NODE_SPACE,
+             "driver=qcow2,discard=unmap,file.driver=nbd,"
+             "file.server.type=fd,file.server.str=%d,file.detect-zeroes=on%s",
+             bridge_fd,
+             is_freeing ? ",l2-cache-size=128K,refcount-cache-size=256K" : "");
 }
 
 static void write_file(FILE *text, const char *role, int fd)
@@ -158,7 +231,8 @@ static char *finish(FILE *text, char **buf)
     return NULL;
 }
 
-char *qemu_chain_node(const struct qemu_link *links, size_t count)
+char *qemu_chain_node(const struct qemu_link *links, size_t count,
+                      bool is_part)
 {
     char *node = NULL;
     size_t length;
@@ -172,7 +246,7 @@ char *qemu_chain_node(const struct qemu_link *links, size_t count)
             fputs(",\"backing\":{", text);
         write_link(text, &links[i]);
     }
-    fputs(",\"backing\":null", text);
+    fputs(is_part ? ",\"backing\":" BELOW : ",\"backing\":null", text);
     for (size_t i = 0; i < count; i++)
         fputc('}', text);
     return finish(text, &node);

@@ -11,9 +11,24 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The programs, as names to be looked up in PATH or as paths. */
+enum qemu_can { QEMU_UNKNOWN, QEMU_YES, QEMU_NO };
+
+/* The programs, as names to be looked up in PATH or as paths, and what is known
+ * of them.  What QEMU can do is asked, not guessed from its version: hosts
+ * ship 4.2 to 11, with changes of their own.
+ */
 struct qemu {
     const char *img, *io, *nbd;
+
+    /* Does qemu-img map a part of a disk (--start-offset, since 5.1)?  If not,
+     * it maps all of it each time.  qemu_img_probe() finds out.
+     */
+    enum qemu_can img_maps_parts;
+
+    /* Does qemu-io's truncate preallocate (-m, since 6.0)?  If not, qemu-img
+     * resize does it.  qemu_io_probe() finds out.
+     */
+    enum qemu_can io_preallocates;
 };
 
 /* Fills in, for each that is NULL, the environment's QCOW_TOOL_QEMU_IMG,
@@ -28,6 +43,12 @@ void qemu_find(struct qemu *qemu);
 int qemu_run(const struct child_spec *spec, struct error *err);
 int qemu_start(const struct child_spec *spec, struct child **child,
                struct error *err);
+
+/* Runs a program to see whether its help speaks of option, if *can is not known
+ * yet.  No character of option but its first may be like that.
+ */
+int qemu_has_option(const char *const *argv, const char *option,
+                    enum qemu_can *can, struct error *err);
 
 /* Files of ours are shown to QEMU as /proc/self/fd/N: fails where there are no
  * such names.
@@ -57,12 +78,27 @@ uint64_t qcow2_granule(const struct qcow2_options *options);
 /* Bytes of disk that one L2 table describes. */
 uint64_t qcow2_window(const struct qcow2_options *options);
 
-enum { QEMU_NODE_SPACE = 128 };
+enum { QEMU_NODE_SPACE = 320 };
 
 /* The qcow2 image behind an inherited end of the bridge, as a file name
  * that QEMU's programs take.  Writes at most QEMU_NODE_SPACE bytes to node.
  */
 void qemu_bridge_node(char *node, int bridge_fd);
+
+/* The same for qemu-img map: length bytes of the disk from disk_offset on, both
+ * multiples of 512; a length of 0 is all of it.  Below the image there is one
+ * more, of zeroes, so that what this one does not hold is that one's, and not
+ * taken for zeroes that it holds.  The map of a part counts from there.
+ */
+void qemu_map_node(char *node, int bridge_fd, uint64_t disk_offset,
+                   uint64_t length);
+
+/* The same image to be changed, as --image-opts has it.  Zeroes that QEMU
+ * writes come as WRITE_ZEROES, clusters that it frees as TRIM.  is_freeing:
+ * QEMU is going to free many clusters.  It looks through all tables in its
+ * caches for each of them, so it gets small ones.
+ */
+void qemu_bridge_options(char *options, int bridge_fd, bool is_freeing);
 
 /* One image of a chain, as QEMU is to open it. */
 struct qemu_link {
@@ -79,10 +115,13 @@ struct qemu_link {
 };
 
 /* A whole chain of images behind inherited fds, from the top down, whatever
- * backing files they name; others may hold the files.  It is a file name for
- * QEMU's programs: memory to free, or NULL.
+ * backing files they name; others may hold the files.  is_part: there are
+ * more below it, in the place of which there are zeroes, as with
+ * qemu_map_node().  It is a file name for QEMU's programs: memory to free, or
+ * NULL.
  */
-char *qemu_chain_node(const struct qemu_link *links, size_t count);
+char *qemu_chain_node(const struct qemu_link *links, size_t count,
+                      bool is_part);
 
 /* The same for a chain that QEMU finds by the name of the first file, and
  * those that the images record, as --image-opts has it: the fds do not count.

@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# QEMU is missing, too old, ends too early, or does something else than it was
-# asked to. Programs made here stand in for it.
+# QEMU is missing, ends too early, or does something else than it was asked
+# to. Programs made here stand in for it.
 
 load ../lib/helpers
 
@@ -43,7 +43,7 @@ reports() {
     fake qemu-img <<END
 exec $(command -v qemu-img) "\$@"
 END
-    sed -i "s/exec qemu-img \"\$1\"/echo '$1'; exit/" "$fake"
+    sed -i "s|exec qemu-img \"\$1\"|echo '$1'; exit|" "$fake"
     readable_by_all
 }
 
@@ -104,18 +104,11 @@ END
     same_bytes disk.raw copy.raw
 }
 
-@test "QEMU older than 6.1 is refused by its version" {
-    reports 'qemu-img version 6.0.0 (Debian 1:6.0+dfsg-1)'
-    stream_fails '6\.0.*6\.1' --qemu-img "$fake"
-    serve_fails '6\.0.*6\.1' --qemu-img "$fake"
-    reports 'qemu-img version 2.12.0'
-    serve_fails '2\.12.*6\.1' --qemu-img "$fake"
-}
-
-@test "QEMU from 6.1 on is taken, with two digits too" {
-    local version
-    for version in 6.1.0 6.10.0 10.0.13 11.0; do
-        reports "qemu-img version $version (some)"
+@test "QEMU of any version is taken, however it tells its name" {
+    local said
+    for said in 'qemu-img version 4.2.1' 'qemu-img version 11.0 (some)' \
+        '/usr/lib64/xen/bin/qemu-img version 4.2.1'; do
+        reports "$said"
         rm -f new.raw
         qcow_tool serve --destination new.raw --qemu-img "$fake" <disk.qcow2
         same_bytes disk.raw new.raw

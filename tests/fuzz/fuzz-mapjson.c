@@ -44,7 +44,7 @@ static int sink(void *opaque, const struct mapjson_entry *entry,
     outcome->entries++;
     outcome->hash = (outcome->hash + entry->length) * 31 + entry->depth * 16 +
                     entry->has_file_offset * 8 + entry->is_data * 4 +
-                    entry->is_zero * 2 + entry->is_present;
+                    entry->is_zero * 2 + entry->is_compressed;
     if (entry->has_file_offset)
         outcome->hash = outcome->hash * 31 + entry->file_offset;
     return 0;

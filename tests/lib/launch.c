@@ -27,6 +27,7 @@
 
 #include "config.h"
 
+#include <dirent.h>
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -179,6 +180,23 @@ static void make_nonblocking(int fd)
         err(EXIT_LAUNCH, "fd %d", fd);
 }
 
+/* close_range(2) is young. */
+static void close_from(int first)
+{
+    DIR *fds = opendir("/proc/self/fd");
+    const struct dirent *entry;
+
+    if (fds == NULL)
+        err(EXIT_LAUNCH, "/proc/self/fd");
+    while ((entry = readdir(fds)) != NULL) {
+        int fd = atoi(entry->d_name);
+
+        if (fd >= first && fd != dirfd(fds))
+            close(fd);
+    }
+    closedir(fds);
+}
+
 static void arrange_fds(struct launch *l)
 {
     for (int i = 0; i < l->n_passed; i++) {
@@ -197,8 +215,7 @@ static void arrange_fds(struct launch *l)
     for (int i = 0; i < l->n_passed; i++)
         if (dup2(l->passed[i].fd, i) == -1)
             err(EXIT_LAUNCH, "cannot place fd %d", i);
-    if (close_range(l->n_passed, ~0U, 0) == -1)
-        err(EXIT_LAUNCH, "cannot close what is left");
+    close_from(l->n_passed);
 }
 
 static void reset_signals(void)

@@ -8,7 +8,6 @@
 #include "test.h"
 
 #include <fcntl.h>
-#include <sys/mman.h>
 
 enum { BLOCK = 64 << 10, BLOCKS = 2000 };
 
@@ -112,7 +111,7 @@ static void test_unknown(void)
 {
     struct ranges written = {0};
     struct error err;
-    int fds[2], memory = memfd_create("x", MFD_CLOEXEC);
+    int fds[2], memory = test_memory_file();
     bool is_known = true;
 
     TEST("tmpfs does not know");

@@ -23,6 +23,27 @@ static void test_bridge_node(void)
     CHECK(strstr(node, "\"2147483647\"}}}") != NULL);
 }
 
+static void test_map_node(void)
+{
+    char node[QEMU_NODE_SPACE];
+
+    TEST("below an image that is mapped there are zeroes");
+    qemu_map_node(node, 7, 0, 0);
+    CHECK_STR(node, "json:{\"driver\":\"qcow2\",\"backing\":"
+                    "{\"driver\":\"null-co\",\"size\":4611686018427387904,"
+                    "\"read-zeroes\":true},"
+                    "\"file\":{\"driver\":\"nbd\",\"server\":"
+                    "{\"type\":\"fd\",\"str\":\"7\"}}}");
+
+    TEST("a part of a disk is a raw disk in it, of any size");
+    qemu_map_node(node, INT_MAX, INT64_MAX - 511, INT64_MAX - 511);
+    CHECK(strstr(node, "json:{\"driver\":\"raw\","
+                       "\"offset\":9223372036854775296,"
+                       "\"size\":9223372036854775296,\"file\":{"
+                       "\"driver\":\"qcow2\",") == node);
+    CHECK(strstr(node, "\"2147483647\"}}}}") != NULL);
+}
+
 static const struct {
     const char *name, *path, *file_name;
 } file_names[] = {
@@ -109,6 +130,7 @@ int main(void)
 {
     test_begin();
     test_bridge_node();
+    test_map_node();
     test_file_name();
     test_geometry();
     test_find();

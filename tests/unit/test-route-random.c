@@ -23,7 +23,9 @@ enum {
 static unsigned char stream[FILE_LENGTH], expected[DISK_LENGTH];
 static uint32_t where[2 * BLOCKS]; /* the file's blocks, in another order */
 
-static const struct qemu no_qemu = {"/none/img", "/none/io", "/none/nbd"};
+static const struct qemu no_qemu = {.img = "/none/img",
+                                    .io = "/none/io",
+                                    .nbd = "/none/nbd"};
 
 /* Runs, and jumps back and forth. */
 static void shuffle(void)

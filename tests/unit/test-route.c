@@ -27,7 +27,9 @@ static struct {
     unsigned char expected[LONGEST]; /* on the disk in the end */
 } s;
 
-static const struct qemu no_qemu = {"/none/img", "/none/io", "/none/nbd"};
+static const struct qemu no_qemu = {.img = "/none/img",
+                                    .io = "/none/io",
+                                    .nbd = "/none/nbd"};
 
 struct setup {
     uint64_t disk_size;

@@ -8,7 +8,6 @@
 #include "test.h"
 
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 
 enum { LARGEST = (1 << 20) + 7, SPACE = LARGEST + 2 * IO_ALIGN };
@@ -154,10 +153,10 @@ static void test_sizes(void)
 /* Some kernels have O_DIRECT for files in memory, others have none. */
 static void test_fallback(void)
 {
-    int fd = memfd_create("disk", MFD_CLOEXEC);
+    int fd = test_memory_file();
 
     TEST("where there is no O_DIRECT it is done without");
-    test_require(fd != -1, "memfd_create");
+    test_require(fd != -1, "memfd_create(2)");
     test_require(io_pwrite_full(fd, content, 100000, 0) == 0, "pwrite");
     snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
     CHECK_INT(source_file_can_direct(name), can_open_direct(name));

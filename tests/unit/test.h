@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -193,6 +194,12 @@ static inline void test_fill_random(void *buf, size_t length)
 
     for (size_t i = 0; i < length; i++)
         p[i] = (unsigned char)test_random(256);
+}
+
+/* A file in memory, without a name.  glibc got memfd_create() in 2.27 only. */
+static inline int test_memory_file(void)
+{
+    return (int)syscall(SYS_memfd_create, "test", 1U /* MFD_CLOEXEC */);
 }
 
 static inline double test_seconds(void)
