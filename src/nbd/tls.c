@@ -89,8 +89,8 @@ static int check_certificates(const char *role, const char *uri,
                      role, uri, directory);
 }
 
-/* Before 1.10 libnbd looked for no tls-certificates in a URI, and took its own
- * word for who the server is.
+/* Before 1.10 libnbd did not look for tls-certificates in a URI: what is said
+ * there of who the server has to be would not count.
  */
 static int check_libnbd(const char *role, const char *uri, struct error *err)
 {
@@ -115,8 +115,6 @@ int nbd_tls_check(const char *role, const char *uri, struct error *err)
 
     if (strncmp(uri, "nbds", 4) != 0)
         return 0;
-    if (check_libnbd(role, uri, err) == -1)
-        return -1;
     parsed = xmlParseURI(uri);
     if (parsed == NULL)
         return error_set(err, 0,
@@ -126,7 +124,7 @@ int nbd_tls_check(const char *role, const char *uri, struct error *err)
     keys = find_parameter(parsed, "tls-psk-file");
     if (keys != NULL) {
         xmlFree(keys);
-        return 0;
+        return check_libnbd(role, uri, err);
     }
     /* Without a host's name libnbd takes any certificate. */
     if (strncmp(uri, "nbds+", 5) == 0)
@@ -137,5 +135,5 @@ int nbd_tls_check(const char *role, const char *uri, struct error *err)
     directory = find_parameter(parsed, "tls-certificates");
     r = check_certificates(role, uri, directory, err);
     xmlFree(directory);
-    return r;
+    return r == 0 ? check_libnbd(role, uri, err) : -1;
 }

@@ -497,6 +497,16 @@ static void fill_in(char *copy, size_t space, const char *text,
              text + at + (text[at] == '@' ? 1 : 0));
 }
 
+/* Does libnbd know what a URI says of TLS? */
+static bool knows_tls(void)
+{
+    char version[LIBNBD_VERSION_SPACE];
+    int minor = 0;
+
+    nbd_client_version(version);
+    return sscanf(version, "1.%d", &minor) != 1 || minor >= 10;
+}
+
 static void test_certificates(void)
 {
     char authority[300];
@@ -517,7 +527,10 @@ static void test_certificates(void)
         address.uri = uri;
         if (verified[i].message == NULL) {
             snprintf(message, sizeof message,
-                     "x: cannot connect to %s: ", uri);
+                     knows_tls() ? "x: cannot connect to %s: "
+                                 : "x: cannot verify who %s is: that needs "
+                                   "libnbd 1.10, and this is ",
+                     uri);
             check_begins(nbd_client_open(&address, -1, &client, &err), &err,
                          message);
         } else {
