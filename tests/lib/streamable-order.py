@@ -65,8 +65,8 @@ class Image:
         """
         runs = []
         for line in map_lines:
-            entry = dict(member.split(": ") for member
-                         in line.strip("[]{}, \n").replace('"', "").split(", "))
+            members = line.strip("[]{}, \n").replace('"', "").split(", ")
+            entry = dict(member.split(": ") for member in members)
             if entry["data"] != "true":
                 continue
             if "offset" not in entry:
