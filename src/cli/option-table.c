@@ -86,6 +86,9 @@ const struct option_spec option_specs[] = {
     {"offset", 0, "BYTES", OPT_OFFSET, STREAM, GROUP,
      "begin there in the image, to go on with one\n"
      "that broke off"},
+    {"first-byte-within", 0, "SECONDS", OPT_FIRST_BYTE_WITHIN, STREAM, GROUP,
+     "send a byte as often as that while the image\n"
+     "is planned; 20 by default, 0 for none"},
     {"expect-id", 0, "ID", OPT_EXPECT_ID, OUT, GROUP,
      "fail at once unless it is the image of this\n"
      "id, which measure prints"},

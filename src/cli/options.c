@@ -97,6 +97,9 @@ static int apply_stream(struct stream_options *o,
         return value_parse_word(spec->name, value, "sha256", &word, err);
     case OPT_OFFSET:
         return value_parse_size(spec->name, value, &o->file_offset, err);
+    case OPT_FIRST_BYTE_WITHIN:
+        return value_parse_seconds(spec->name, value, &o->first_byte_within,
+                                   err);
     default:
         return apply_export(&o->export, spec, value, err);
     }
@@ -415,6 +418,7 @@ void options_set_defaults(struct options *o)
                         .spool_dir = default_spool_dir(),
                     },
                 .destination = {.fd = STDOUT_FILENO},
+                .first_byte_within = STREAM_FIRST_BYTE_WITHIN,
             },
         .serve = {.source_fd = STDIN_FILENO, .spool_dir = default_spool_dir()},
     };

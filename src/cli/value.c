@@ -66,6 +66,24 @@ int value_parse_size(const char *name, const char *text, uint64_t *size,
     return parse_size(where, text, size, err);
 }
 
+int value_parse_seconds(const char *name, const char *text, unsigned *seconds,
+                        struct error *err)
+{
+    enum { DAY = 24 * 60 * 60 };
+    unsigned long value;
+    char *end;
+
+    errno = 0;
+    value = strtoul(text, &end, 10);
+    if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0 ||
+        value > DAY)
+        return error_set(err, 0,
+                         "--%s: '%s' is not a number of seconds, up to %d",
+                         name, text, DAY);
+    *seconds = value;
+    return 0;
+}
+
 int value_find_spool_limit(uint64_t usual, uint64_t *limit, struct error *err)
 {
     static const char variable[] = "QCOW_TOOL_SPOOL_LIMIT";

@@ -21,6 +21,10 @@
 int value_parse_size(const char *name, const char *value, uint64_t *size,
                      struct error *err);
 
+/* Whole seconds, up to a day. */
+int value_parse_seconds(const char *name, const char *value, unsigned *seconds,
+                        struct error *err);
+
 /* A power of two that qcow2 can have there; of refcounts it may be "auto"
  * (QCOW2_REFCOUNT_AUTO).
  */

@@ -181,6 +181,17 @@ static int follow(const struct preparation *p, const char *role,
     return 0;
 }
 
+/* The disk's size is known. */
+static int accept_size(const struct preparation *p, uint64_t disk_size,
+                       struct error *err)
+{
+    const struct export_options *o = p->o;
+
+    if (layout_check_size(&o->qcow2, disk_size, err) == -1)
+        return -1;
+    return o->on_size == NULL ? 0 : o->on_size(o->opaque, disk_size, err);
+}
+
 /* By the map of the source's image: what may be data, and what was allocated
  * since the base, if that is in its chain.
  */
@@ -195,7 +206,8 @@ static int map_image(struct preparation *p, struct error *err)
 
     if (follow(p, "source", p->o->source.image_path, p->o->source.image_format,
                &chain, err) == -1 ||
-        layout_check_size(&p->o->qcow2, chain.links[0].disk_size, err) == -1)
+        (p->disk->source == NULL &&
+         accept_size(p, chain.links[0].disk_size, err) == -1))
         return -1;
     base = p->o->base.kind == EXPORT_IMAGE
                ? chain_find_path(&chain, p->o->base.image_path)
@@ -340,7 +352,7 @@ static int find_data(struct preparation *p, struct error *err)
     if (open_source(p, err) == -1)
         return -1;
     if (p->disk->source != NULL &&
-        layout_check_size(&o->qcow2, p->disk->source->disk_size, err) == -1)
+        accept_size(p, p->disk->source->disk_size, err) == -1)
         return -1;
     if (p->o->source.image_path != NULL && map_image(p, err) == -1)
         return -1;

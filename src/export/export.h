@@ -55,6 +55,12 @@ struct export_options {
     bool has_expected_length;
     uint64_t expected_length; /* bytes */
 
+    /* Called once the size of the disk is known, in bytes, and can be sent: it
+     * has not been mapped or read yet.  NULL: not called.
+     */
+    int (*on_size)(void *opaque, uint64_t disk_size, struct error *err);
+    void *opaque;
+
     /* Another part has been sent before: fail unless this one is sure to be of
      * the same image.
      */

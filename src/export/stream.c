@@ -12,6 +12,7 @@
  *
  * Equal disks give equal images, so the walk may as well begin in the middle,
  * where a destination that can be read has to hold this image's beginning.
+ * Where planning takes long, it begins behind what went out meanwhile.
  */
 
 #include "config.h"
@@ -20,6 +21,7 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "export/beginning.h"
+#include "export/drip.h"
 #include "export/stream.h"
 
 #include <inttypes.h>
@@ -27,7 +29,9 @@
 
 /* What is open while a disk is exported. */
 struct sending {
+    const struct stream_options *options;
     struct sink sink;
+    struct drip drip;
     struct export_disk disk;
     struct progress progress;
     struct checksum *checksum;   /* of what is sent; NULL: not wanted */
@@ -42,6 +46,7 @@ struct sending {
 
 static void cleanup_sending(struct sending *s)
 {
+    drip_close(&s->drip);
     export_close(&s->disk);
     sink_close(&s->sink);
     checksum_free(s->checksum);
@@ -170,10 +175,26 @@ static void summarize(const struct sending *s, uint64_t from)
     importer_report(&s->disk.verdict);
 }
 
+/* What is sent while the image is planned cannot be taken back. */
+static int begin_drip(void *opaque, uint64_t disk_size, struct error *err)
+{
+    struct sending *s = opaque;
+    const struct stream_options *o = s->options;
+    bool is_any = o->file_offset == 0 && o->export.expected_id == NULL &&
+                  !o->export.has_expected_length;
+
+    return drip_start(&s->drip, &s->sink, is_any ? 1000 * o->first_byte_within : 0,
+                      &o->export.qcow2, disk_size, err);
+}
+
 /* Opens both ends. */
 static int open_all(struct sending *s, const struct stream_options *options,
                     struct error *err)
 {
+    struct export_options export = options->export;
+
+    export.on_size = begin_drip;
+    export.opaque = s;
     if (sink_open(&options->destination, &s->sink, err) == -1 ||
         sink_claim(&s->sink, options->claim, err) == -1)
         return -1;
@@ -181,8 +202,9 @@ static int open_all(struct sending *s, const struct stream_options *options,
         return -1;
     sink_set_checksum(&s->sink, s->checksum);
     progress_open(&s->progress, options->progress, s->sink.fd);
-    return export_open(&options->export, s->sink.fd, &s->progress, &s->disk,
-                       err);
+    if (export_open(&export, s->sink.fd, &s->progress, &s->disk, err) == -1)
+        return -1;
+    return drip_stop(&s->drip, store_fd(s->disk.store), &s->file_offset, err);
 }
 
 static int transfer(struct sending *s, const struct stream_options *options,
@@ -204,7 +226,9 @@ static int transfer(struct sending *s, const struct stream_options *options,
 int stream(const struct stream_options *options, struct error *err)
 {
     struct sending CLEANUP(sending) s = {
+        .options = options,
         .sink = SINK_NONE,
+        .drip = DRIP_NONE,
         .file_offset = options->file_offset,
     };
     int r = transfer(&s, options, err);

@@ -19,7 +19,14 @@ struct stream_options {
     uint64_t file_offset;    /* where in the image to begin */
     bool has_checksum;       /* of what is sent, SHA-256 */
     enum progress_mode progress;
+
+    /* While the image is planned a reader gets a byte of it each so many
+     * seconds (drip.h); 0: none.
+     */
+    unsigned first_byte_within;
 };
+
+enum { STREAM_FIRST_BYTE_WITHIN = 20 }; /* by default */
 
 /* Returns 0 once the whole image has been sent, and flushed if it went to a
  * file.

@@ -59,10 +59,10 @@ static uint64_t get64(const unsigned char *bytes, size_t at)
     return be64toh(value);
 }
 
+static const unsigned char magic[] = {'Q', 'F', 'I', 0xfb};
+
 bool header_is_qcow2(const unsigned char *bytes, size_t length)
 {
-    static const unsigned char magic[] = {'Q', 'F', 'I', 0xfb};
-
     return memcmp(bytes, magic, io_min(length, sizeof magic)) == 0;
 }
 
@@ -238,6 +238,21 @@ int header_write_disk_size(int fd, uint64_t disk_size, struct error *err)
     if (io_pwrite_full(fd, &value, sizeof value, SIZE) == -1)
         return error_set(err, errno, "spool: cannot write the header");
     return 0;
+}
+
+void header_make_beginning(bool is_v2, uint64_t cluster_size,
+                           uint64_t disk_size,
+                           unsigned char bytes[HEADER_BEGINNING])
+{
+    uint32_t version = htobe32(is_v2 ? 2 : 3);
+    uint32_t cluster_bits = htobe32(__builtin_ctzll(cluster_size));
+    uint64_t size = htobe64(disk_size);
+
+    memset(bytes, 0, HEADER_BEGINNING);
+    memcpy(bytes, magic, sizeof magic);
+    memcpy(bytes + VERSION, &version, sizeof version);
+    memcpy(bytes + CLUSTER_BITS, &cluster_bits, sizeof cluster_bits);
+    memcpy(bytes + SIZE, &size, sizeof size);
 }
 
 void header_hide_backing(uint64_t file_offset, unsigned char *buf,

@@ -15,6 +15,11 @@
  */
 enum { HEADER_BYTES = 112, HEADER_V2_LENGTH = 72, HEADER_V3_LENGTH = 104 };
 
+/* Of an image without a backing file, what does not depend on where in the
+ * file its tables are.
+ */
+enum { HEADER_BEGINNING = 36 };
+
 /* Incompatible features. */
 enum {
     HEADER_DIRTY = 1 << 0,
@@ -87,6 +92,13 @@ void header_clean(uint64_t header_length, uint64_t cluster_size,
  * fd.  All tables stay as they are.
  */
 int header_write_disk_size(int fd, uint64_t disk_size, struct error *err);
+
+/* The first bytes of a new image of version 2 or 3.  Both sizes are in bytes;
+ * that of the disk is a multiple of 512.
+ */
+void header_make_beginning(bool is_v2, uint64_t cluster_size,
+                           uint64_t disk_size,
+                           unsigned char bytes[HEADER_BEGINNING]);
 
 /* Takes only the name of the backing file out of what QEMU is shown. */
 void header_hide_backing(uint64_t file_offset, unsigned char *buf,
