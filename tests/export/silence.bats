@@ -8,6 +8,7 @@ load ../lib/helpers
 setup() {
     helpers_setup
     make_disk disk 4M data@1M+64K
+    # shellcheck disable=SC2016 # for the server's shell
     nbd_server unix nbdkit -r --filter=noextents eval \
         thread_model='echo parallel' get_size='stat -c %s disk' \
         pread='touch asked
