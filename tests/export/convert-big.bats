@@ -1,34 +1,43 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # --layout convert where it takes gigabytes, block devices or O_DIRECT.
+#
+# The first refcount block ends at 2 GiB, and QEMU asks for no more than that
+# at once.  So two of these tests make, send and compare as much, which takes
+# five to ten seconds of a CPU, and more of a slow disk.
 
 load ../lib/helpers
 
 # Like same_as_convert of stream-convert.bats, without a second big file.
+# The disk is raw, or qcow2:IMAGE.
 piped_as_convert() {
-    local disk=$1 options=$2
+    local disk=${1#qcow2:} options=$2 format=raw
+    [ "$disk" = "$1" ] || format=qcow2
     shift 2
-    qemu-img convert -f raw -O qcow2 ${options:+-o "$options"} \
+    qemu-img convert -f $format -O qcow2 ${options:+-o "$options"} \
         "$disk" expected.qcow2
     set -o pipefail
-    time_limit=120 stdout_to=- qcow_tool stream --source-format raw \
+    time_limit=120 stdout_to=- qcow_tool stream --source-format $format \
         --source "$disk" --layout convert "$@" | cmp - expected.qcow2 >&2
     nothing_left
 }
 
 @test "a stream over 2 GiB, past its first refcount block: bytes of qemu-img convert" {
     requires space:6
-    make_disk disk 2300M data@1M+2200M
+    make_disk disk 2200M data@1M+2100M
     piped_as_convert disk ""
 }
 
-@test "over 2 GiB in runs that begin anywhere: bytes of qemu-img convert" {
+@test "over 2 GiB in runs that begin anywhere, and an image of them: bytes of qemu-img convert" {
     requires space:6
     # Holes from 4 KiB up: the 2 MiB pieces drift against the clusters, and
     # what lies around 2 GiB, where the second refcount block is made, with
     # them.
-    make_disk disk 2400M runs:6M/256K
+    make_disk disk 2300M runs:6M/256K
     piped_as_convert disk ""
+    rm disk
+    mv expected.qcow2 image.qcow2
+    piped_as_convert qcow2:image.qcow2 "" --detect-zeroes
 }
 
 @test "a loop device gives the bytes of qemu-img convert from the same device" {

@@ -135,16 +135,3 @@ load ../lib/helpers
     create=cluster_size=4k same_as_qemu_img qcow2 image.qcow2 \
         --cluster-size 4K
 }
-
-@test "over 2 GiB of data" {
-    requires space:8
-    make_disk disk 2400M runs:6M/256K
-    disk_image qcow2 disk image.qcow2
-    rm disk
-    qemu-img convert -f qcow2 -O qcow2 image.qcow2 expected.qcow2
-    set -o pipefail
-    time_limit=120 stdout_to=- qcow_tool stream --source-format qcow2 \
-        --source image.qcow2 --layout convert --detect-zeroes |
-        cmp - expected.qcow2 >&2
-    nothing_left
-}
