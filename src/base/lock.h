@@ -18,6 +18,14 @@
 #define LOCK_FOR_SCOPE(mutex)                                                 \
     pthread_mutex_t *CLEANUP(lock) LOCK_NAME(__LINE__) = lock_take(mutex)
 
+/* The same of a lock that many may hold to read, or one to write. */
+#define READ_LOCK_FOR_SCOPE(lock)                                             \
+    pthread_rwlock_t *CLEANUP(rwlock) LOCK_NAME(__LINE__) =                   \
+        rwlock_take(lock, false)
+#define WRITE_LOCK_FOR_SCOPE(lock)                                            \
+    pthread_rwlock_t *CLEANUP(rwlock) LOCK_NAME(__LINE__) =                   \
+        rwlock_take(lock, true)
+
 /* LOCK_ASSERT_HELD(&x->lock); for a function whose caller has to hold it.
  * It notices that nobody does, but not that it is another thread.
  */
@@ -38,6 +46,23 @@ static inline pthread_mutex_t *lock_take(pthread_mutex_t *mutex)
 static inline void cleanup_lock(pthread_mutex_t **mutex)
 {
     int r = pthread_mutex_unlock(*mutex);
+
+    ASSERT(r == 0);
+}
+
+static inline pthread_rwlock_t *rwlock_take(pthread_rwlock_t *rwlock,
+                                            bool to_write)
+{
+    int r = to_write ? pthread_rwlock_wrlock(rwlock)
+                     : pthread_rwlock_rdlock(rwlock);
+
+    ASSERT(r == 0);
+    return rwlock;
+}
+
+static inline void cleanup_rwlock(pthread_rwlock_t **rwlock)
+{
+    int r = pthread_rwlock_unlock(*rwlock);
 
     ASSERT(r == 0);
 }

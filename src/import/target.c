@@ -5,6 +5,7 @@
 
 #include "base/cleanup.h"
 #include "base/io.h"
+#include "base/lock.h"
 #include "base/signals.h"
 #include "import/target.h"
 
@@ -177,34 +178,28 @@ static int write_failed(uint64_t disk_offset, struct error *err)
 static int write_edge(struct target *t, const char *buf, size_t length,
                       uint64_t disk_offset, struct error *err)
 {
-    int r = 0;
-
     if (length == 0)
         return 0;
-    pthread_rwlock_wrlock(&t->edges);
-    if (io_pwrite_full(t->fd, buf, length, disk_offset) == -1)
-        r = write_failed(disk_offset, err);
-    else if (sync_file_range(t->fd, disk_offset, length,
-                             SYNC_FILE_RANGE_WAIT_BEFORE |
-                                 SYNC_FILE_RANGE_WRITE |
-                                 SYNC_FILE_RANGE_WAIT_AFTER) == -1)
-        r = write_failed(disk_offset, err);
-    pthread_rwlock_unlock(&t->edges);
-    return r;
+
+    WRITE_LOCK_FOR_SCOPE(&t->edges);
+    if (io_pwrite_full(t->fd, buf, length, disk_offset) == -1 ||
+        sync_file_range(t->fd, disk_offset, length,
+                        SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE |
+                            SYNC_FILE_RANGE_WAIT_AFTER) == -1)
+        return write_failed(disk_offset, err);
+    return 0;
 }
 
 static int write_blocks(struct target *t, const char *buf, size_t length,
                         uint64_t disk_offset, struct error *err)
 {
-    int r = 0;
-
     if (length == 0)
         return 0;
-    pthread_rwlock_rdlock(&t->edges);
+
+    READ_LOCK_FOR_SCOPE(&t->edges);
     if (io_pwrite_full(t->direct_fd, buf, length, disk_offset) == -1)
-        r = write_failed(disk_offset, err);
-    pthread_rwlock_unlock(&t->edges);
-    return r;
+        return write_failed(disk_offset, err);
+    return 0;
 }
 
 int target_write(struct target *t, const void *buf, size_t length,

@@ -66,6 +66,46 @@ static void test_exclusion(void)
     CHECK_UINT(counter, 40000);
 }
 
+static pthread_rwlock_t rwlock = PTHREAD_RWLOCK_INITIALIZER;
+
+/* Could another thread take it now? */
+static bool may_read(void)
+{
+    return pthread_rwlock_tryrdlock(&rwlock) == 0 &&
+           pthread_rwlock_unlock(&rwlock) == 0;
+}
+
+static bool may_write(void)
+{
+    return pthread_rwlock_trywrlock(&rwlock) == 0 &&
+           pthread_rwlock_unlock(&rwlock) == 0;
+}
+
+static int leave_readers_early(void)
+{
+    READ_LOCK_FOR_SCOPE(&rwlock);
+    CHECK(may_read());
+    CHECK(!may_write());
+    return 1;
+}
+
+static int leave_writers_early(void)
+{
+    WRITE_LOCK_FOR_SCOPE(&rwlock);
+    CHECK(!may_read());
+    CHECK(!may_write());
+    return 1;
+}
+
+static void test_readers_and_writers(void)
+{
+    TEST("who reads shares a lock, who writes has it alone");
+    CHECK_INT(leave_readers_early(), 1);
+    CHECK(may_write());
+    CHECK_INT(leave_writers_early(), 1);
+    CHECK(may_write());
+}
+
 static void abort_unheld(void)
 {
     LOCK_ASSERT_HELD(&lock);
@@ -123,6 +163,7 @@ int main(void)
     test_begin();
     test_scope();
     test_exclusion();
+    test_readers_and_writers();
     test_assertions();
     return test_end();
 }
