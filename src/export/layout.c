@@ -74,6 +74,20 @@
 /* The same where it takes two programs, some 30 milliseconds. */
 #define SLOW_FILL_LEAST (UINT64_C(512) << 20)
 
+/* Clusters of the range that a disk is created larger by, besides those that
+ * are counted: one is for the L2 table that the cut makes.
+ */
+#define GROWN_SLACK 3
+
+/* The store must be just above what will be needed: QEMU walks back from the
+ * end of the file at each truncate.  Counted are tables; each refcount block
+ * twice; the refcount table with the smaller ones that it grew out of; and some
+ * clusters more, for the first ones of the file and what is rounded down.
+ */
+#define STORE_BLOCK_COPIES 2
+#define STORE_TABLE_COPIES 4
+#define STORE_SLACK 64
+
 static uint64_t count_units(uint64_t bytes, uint64_t unit)
 {
     return bytes / unit + (bytes % unit != 0 ? 1 : 0);
@@ -226,7 +240,7 @@ void layout_measure(const struct layout_plan *plan, enum layout_way way,
                     struct layout_geometry *g)
 {
     uint64_t cs = plan->options.cluster_size;
-    uint64_t grown, l1, tables;
+    uint64_t grown, l1, tables, blocks;
     uint64_t per_block = cs * 8 / plan->options.refcount_bits;
     bool is_leading = plan->layout != LAYOUT_CONVERT;
 
@@ -247,7 +261,8 @@ void layout_measure(const struct layout_plan *plan, enum layout_way way,
                       count_touched(layout_zeroes(plan), g->window);
     g->base_size = IO_ROUND_UP(plan->disk_size, g->window);
     g->has_cut_table = IO_ROUND_UP(plan->disk_size, cs) < g->base_size;
-    grown = g->base_size + (g->data_clusters + g->used_windows + 3) * cs;
+    grown =
+        g->base_size + (g->data_clusters + g->used_windows + GROWN_SLACK) * cs;
     l1 = l1_clusters(g, way == LAYOUT_BY_GROWING ? grown : g->base_size, cs);
 
     /* One block is there, and may have room for all of them. */
@@ -266,14 +281,12 @@ void layout_measure(const struct layout_plan *plan, enum layout_way way,
     if (g->is_reserved)
         measure_reserve(plan, g, per_block);
 
-    /* QEMU walks back from the end of the file at each truncate, so this
-     * must be just above the need: tables, refcount blocks twice, their
-     * table with the smaller ones it grew out of.
-     */
     tables = g->data_clusters + g->used_windows + l1;
     if (way == LAYOUT_BY_GROWING)
         tables += count_units(grown - g->base_size, g->window);
-    g->store_size = (tables + tables / per_block * 2 +
-                     count_units(tables / per_block * ENTRY, cs) * 4 + 64) *
-                    cs;
+    blocks = tables / per_block;
+    g->store_size =
+        (tables + blocks * STORE_BLOCK_COPIES +
+         count_units(blocks * ENTRY, cs) * STORE_TABLE_COPIES + STORE_SLACK) *
+        cs;
 }

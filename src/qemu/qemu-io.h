@@ -26,9 +26,9 @@ struct qemu_io_image {
  *
  * qemu-io goes on after a command that failed.  Most make it exit with 1 at
  * its end, which is an error here unless is_to_fail; its errnum is 0.  Not all
- * do, so the caller has to look at what became of the image.  The first thing
- * that was printed besides prompts, most likely a complaint, is in said, else
- * that is empty.
+ * do, so the caller has to look at what became of the image.  The first line
+ * that was printed besides prompts goes to complaint, cut to fit; if there
+ * was none, that is empty.
  */
 int qemu_io_run(const struct qemu *qemu, const struct qemu_io_image *image,
                 qemu_io_next *next, void *opaque,
