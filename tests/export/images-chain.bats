@@ -147,7 +147,7 @@ as_guests_see() {
     qemu-io -f qcow2 -c 'write -q -P 0x31 1M 300K' -c 'flush' -c 'sigraise 9' \
         image.qcow2 >/dev/null 2>&1 || :
     [ "$(qemu-img info --output=json -f qcow2 image.qcow2 |
-        jq '."dirty-flag"')" = true ]
+        jq '."dirty-flag"')" = true ] || skip 'this QEMU leaves it clean'
     cp image.qcow2 before.qcow2
     sends "$(as_guests_see image.qcow2)" qcow2 image.qcow2
     same_bytes image.qcow2 before.qcow2

@@ -39,7 +39,7 @@ failing_at() {
 }
 
 @test "an export that the server does not have is named" {
-    nbd_server unix qemu-nbd --persistent --shared 0 -r -x right -f raw disk
+    nbd_server unix qemu-nbd --persistent --shared 8 -r -x right -f raw disk
     source_fails "wrong" nbd "$(exported wrong)"
     nothing_sent
     stderr_says "(export|available|Unknown|No such)"

@@ -99,7 +99,7 @@ with_certificates() {
 }
 
 @test "qemu-nbd with TLS" {
-    plain_server qemu-nbd --persistent --shared 0 -r -f raw \
+    plain_server qemu-nbd --persistent --shared 8 -r -f raw \
         --object "tls-creds-x509,id=tls0,endpoint=server,verify-peer=off,\
 dir=$certs/right" --tls-creds tls0 disk
     both_arrive disk nbd "$(with_certificates right)"

@@ -11,20 +11,20 @@ setup() {
 }
 
 @test "qemu-nbd on a Unix socket" {
-    nbd_server unix qemu-nbd --persistent --shared 0 -r -f raw disk
+    nbd_server unix qemu-nbd --persistent --shared 8 -r -f raw disk
     both_arrive disk nbd "$uri"
 }
 
 @test "qemu-nbd over TCP, by IPv4 and by a host's name" {
     requires name:localhost
-    nbd_server 127.0.0.1 qemu-nbd --persistent --shared 0 -r -f raw disk
+    nbd_server 127.0.0.1 qemu-nbd --persistent --shared 8 -r -f raw disk
     both_arrive disk nbd "$uri"
     sends disk nbd "nbd://localhost:$port/"
 }
 
 @test "qemu-nbd over TCP, by IPv6" {
     needs_ipv6
-    nbd_server ::1 qemu-nbd --persistent --shared 0 -r -f raw disk
+    nbd_server ::1 qemu-nbd --persistent --shared 8 -r -f raw disk
     both_arrive disk nbd "$uri"
 }
 
@@ -35,21 +35,21 @@ setup() {
     qemu-io -f qcow2 -c "write -q -z 7M 512K" -c "write -q -P 0 4M 128K" \
         image.qcow2
     qemu-img convert -f qcow2 -O raw image.qcow2 expected.raw
-    nbd_server unix qemu-nbd --persistent --shared 0 -r -f qcow2 image.qcow2
+    nbd_server unix qemu-nbd --persistent --shared 8 -r -f qcow2 image.qcow2
     both_arrive expected.raw nbd "$uri"
     [ "$(allocated streamable.qcow2)" = "$(allocated image.qcow2)" ]
 }
 
 @test "an export by its name" {
-    nbd_server unix qemu-nbd --persistent --shared 0 -r -x disk7 -f raw disk
+    nbd_server unix qemu-nbd --persistent --shared 8 -r -x disk7 -f raw disk
     sends disk nbd "$(exported disk7)"
 }
 
 @test "an export whose name has to be quoted in a URI" {
-    nbd_server unix qemu-nbd --persistent --shared 0 -r \
+    nbd_server unix qemu-nbd --persistent --shared 8 -r \
         -x 'the disk/7 é?' -f raw disk
     both_arrive disk nbd "$(exported 'the%20disk%2F7%20%C3%A9%3F')"
-    nbd_server 127.0.0.1 qemu-nbd --persistent --shared 0 -r \
+    nbd_server 127.0.0.1 qemu-nbd --persistent --shared 8 -r \
         -x 'the disk/7 é?' -f raw disk
     sends disk nbd "$(exported 'the%20disk%2F7%20%C3%A9%3F')"
 }
@@ -70,6 +70,7 @@ setup() {
 }
 
 @test "a server that says it takes one connection only" {
+    requires nbdkit:multi-conn
     nbd_server unix nbdkit -r --filter=multi-conn file disk \
         multi-conn-mode=disable
     both_arrive disk nbd "$uri"
@@ -82,6 +83,7 @@ setup() {
 }
 
 @test "a server that is slow" {
+    requires nbdkit:blocksize-policy # as young as delay-open
     nbd_server unix nbdkit -r --filter=delay file disk delay-open=200ms \
         rdelay=20ms delay-extents=20ms
     both_arrive disk nbd "$uri"
@@ -90,12 +92,14 @@ setup() {
 @test "a server that takes only requests that are aligned" {
     local size=$((10 << 20))
     truncate -s $size disk
+    requires nbdkit:blocksize-policy
     nbd_server unix nbdkit -r --filter=blocksize-policy file disk \
         blocksize-minimum=4096 blocksize-error-policy=error
     sends disk nbd "$uri"
 }
 
 @test "a server that takes only small requests" {
+    requires nbdkit:blocksize-policy
     nbd_server unix nbdkit -r --filter=blocksize-policy file disk \
         blocksize-maximum=65536 blocksize-error-policy=error
     sends disk nbd "$uri"

@@ -196,6 +196,8 @@ feature() {
 }
 
 @test "a QEMU that does not reserve is led to the layout in the older way" {
+    qemu-io -c 'help truncate' | grep -q -e -m ||
+        skip 'needs a qemu-io that preallocates'
     make_disk disk 16M data@1M+9M data@12M+100K
     good_stream disk --cluster-size 4K --debug
     run ! grep "once more" stderr

@@ -23,6 +23,7 @@ layout() {
 }
 
 @test "zstd, at several sizes of clusters and with extended L2 entries" {
+    requires zstd
     layout zstd
     layout zstd-2m
     layout zstd-extended-l2

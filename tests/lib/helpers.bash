@@ -412,6 +412,16 @@ requires() {
                 $((${what#*:} << 20)) ] ||
                 skip "needs ${what#*:} GiB of disk space"
             ;;
+        nbdkit:*)
+            nbdkit "--filter=${what#*:}" --dump-plugin null >/dev/null 2>&1 ||
+                skip "needs nbdkit's filter ${what#*:}"
+            ;;
+        zstd)
+            qemu-img create -q -f qcow2 -o compression_type=zstd \
+                "$BATS_TEST_TMPDIR/.zstd" 1M 2>/dev/null ||
+                skip 'needs a QEMU with zstd'
+            rm "$BATS_TEST_TMPDIR/.zstd"
+            ;;
         *)
             command -v "$what" >/dev/null || skip "needs $what"
             ;;

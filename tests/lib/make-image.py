@@ -228,8 +228,16 @@ class Image:
                         for e in spans))
 
     def map(self):
-        return json.loads(run("qemu-img", "map", "--output=json", "-f",
-                              "qcow2", self.path))
+        # What is present not each QEMU says: what is not left to zeroes below.
+        node = {"driver": "qcow2",
+                "file": {"driver": "file", "filename": self.path},
+                "backing": {"driver": "null-co", "size": 1 << 62,
+                            "read-zeroes": True}}
+        entries = json.loads(run("qemu-img", "map", "--output=json",
+                                 "json:" + json.dumps(node)))
+        for e in entries:
+            e["present"] = e["depth"] == 0
+        return entries
 
     def check(self):
         if "dirty" not in self.layout.expect:

@@ -103,11 +103,11 @@ raw_of() {
 }
 
 sent() {
-    map_entries "$1" '"present": true' | joined
+    present_entries "$1" | joined
 }
 
 flagged() {
-    map_entries "$1" '"present": true, "zero": true' | joined
+    present_entries "$1" '"zero": true' | joined
 }
 
 holds() {

@@ -73,7 +73,7 @@ only_allocated() {
         dd if="$2.guest" of="$2" bs=64K iflag=skip_bytes,count_bytes \
             oflag=seek_bytes skip="$start" seek="$start" count="$length" \
             conv=notrunc status=none
-    done < <(map_entries "$1" '"present": true')
+    done < <(present_entries "$1")
 }
 
 # fake NAME <<\EOF

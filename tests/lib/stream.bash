@@ -54,8 +54,21 @@ no_backing_file() {
 # Those of `qemu-img map` that match, as lines OFFSET+LENGTH.  An entry is a
 # line: jq would take four times as long as qemu-img.
 map_entries() {
-    qemu-img map --output=json -f qcow2 "$1" |
-        sed -n "/$2/"'s/.*"start": \([0-9]*\), "length": \([0-9]*\),.*/\1+\2/p'
+    qemu-img map --output=json -f qcow2 "$1" | matching "$2"
+}
+
+matching() {
+    sed -n "/$1/"'s/.*"start": \([0-9]*\), "length": \([0-9]*\),.*/\1+\2/p'
+}
+
+# present_entries FILE [REGEX]
+# The same of what is present in FILE, which has no backing file.  Not each
+# QEMU says what is: it is what is not left to zeroes that are put below FILE.
+present_entries() {
+    qemu-img map --output=json 'json:{"driver":"qcow2","backing":{
+        "driver":"null-co","size":4611686018427387904,"read-zeroes":true},
+        "file":{"driver":"file","filename":"'"$1"'"}}' |
+        grep '"depth": 0,' | matching "${2-}"
 }
 
 # As one line what touches, wherever it is in the file.
