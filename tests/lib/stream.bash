@@ -68,7 +68,7 @@ present_entries() {
     qemu-img map --output=json 'json:{"driver":"qcow2","backing":{
         "driver":"null-co","size":4611686018427387904,"read-zeroes":true},
         "file":{"driver":"file","filename":"'"$1"'"}}' |
-        grep '"depth": 0,' | matching "${2-}"
+        grep '"depth": 0,' | matching "${2:-.}"
 }
 
 # As one line what touches, wherever it is in the file.
