@@ -290,14 +290,22 @@ static int complete_stream_tool(struct options *o, char **names, int n_names,
 }
 
 /* What is not as it is for qcow-tool, because xapi cannot ask for it. */
-static int set_defaults(struct options *o, struct error *err)
+static void set_defaults(struct options *o)
 {
     options_set_defaults(o);
     /* It has no way to say --force. */
     o->stream.claim = o->serve.claim = CLAIM_WARN;
     /* Its own importer may read this. */
     o->stream.export.qcow2.refcount_bits = QCOW2_REFCOUNT_AUTO;
-    /* A host of xapi has a small root file system. */
+}
+
+/* What our environment says, for a command that is going to run.  A host of
+ * xapi has a small root file system.
+ */
+static int find_surroundings(struct options *o, struct error *err)
+{
+    qemu_find(&o->stream.export.qemu);
+    qemu_find(&o->serve.qemu);
     if (value_find_spool_limit(STORE_HALF_FREE, &o->serve.spool_limit, err) ==
         -1)
         return -1;
@@ -318,8 +326,7 @@ int dropin_parse(enum dropin dropin, int argc, char **argv, struct options *o,
     struct given given = {0};
     int c;
 
-    if (set_defaults(o, err) == -1)
-        return -1;
+    set_defaults(o);
     opterr = 0;
     optind = 0;
     while ((c = getopt_long(argc, argv, is_export ? "-:c:r:h" : "-:h",
@@ -343,8 +350,8 @@ int dropin_parse(enum dropin dropin, int argc, char **argv, struct options *o,
         names[n_names++] = argv[optind++];
     if (o->wants_help || o->wants_version)
         return 0;
-    qemu_find(&o->stream.export.qemu);
-    qemu_find(&o->serve.qemu);
+    if (find_surroundings(o, err) == -1)
+        return -1;
     return is_export ? complete_to_stdout(o, names, n_names, &given, err)
                      : complete_stream_tool(o, names, n_names, err);
 }

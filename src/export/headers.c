@@ -16,14 +16,13 @@
 
 #include "base/cleanup.h"
 #include "base/io.h"
-#include "base/signals.h"
+#include "base/tidy-fds.h"
 #include "export/chain.h"
 #include "export/headers.h"
 #include "export/image.h"
 #include "qemu/header.h"
 #include "qemu/qemu-img.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -64,7 +63,7 @@ static int flush(struct writer *w, struct error *err)
 {
     make_room(w);
     if (io_write_full(STDOUT_FILENO, w->buf, w->used) == -1)
-        return error_set(err, errno, "cannot write to standard output");
+        return tidy_fds_stdout_failed(err);
     w->used = 0;
     return 0;
 }

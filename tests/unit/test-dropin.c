@@ -456,6 +456,7 @@ static void test_environment(void)
 {
     static const char *const in[MAX_ARGS] = {"stream_decode", "/dev/a"};
     static const char *const out[MAX_ARGS] = {"/dev/a"};
+    static const char *const help[MAX_ARGS] = {"--help"};
     struct options CLEANUP(options) o;
     struct error err;
 
@@ -494,6 +495,11 @@ static void test_environment(void)
     setenv("QCOW_TOOL_SPOOL_LIMIT", "much", 1);
     CHECK_FAILS(parse_dropin(DROPIN_STREAM_TOOL, in, &o, &err), &err,
                 "QCOW_TOOL_SPOOL_LIMIT: 'much' is not a size");
+
+    TEST("help is there with any limit");
+    options_clear(&o);
+    CHECK_OK(parse_dropin(DROPIN_STREAM_TOOL, help, &o, &err), &err);
+    CHECK_INT(o.wants_help, true);
 }
 
 static void test_usual(void)

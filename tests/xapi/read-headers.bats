@@ -118,6 +118,9 @@ END
     empty_image disk.qcow2 1M
     stdout_to=/dev/full drop_in 1 qcow-stream-tool read_headers disk.qcow2
     error_says "cannot write to standard output: No space left"
+    local feed=(sh -c 'exec "$@" >&-' sh)
+    drop_in 1 qcow-stream-tool read_headers disk.qcow2
+    error_says "^qcow-stream-tool: standard output is closed$"
 }
 
 # taken JSON [OPTION...]
