@@ -23,6 +23,9 @@ setup() {
         status_of 200 "$xapi/$path?vdi=disk&format=qcow2"
         same_content vdis/disk body qcow2
     done
+    status_of 200 "$xapi" --request-target \
+        'http://xapi/export_raw_vdi?vdi=disk&format=qcow2#part'
+    same_content vdis/disk body qcow2
     for format in QCOW2 Qcow2; do
         status_of 200 "$xapi/export_raw_vdi?vdi=disk&format=$format"
         same_content vdis/disk body qcow2
@@ -107,6 +110,9 @@ refused() {
     refused 404 'nothing' "$xapi/?vdi=disk&format=qcow2"
     refused 404 'nothing' "$put?vdi=disk&format=qcow2"
     refused 403 'nothing' "$get?vdi=copy&format=qcow2" -T disk.qcow2
+    # A URI in which that is a host.
+    refused 403 'nothing' "$xapi//export_raw_vdi?vdi=disk&format=qcow2"
+    refused 403 'nothing' "$xapi" --request-target '//['
     refused 409 'disk.qcow2' "$put?vdi=disk&format=qcow2" -T disk.qcow2
     status_of 501 "$get?vdi=disk&format=qcow2" -X DELETE
     untouched vdis/copy
