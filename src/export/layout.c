@@ -81,8 +81,8 @@
 
 /* The store must be just above what will be needed: QEMU walks back from the
  * end of the file at each truncate.  Counted are tables; each refcount block
- * twice; the refcount table with the smaller ones that it grew out of; and some
- * clusters more, for the first ones of the file and what is rounded down.
+ * twice; the refcount table with the smaller ones that it grew out of; and a
+ * few clusters, for the first ones of the file and what is rounded down.
  */
 #define STORE_BLOCK_COPIES 2
 #define STORE_TABLE_COPIES 4
