@@ -103,6 +103,9 @@ const struct option_spec option_specs[] = {
      "fail rather than keep more than this there;\n"
      "0, by default or as $QCOW_TOOL_SPOOL_LIMIT\n"
      "says: no limit"},
+    {"rate-limit", 0, "BYTES", OPT_RATE_LIMIT, STREAM | SERVE, GROUP,
+     "of the stream, no more than this each second;\n"
+     "0, by default, is no limit"},
     {"checksum", 0, "KIND", OPT_CHECKSUM, STREAM | SERVE, GROUP,
      "sha256: tell that of the stream, in the report\n"
      "and with --verbose"},

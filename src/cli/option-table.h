@@ -43,6 +43,7 @@ enum option_id {
     OPT_SPOOL_LIMIT,
     OPT_CHECKSUM,
     OPT_PROGRESS,
+    OPT_RATE_LIMIT,
     OPT_MACHINE,
     OPT_REPORT,
     OPT_QEMU_IMG,

@@ -92,6 +92,8 @@ static int apply_stream(struct stream_options *o,
         return parse_fd(spec, value, STDOUT_FILENO, &o->destination.fd, err);
     case OPT_DESTINATION_FORMAT:
         return value_parse_word(spec->name, value, "qcow2", &word, err);
+    case OPT_RATE_LIMIT:
+        return value_parse_size(spec->name, value, &o->rate_limit, err);
     case OPT_CHECKSUM:
         o->has_checksum = true;
         return value_parse_word(spec->name, value, "sha256", &word, err);
@@ -127,6 +129,8 @@ static int apply_serve(struct serve_options *o, const struct option_spec *spec,
         return value_parse_size(spec->name, value, &o->size_hint, err);
     case OPT_SPOOL_LIMIT:
         return value_parse_size(spec->name, value, &o->spool_limit, err);
+    case OPT_RATE_LIMIT:
+        return value_parse_size(spec->name, value, &o->rate_limit, err);
     case OPT_CHECKSUM:
         o->has_checksum = true;
         return value_parse_word(spec->name, value, "sha256", &word, err);

@@ -323,8 +323,9 @@ int sink_send(struct sink *s, const struct sink_from *from, uint64_t offset,
     *sent = 0;
     while (*sent < length) {
         enum mover_side side;
-        ssize_t n = mover_move(&s->mover, from->fd, from->is_direct,
-                               offset + *sent, length - *sent, s->fd, &side);
+        ssize_t n =
+            mover_move(&s->mover, from->fd, from->is_direct, offset + *sent,
+                       rate_most(&s->rate, length - *sent), s->fd, &side);
 
         if (n == -1 && side == MOVER_WRITES)
             return writing_failed(s, err);
@@ -336,6 +337,7 @@ int sink_send(struct sink *s, const struct sink_from *from, uint64_t offset,
             break;
         *sent += n;
         s->file_offset += n;
+        rate_spend(&s->rate, n);
     }
     return 0;
 }
@@ -344,8 +346,8 @@ int sink_write(struct sink *s, const void *buf, size_t length,
                struct error *err)
 {
     for (size_t done = 0; done < length;) {
-        ssize_t n =
-            io_write_most(s->fd, (const char *)buf + done, length - done);
+        ssize_t n = io_write_most(s->fd, (const char *)buf + done,
+                                  rate_most(&s->rate, length - done));
 
         if (n == -1)
             return writing_failed(s, err);
@@ -355,6 +357,7 @@ int sink_write(struct sink *s, const void *buf, size_t length,
             return -1;
         s->file_offset += n;
         done += n;
+        rate_spend(&s->rate, n);
     }
     return 0;
 }

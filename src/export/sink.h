@@ -7,6 +7,7 @@
 #include "base/claim.h"
 #include "base/error.h"
 #include "base/newfile.h"
+#include "base/rate.h"
 #include "export/mover.h"
 
 #include <stdbool.h>
@@ -44,6 +45,7 @@ struct sink {
     uint64_t file_offset;     /* where in the stream it stands */
     uint64_t length;          /* of the whole stream, once known */
     struct mover mover;
+    struct rate rate; /* that nothing goes out faster than */
 };
 
 /* For sink_close, before sink_open. */

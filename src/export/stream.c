@@ -183,7 +183,8 @@ static int begin_drip(void *opaque, uint64_t disk_size, struct error *err)
     bool is_any = o->file_offset == 0 && o->export.expected_id == NULL &&
                   !o->export.has_expected_length;
 
-    return drip_start(&s->drip, &s->sink, is_any ? 1000 * o->first_byte_within : 0,
+    return drip_start(&s->drip, &s->sink,
+                      is_any ? 1000 * o->first_byte_within : 0,
                       &o->export.qcow2, disk_size, err);
 }
 
@@ -201,6 +202,7 @@ static int open_all(struct sending *s, const struct stream_options *options,
     if (options->has_checksum && checksum_new(&s->checksum, err) == -1)
         return -1;
     sink_set_checksum(&s->sink, s->checksum);
+    rate_open(&s->sink.rate, options->rate_limit);
     progress_open(&s->progress, options->progress, s->sink.fd);
     if (export_open(&export, s->sink.fd, &s->progress, &s->disk, err) == -1)
         return -1;

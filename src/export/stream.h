@@ -18,6 +18,7 @@ struct stream_options {
     enum claim_policy claim; /* of the destination */
     uint64_t file_offset;    /* where in the image to begin */
     bool has_checksum;       /* of what is sent, SHA-256 */
+    uint64_t rate_limit;     /* bytes a second; 0: none */
     enum progress_mode progress;
 
     /* While the image is planned a reader gets a byte of it each so many

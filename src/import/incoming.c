@@ -62,7 +62,7 @@ ssize_t incoming_read(struct incoming *in, char *buf, uint64_t length,
         length = io_min(length, in->size - in->received);
     else if (in->received < in->hint)
         length = io_min(length, in->hint - in->received);
-    n = io_read(in->fd, buf, length);
+    n = io_read(in->fd, buf, rate_most(&in->rate, length));
     if (n == -1 && errno != ECONNRESET)
         return error_set(err, errno,
                          "source: cannot read at file offset %" PRIu64,
@@ -78,6 +78,7 @@ ssize_t incoming_read(struct incoming *in, char *buf, uint64_t length,
     if (in->checksum != NULL && checksum_add(in->checksum, buf, n, err) == -1)
         return -1;
     in->received += n;
+    rate_spend(&in->rate, n);
     in->received_ms = incoming_now_ms();
     in->is_ended = n == 0 || (in->size != 0 && in->received == in->size);
     return n;

@@ -6,6 +6,7 @@
 
 #include "base/checksum.h"
 #include "base/error.h"
+#include "base/rate.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -28,6 +29,7 @@ struct incoming {
     uint64_t hint; /* if has_hint: may be that, or anything */
     bool has_hint;
     struct checksum *checksum; /* of what comes; NULL: not wanted */
+    struct rate rate;          /* that nothing is taken faster than */
 
     uint64_t received;    /* bytes */
     uint64_t received_ms; /* when the last of them came: incoming_now_ms */

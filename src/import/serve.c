@@ -475,13 +475,11 @@ int serve(const struct serve_options *o, struct error *err)
     struct import CLEANUP(import) m = {
         .options = o,
         .target = TARGET_NONE,
-        .incoming =
-            {
-                .fd = o->source_fd,
-                .size = o->source_size,
-                .hint = o->size_hint,
-                .has_hint = o->has_size_hint,
-            },
+        .incoming = {.fd = o->source_fd,
+                     .size = o->source_size,
+                     .hint = o->size_hint,
+                     .has_hint = o->has_size_hint,
+                     .rate = {.limit = o->rate_limit}},
         .wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
         .buf = io_alloc_aligned(IO_PIECE + IO_ALIGN),
     };

@@ -27,6 +27,7 @@ struct serve_options {
     const char *spool_dir;
     uint64_t spool_limit; /* bytes; 0: none; or STORE_HALF_FREE (store.h) */
     bool has_checksum;    /* of what comes, SHA-256 */
+    uint64_t rate_limit;  /* bytes a second; 0: none */
     enum progress_mode progress;
     struct report *report; /* to be filled in; NULL: none is wanted */
 };

@@ -133,3 +133,20 @@ mixed_disk() {
     same_bytes disk.raw copy.raw
     nothing_left
 }
+
+@test "a rate that is limited is kept on both sides" {
+    local began took
+    make_disk disk 1M data@0+300K
+    qcow-tool stream --source disk --destination image.qcow2
+    # At a million bytes a second, 524288 take half of one, at the least.
+    began=${EPOCHREALTIME/./}
+    qcow-tool stream --source disk --rate-limit 1000000 |
+        cmp - image.qcow2
+    took=$((${EPOCHREALTIME/./} - began))
+    [ "$took" -ge 500000 ]
+    began=${EPOCHREALTIME/./}
+    qcow-tool serve --destination copy --rate-limit 1000KB <image.qcow2
+    took=$((${EPOCHREALTIME/./} - began))
+    [ "$took" -ge 500000 ]
+    cmp disk copy
+}
