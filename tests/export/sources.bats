@@ -82,14 +82,14 @@ END
     error_says "qemu-nbd"
 }
 
-@test "a qemu-nbd that is too old is refused by name" {
+@test "a qemu-nbd is run whatever version it says, and named if it just ends" {
     cat >old <<\END
 #!/bin/sh
 echo "qemu-nbd 5.2.0"
 END
     chmod 755 old
     refused 1 --source-format qcow2 --source image.qcow2 --qemu-nbd "$PWD/old"
-    error_says "6\\.1"
+    error_says "qemu-nbd of ./image.qcow2: .*; $PWD/old ended without a word"
 }
 
 # Prints the process of the child of $tool that runs a command like $1.
