@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Names what came in the place of a qcow2 image. */
+/* Names what came in the place of a qcow2 image, or stands in its way. */
 
 #include "config.h"
 
 #include "import/foreign.h"
+#include "qemu/header.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -17,39 +18,59 @@ enum { SHOWN = 80 }; /* bytes of a text */
 static const struct {
     size_t at, length;
     const char *bytes;
-    const char *words;
+    const char *image; /* the format of disk images that it is, or NULL */
+    const char *words; /* what else it is, and what to do with it */
 } magics[] = {
-    {0, 2, "\x1f\x8b", "gzip data: pipe it through gzip -dc"},
+    {0, 2, "\x1f\x8b", NULL, "gzip data: pipe it through gzip -dc"},
     {0, 6,
      "\xfd"
      "7zXZ",
-     "xz data: pipe it through xz -dc"},
-    {0, 4, "\x28\xb5\x2f\xfd", "zstd data: pipe it through zstd -dc"},
-    {0, 3, "BZh", "bzip2 data: pipe it through bzip2 -dc"},
-    {0, 4, "\x04\x22\x4d\x18", "lz4 data: pipe it through lz4 -dc"},
-    {0, 4, "PK\x03\x04", "a zip archive: take the image out of it"},
-    {257, 5, "ustar", "a tar archive: take the image out of it"},
-    {0, 4, "KDMV",
-     "a VMDK image: send it with qcow-tool stream --source-format vmdk"},
-    {0, 4, "COWD",
-     "a VMDK image: send it with qcow-tool stream --source-format vmdk"},
-    {0, 21, "# Disk DescriptorFile",
-     "a VMDK descriptor: send it with qcow-tool stream --source-format vmdk"},
-    {0, 8, "conectix",
-     "a VHD image: send it with qcow-tool stream --source-format vpc"},
-    {0, 8, "vhdxfile",
-     "a VHDX image: send it with qcow-tool stream --source-format vhdx"},
-    {64, 4, "\x7f\x10\xda\xbe",
-     "a VDI image: send it with qcow-tool stream --source-format vdi"},
-    {0, 4, "QED\0", "a QED image: qemu-img convert makes qcow2 of it"},
-    {0, 6, "LUKS\xba\xbe", "an encrypted disk (LUKS)"},
-    {32769, 5, "CD001",
+     NULL, "xz data: pipe it through xz -dc"},
+    {0, 4, "\x28\xb5\x2f\xfd", NULL, "zstd data: pipe it through zstd -dc"},
+    {0, 3, "BZh", NULL, "bzip2 data: pipe it through bzip2 -dc"},
+    {0, 4, "\x04\x22\x4d\x18", NULL, "lz4 data: pipe it through lz4 -dc"},
+    {0, 4, "PK\x03\x04", NULL, "a zip archive: take the image out of it"},
+    {257, 5, "ustar", NULL, "a tar archive: take the image out of it"},
+    {0, 4, "KDMV", "a VMDK image",
+     "send it with qcow-tool stream --source-format vmdk"},
+    {0, 4, "COWD", "a VMDK image",
+     "send it with qcow-tool stream --source-format vmdk"},
+    {0, 21, "# Disk DescriptorFile", "a VMDK descriptor",
+     "send it with qcow-tool stream --source-format vmdk"},
+    {0, 8, "conectix", "a VHD image",
+     "send it with qcow-tool stream --source-format vpc"},
+    {0, 8, "vhdxfile", "a VHDX image",
+     "send it with qcow-tool stream --source-format vhdx"},
+    {64, 4, "\x7f\x10\xda\xbe", "a VDI image",
+     "send it with qcow-tool stream --source-format vdi"},
+    {0, 4, "QED\0", "a QED image", "qemu-img convert makes qcow2 of it"},
+    {0, 6, "LUKS\xba\xbe", NULL, "an encrypted disk (LUKS)"},
+    {32769, 5, "CD001", NULL,
      "an ISO 9660 image, which is a raw disk: write it as "
      "it is"},
-    {510, 2, "\x55\xaa",
+    {510, 2, "\x55\xaa", NULL,
      "a raw disk with a boot sector: write it as it is, "
      "or send it with qcow-tool stream"},
 };
+
+enum { N_MAGICS = sizeof magics / sizeof magics[0] };
+
+static bool is_magic(size_t i, const unsigned char *bytes, size_t length)
+{
+    return magics[i].at + magics[i].length <= length &&
+           memcmp(bytes + magics[i].at, magics[i].bytes, magics[i].length) ==
+               0;
+}
+
+const char *foreign_find_image(const unsigned char *bytes, size_t length)
+{
+    if (length >= 4 && header_is_qcow2(bytes, length))
+        return "a qcow2 image";
+    for (size_t i = 0; i < N_MAGICS; i++)
+        if (magics[i].image != NULL && is_magic(i, bytes, length))
+            return magics[i].image;
+    return NULL;
+}
 
 /* Its beginning as one line: blanks and ends of lines become one blank.  Of
  * what has lines that mean something, only the first.
@@ -115,12 +136,13 @@ static bool is_zero(const unsigned char *bytes, size_t length)
 bool foreign_describe(const unsigned char *bytes, size_t length,
                       char words[FOREIGN_WORDS])
 {
-    for (size_t i = 0; i < sizeof magics / sizeof magics[0]; i++) {
-        if (magics[i].at + magics[i].length > length ||
-            memcmp(bytes + magics[i].at, magics[i].bytes, magics[i].length) !=
-                0)
+    for (size_t i = 0; i < N_MAGICS; i++) {
+        const char *image = magics[i].image;
+
+        if (!is_magic(i, bytes, length))
             continue;
-        snprintf(words, FOREIGN_WORDS, "%s", magics[i].words);
+        snprintf(words, FOREIGN_WORDS, "%s%s%s", image == NULL ? "" : image,
+                 image == NULL ? "" : ": ", magics[i].words);
         return true;
     }
     if (is_zero(bytes, length)) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Names what came in the place of a qcow2 image. */
+/* Names what came in the place of a qcow2 image, or stands in its way. */
 
 #ifndef QT_FOREIGN_H
 #define QT_FOREIGN_H
@@ -10,6 +10,7 @@
 enum {
     FOREIGN_BYTES = 33 << 10, /* of its beginning tell all that can be told */
     FOREIGN_WORDS = 200,
+    FOREIGN_IMAGE_BYTES = 512, /* of its beginning tell foreign_find_image */
 };
 
 /* Says in words what begins with these length bytes, and what to do with it:
@@ -17,5 +18,10 @@ enum {
  */
 bool foreign_describe(const unsigned char *bytes, size_t length,
                       char words[FOREIGN_WORDS]);
+
+/* What begins with these length bytes, if that is an image in a format that
+ * QEMU reads, raw ones aside: "a qcow2 image".  NULL: it is none.
+ */
+const char *foreign_find_image(const unsigned char *bytes, size_t length);
 
 #endif

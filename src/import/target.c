@@ -6,7 +6,9 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "base/lock.h"
+#include "base/log.h"
 #include "base/signals.h"
+#include "import/foreign.h"
 #include "import/target.h"
 
 #include <errno.h>
@@ -131,10 +133,36 @@ static int claim(struct target *t, struct error *err)
     return claim_take(t->fd, t->path, true, t->policy, &t->held_fd, err);
 }
 
+/* A raw disk in a file may begin as an image does, because a guest wrote that
+ * onto it.  It is rare enough to ask for --force.  On a device it is not: it
+ * is used again and again, for whatever disk.
+ */
+static int spare_image(const struct target *t, struct error *err)
+{
+    unsigned char bytes[FOREIGN_IMAGE_BYTES];
+    const char *image = NULL;
+    ssize_t n = 0;
+
+    if (t->fd != -1 && !t->is_device && t->policy != CLAIM_FORCE)
+        n = io_pread_full(t->fd, bytes, sizeof bytes, 0);
+    if (n > 0)
+        image = foreign_find_image(bytes, n);
+    if (image == NULL)
+        return 0;
+    if (t->policy == CLAIM_REFUSE)
+        return error_set(err, 0,
+                         "destination: %s holds %s, which would be "
+                         "overwritten as a raw disk (--force does so)",
+                         t->path, image);
+    log_notice("warning: %s holds %s, which is overwritten as a raw disk",
+               t->path, image);
+    return 0;
+}
+
 int target_claim(struct target *t, enum claim_policy policy, struct error *err)
 {
     t->policy = policy;
-    return claim(t, err);
+    return claim(t, err) == -1 || spare_image(t, err) == -1 ? -1 : 0;
 }
 
 void target_let_grow(struct target *t)

@@ -43,7 +43,9 @@ int target_open(const char *path, bool is_direct, struct target *target,
                 struct error *err);
 
 /* Refuses a disk that somebody uses; see claim.h.  A file that does not exist
- * yet is going to be held, too.
+ * yet is going to be held, too.  A file that begins as an image does (see
+ * foreign.h), and so is hardly the raw disk that is to be written, is refused
+ * as well; CLAIM_WARN only warns, CLAIM_FORCE does not look.
  */
 int target_claim(struct target *target, enum claim_policy policy,
                  struct error *err);

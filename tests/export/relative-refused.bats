@@ -163,6 +163,6 @@ as_destination() {
 @test "a BASE of raw that looks like qcow2 is still raw" {
     make_disk base 4M runs:96K/96K
     dd if=base.qcow2 of=base conv=notrunc bs=64K status=none
-    good_difference disk base "${raw[@]}" --relative-to base
+    force=yes good_difference disk base "${raw[@]}" --relative-to base
     good_difference base disk --source base --relative-to disk
 }

@@ -185,3 +185,45 @@ small_disk() {
     send_image kinds.qcow2 -- --destination copy.raw --prezeroed
     same_bytes expected.raw copy.raw
 }
+
+@test "a file that holds an image is refused, and --force writes over it" {
+    local format option
+    qemu-img create -q -f qcow2 disk.qcow2 64K
+    for format in qcow2 vpc vmdk vdi vhdx; do
+        qemu-img create -q -f $format image 1M
+        # The image's file has to be as large as the disk, or that is wrong.
+        truncate -s '>1M' image
+        cp image before
+        for option in --direct --prezeroed; do
+            qcow_tool 1 serve image "$option" <disk.qcow2
+            error_says "destination: image holds a [A-Z]*(qcow2)? image, \
+which would be overwritten .*--force"
+            one_line stderr
+            same_bytes before image
+        done
+        nothing_left
+    done
+    qcow_tool serve image --force <disk.qcow2
+    cmp -n 65536 image /dev/zero
+}
+
+@test "a block device may begin as an image does" {
+    requires loop
+    qemu-img create -q -f qcow2 disk.qcow2 64K
+    qemu-img create -q -f qcow2 backing 1M
+    truncate -s 1M backing
+    device=$(make_loop backing)
+    qcow_tool serve "$device" <disk.qcow2
+    [ ! -s stderr ]
+    cmp -n 65536 "$device" /dev/zero
+}
+
+@test "the program that stands in for xapi's only warns of an image" {
+    qemu-img create -q -f qcow2 disk.qcow2 1M
+    guest disk.qcow2 'write -q -P 7 0 64K'
+    qemu-img create -q -f qcow2 image 1M
+    truncate -s 1M image
+    drop_in qcow-stream-tool stream_decode image <disk.qcow2
+    error_says 'warning: image holds a qcow2 image, which is overwritten'
+    cmp -n 65536 image <(head -c 64K /dev/zero | tr '\0' '\7')
+}

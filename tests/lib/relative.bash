@@ -17,7 +17,8 @@
 # difference_is DISK BASE STREAM-ARG...
 # What `stream` makes of the arguments is a sound image of DISK's size that
 # stands by itself, and BASE becomes DISK by it. measure knew its length. Both
-# are raw files. flags=yes: it may use the zero flag.
+# are raw files. flags=yes: it may use the zero flag. force=yes: BASE begins as
+# an image does.
 difference_is() {
     local disk=$1 base=$2
     shift 2
@@ -66,7 +67,8 @@ copy_of() {
 
 served() {
     copy_of "$1" "$2" served.raw
-    quickly qcow-tool serve --prezeroed --destination served.raw <"$3"
+    quickly qcow-tool serve ${force:+--force} --prezeroed \
+        --destination served.raw <"$3"
     same_bytes "$1" served.raw
 }
 

@@ -71,6 +71,25 @@ static void test_words(void)
     }
 }
 
+static void test_images(void)
+{
+    static const unsigned char qcow2[] = {'Q', 'F', 'I', 0xfb, 0, 0, 0, 3};
+    unsigned char bytes[FOREIGN_IMAGE_BYTES] = {0};
+
+    TEST("what begins as an image does, and what does not");
+    CHECK_STR(foreign_find_image(qcow2, sizeof qcow2), "a qcow2 image");
+    CHECK(foreign_find_image(qcow2, 3) == NULL);
+    CHECK(foreign_find_image(bytes, 0) == NULL);
+    memcpy(bytes + 64, "\x7f\x10\xda\xbe", 4);
+    CHECK_STR(foreign_find_image(bytes, sizeof bytes), "a VDI image");
+    /* A raw disk may begin so by right. */
+    memcpy(bytes + 64, "\0\0\0\0", 4);
+    memcpy(bytes + 510, "\x55\xaa", 2);
+    CHECK(foreign_find_image(bytes, sizeof bytes) == NULL);
+    memcpy(bytes, "LUKS\xba\xbe", 6);
+    CHECK(foreign_find_image(bytes, sizeof bytes) == NULL);
+}
+
 static void test_long_text(void)
 {
     unsigned char bytes[1000];
@@ -87,6 +106,7 @@ int main(void)
 {
     test_begin();
     test_words();
+    test_images();
     test_long_text();
     return test_end();
 }
