@@ -128,21 +128,22 @@ static int open_nbd_hybrid(struct preparation *p, struct error *err)
     return 0;
 }
 
-/* A guest may write any header onto its disk, so this is no error. */
-static void warn_of_magic(struct source *source, const char *name)
+/* A guest may write any header onto its disk, so this is no error.  The words
+ * say what is done with it, and what may be meant.
+ */
+static void warn_of_magic(const struct preparation *p, struct source *source,
+                          const char *name, const char *words)
 {
     char *CLEANUP(free_ptr) buf = io_alloc_aligned(IO_ALIGN);
     struct error ignored;
 
-    if (buf == NULL || source->size < IO_SECTOR ||
+    if (p->o->is_raw_for_sure || buf == NULL || source->size < IO_SECTOR ||
         source_read(source, buf, 0, IO_ALIGN, &ignored) == -1 ||
         source_wait(source, &ignored) == -1 ||
         !header_is_qcow2((unsigned char *)buf, 4))
         return;
-    log_notice("warning: %s begins as a qcow2 image does, and is sent as the "
-               "raw disk that it is said to be; is --source-format qcow2 "
-               "meant?",
-               name);
+    log_notice("warning: %s begins as a qcow2 image does, and is %s", name,
+               words);
 }
 
 static int open_source(struct preparation *p, struct error *err)
@@ -160,8 +161,9 @@ static int open_source(struct preparation *p, struct error *err)
     case EXPORT_RAW:
         if (open_file(p, "source", from->device, source, err) == -1)
             return -1;
-        if (!p->o->is_raw_for_sure)
-            warn_of_magic(*source, from->device);
+        warn_of_magic(p, *source, from->device,
+                      "sent as the raw disk that it is said to be; is "
+                      "--source-format qcow2 meant?");
         return 0;
     case EXPORT_IMAGE: /* to be opened once its chain is known to be fit */
     case EXPORT_NONE:
@@ -266,6 +268,10 @@ static int open_base(struct preparation *p, struct error *err)
             ? open_uri(p, "base", base->uri, &p->base, err) == -1
             : open_file(p, "base", base->device, &p->base, err) == -1)
         return -1;
+    if (base->kind == EXPORT_RAW)
+        warn_of_magic(p, p->base, base->device,
+                      "compared as a raw disk, because the source is not "
+                      "read as an image");
     if (p->o->base_map_fd != -1)
         return 0;
     return source_find_data(p->base, &p->base_data, &ignored, err);

@@ -38,8 +38,8 @@ struct export_options {
     int map_fd, info_fd, base_map_fd, base_info_fd;
     bool is_map_of_clusters, is_base_map_of_clusters;
 
-    /* The caller knows that a raw source is raw: else there is a warning if it
-     * looks like qcow2.
+    /* The caller knows that a raw source or base is raw: else there is a
+     * warning if it looks like qcow2.
      */
     bool is_raw_for_sure;
 

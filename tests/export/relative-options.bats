@@ -104,3 +104,19 @@ setup() {
         --tar-filename-prefix "" --progress --machine --direct 5>two.qcow2
     same_bytes one.qcow2 two.qcow2
 }
+
+@test "a raw base that begins as qcow2 does gets a warning, and is raw" {
+    image base base.qcow2
+    truncate -s 10M base.qcow2
+    stdout_to=out.qcow2 qcow_tool stream disk --relative-to base.qcow2
+    error_says 'warning: base.qcow2 begins as a qcow2 image.* compared as a raw'
+    one_line stderr
+    cp base.qcow2 copy.raw
+    qcow_tool serve copy.raw --prezeroed --force <out.qcow2
+    same_bytes disk copy.raw
+    # Not for programs, who know what they have, nor for bases that are none.
+    qcow_tool measure disk --relative-to base.qcow2 --progress --machine
+    run ! grep warning stderr
+    qcow_tool measure disk --relative-to base
+    [ ! -s stderr ]
+}
