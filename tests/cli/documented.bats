@@ -184,10 +184,10 @@ same() {
         for block in block.*; do
             # A page without examples has none.
             [ -e "$block" ] || continue
-            ! grep -qE 'virsh|ssh|curl|lvc|fd 7|nbd:|xe ' "$block" || continue
+            ! grep -qE 'virsh|ssh|socat|tcp:|curl|lvc|fd 7|nbd:|xe ' "$block" || continue
             rm -rf work/*
             cp ./*.raw ./*.qcow2* disk work
-            sed 's|/dev/vg/||g' "$block" >work/example
+            sed 's|/dev/vg/||g; s|/dev/nbd0|disk|g' "$block" >work/example
             cat "$block" >&2
             (cd work && bash -e -o pipefail example >out)
             n=$((n + 1))
