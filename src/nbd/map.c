@@ -20,7 +20,7 @@ int nbd_map(const struct qemu *qemu, const struct nbd_shown *shown,
         qemu_map_node(node, bridge_fd, map->disk_offset, map->length);
         request.node = node;
         request.n_images = 1;
-        request.is_part = map->length != 0;
+        request.is_part = true;
         request.inherit = &bridge_fd;
         request.n_inherit = 1;
     }

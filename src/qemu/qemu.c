@@ -169,21 +169,22 @@ void qemu_bridge_node(char *node, int bridge_fd)
              bridge_fd);
 }
 
+/* The raw disk is for the part: QEMU before 5.1 has no `map --start-offset'.  It
+ * makes QEMU fast, too, which else looks at the zeroes below for each L2 table
+ * that there is not (8 TiB in clusters of 4 KiB: 37 s, and so 4).
+ */
 void qemu_map_node(char *node, int bridge_fd, uint64_t disk_offset,
                    uint64_t length)
 {
-    char part[80] = "";
+    char size[32] = "";
 
-    /* Older ones than 5.1 have no `map --start-offset'. */
     if (length != 0)
-        snprintf(part, sizeof part,
-                 "\"driver\":\"raw\",\"offset\":%" PRIu64 ",\"size\":%" PRIu64
-                 ",\"file\":{",
-                 disk_offset, length);
+        snprintf(size, sizeof size, ",\"size\":%" PRIu64, length);
     snprintf(node, QEMU_NODE_SPACE,
-             "json:{%s\"driver\":\"qcow2\",\"backing\":" BELOW "," BRIDGE_FILE
-             "%s}",
-             part, bridge_fd, length != 0 ? "}" : "");
+             "json:{\"driver\":\"raw\",\"offset\":%" PRIu64 "%s,"
+             "\"file\":{\"driver\":\"qcow2\",\"backing\":" BELOW
+             "," BRIDGE_FILE "}}",
+             disk_offset, size, bridge_fd);
 }
 
 void qemu_bridge_options(char *options, int bridge_fd, bool is_freeing)

@@ -88,7 +88,7 @@ void qemu_bridge_node(char *node, int bridge_fd);
 /* The same for qemu-img map: length bytes of the disk from disk_offset on, both
  * multiples of 512; a length of 0 is all of it.  Below the image there is one
  * more, of zeroes, so that what this one does not hold is that one's, and not
- * taken for zeroes that it holds.  The map of a part counts from there.
+ * taken for zeroes that it holds.  The map counts from disk_offset on.
  */
 void qemu_map_node(char *node, int bridge_fd, uint64_t disk_offset,
                    uint64_t length);

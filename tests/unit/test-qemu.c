@@ -29,11 +29,12 @@ static void test_map_node(void)
 
     TEST("below an image that is mapped there are zeroes");
     qemu_map_node(node, 7, 0, 0);
-    CHECK_STR(node, "json:{\"driver\":\"qcow2\",\"backing\":"
+    CHECK_STR(node, "json:{\"driver\":\"raw\",\"offset\":0,\"file\":"
+                    "{\"driver\":\"qcow2\",\"backing\":"
                     "{\"driver\":\"null-co\",\"size\":4611686018427387904,"
                     "\"read-zeroes\":true},"
                     "\"file\":{\"driver\":\"nbd\",\"server\":"
-                    "{\"type\":\"fd\",\"str\":\"7\"}}}");
+                    "{\"type\":\"fd\",\"str\":\"7\"}}}}");
 
     TEST("a part of a disk is a raw disk in it, of any size");
     qemu_map_node(node, INT_MAX, INT64_MAX - 511, INT64_MAX - 511);
