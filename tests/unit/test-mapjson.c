@@ -239,7 +239,7 @@ static const struct {
     {"2^63 is too much for a number",
      "[{" START("0", "9223372036854775808") "}]", LACKS("0")},
     {"a number of many digits is too much",
-     "[{" START("0", "99999999999999999999999999999999") "}]", LACKS("0")},
+     "[{" START("0", "99999999999999999999999999999999") "}]", "map entry 0 "},
     {"a flag is no number",
      "[{\"start\": 0, \"length\": 1, \"depth\": 0, \"zero\": 1, \"data\": "
      "false}]",
@@ -297,7 +297,7 @@ static void check_error(size_t i, enum cut cut, size_t at)
     size_t length = strlen(errors[i].message);
 
     CHECK_INT(parse(errors[i].text, cut, at, &sunk, &err), -1);
-    if (strncmp(err.msg, "map entry 0 is not JSON: ", 25) == 0)
+    if (length > 0 && errors[i].message[length - 1] == ' ')
         err.msg[length] = '\0';
     if (!CHECK_STR(err.msg, errors[i].message))
         show_cut(cut);

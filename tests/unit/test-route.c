@@ -557,7 +557,9 @@ static void test_compressed(void)
     begin((struct setup){.disk_size = 400 * K});
     take_ok((struct window){.disk_end = 400 * K,
                             .compressed = {{20 * K, 380 * K}}});
-    check_failure("QEMU: cannot run /none/nbd: No such file or directory");
+    check_failure("QEMU: cannot run /none/nbd: No such file or directory; it "
+                  "is in the package qemu-utils (Debian) or qemu-img "
+                  "(Fedora)");
     CHECK(!route_is_complete(s.route));
     end();
 }

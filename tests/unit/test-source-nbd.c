@@ -110,7 +110,7 @@ static void test_find_data(void)
             .size = SIZE,
             .is_structured = true,
             .has_status = has_status,
-            .statuses = {65536, STATUS_ZERO, 1 << 20, 0},
+            .statuses = {65536, STATUS_ZERO, SIZE - 65536, 0},
             .n_statuses = 2,
         };
         struct source *source = open_source(&p);
