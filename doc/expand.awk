@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: the qcow-tool authors
 # Puts the parts that pages share into one: a line __INCLUDE:NAME__ becomes the
 # file NAME.pod in the directory `parts'.
 /^# SPDX/ { next }

@@ -1,4 +1,5 @@
 dnl SPDX-License-Identifier: LGPL-2.1-or-later
+dnl SPDX-FileCopyrightText: the qcow-tool authors
 dnl Compiler flags of this project, which leave CFLAGS to the user.
 
 # QT_ADD_CFLAG(FLAG, [IF-UNKNOWN])

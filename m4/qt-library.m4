@@ -1,4 +1,5 @@
 dnl SPDX-License-Identifier: LGPL-2.1-or-later
+dnl SPDX-FileCopyrightText: the qcow-tool authors
 dnl Libraries: all of them are looked for before a missing one is an error,
 dnl so that one run of configure names everything there is to install.
 

@@ -1,4 +1,5 @@
 dnl SPDX-License-Identifier: LGPL-2.1-or-later
+dnl SPDX-FileCopyrightText: the qcow-tool authors
 dnl Programs that are run, not linked: none is needed to build.
 
 # QT_QEMU_TOOL(VARIABLE, PROGRAM)

@@ -1,4 +1,5 @@
 dnl SPDX-License-Identifier: LGPL-2.1-or-later
+dnl SPDX-FileCopyrightText: the qcow-tool authors
 dnl The table at the end of configure.
 
 # QT_REPORT_LINE(WHAT, FOUND)

@@ -1,4 +1,5 @@
 (* SPDX-License-Identifier: LGPL-2.1-or-later *)
+(* SPDX-FileCopyrightText: the qcow-tool authors *)
 
 (** Moves VDIs out of and into xapi as qcow2, by qcow-tool's own commands.
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: the qcow-tool authors */
 /* Makes sure that nobody else uses a destination, before it is written. */
 
 #ifndef QT_CLAIM_H

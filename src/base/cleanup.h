@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: the qcow-tool authors */
 /* Variables that release what they hold when they leave their scope. */
 
 #ifndef QT_CLEANUP_H

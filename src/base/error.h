@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: the qcow-tool authors */
 /* What went wrong, told once: filled where it happens, printed by main. */
 
 #ifndef QT_ERROR_H

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: the qcow-tool authors */
 /* Whole reads and writes on fds that may be short, slow or non-blocking. */
 
 #ifndef QT_IO_H

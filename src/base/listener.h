@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: the qcow-tool authors */
 /* Listens to a pipe while we do something else, so that it is never full. */
 
 #ifndef QT_LISTENER_H

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: the qcow-tool authors */
 /* Locks that are released at the end of the scope that took them. */
 
 #ifndef QT_LOCK_H

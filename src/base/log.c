@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: the qcow-tool authors */
 /* The one writer to standard error.  Lines of several threads never mix. */
 
 #include "config.h"

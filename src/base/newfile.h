@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: the qcow-tool authors */
 /* A file that we make, and remove again unless all goes well. */
 
 #ifndef QT_NEWFILE_H

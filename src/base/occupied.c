@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: the qcow-tool authors */
 /* What the kernel uses a disk for: mounts, swap, what is stacked on it. */
 
 #include "config.h"

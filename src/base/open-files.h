@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: the qcow-tool authors */
 /* Which files another process has open: /proc/PID/fd, proc(5). */
 
 #ifndef QT_OPEN_FILES_H

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: the qcow-tool authors */
 /* How far the work is, for machines and for people. */
 
 #ifndef QT_PROGRESS_H

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: the qcow-tool authors */
 /* Keeps a transfer to so many bytes a second. */
 
 #ifndef QT_RATE_H

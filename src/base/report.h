@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: the qcow-tool authors */
 /* What a command has to tell about itself at its end, for --report. */
 
 #ifndef QT_REPORT_H

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: the qcow-tool authors */
 /* A thread that does jobs in the order they were given. */
 
 #ifndef QT_WORKER_H

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: the qcow-tool authors */
 /* The programs that xapi calls today, which this one can stand in for. */
 
 #include "config.h"

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: the qcow-tool authors */
 /* Where --report goes, and what it looks like there. */
 
 #ifndef QT_REPORT_FILE_H

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: the qcow-tool authors */
 /* Is what a file holds already the beginning of an image? */
 
 #ifndef QT_BEGINNING_H

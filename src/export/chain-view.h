@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: the qcow-tool authors */
 /* A chain of images, shown to QEMU without a name. */
 
 #ifndef QT_CHAIN_VIEW_H

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: the qcow-tool authors */
 /* What has to be sent so that a base becomes another disk. */
 
 #ifndef QT_DELTA_H

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: the qcow-tool authors */
 /* A disk that is ready to go out: what of it, and laid out how. */
 
 /* Notes on the design

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: the qcow-tool authors */
 /* qcow-stream-tool read_headers: what of an image's disk is data, as JSON. */
 
 /* Notes on the design

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: the qcow-tool authors */
 /* By what two streams can be told to be of one image. */
 
 #ifndef QT_IDENTITY_H

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: the qcow-tool authors */
 /* What is allocated in an image and its backing files. */
 
 #ifndef QT_IMAGE_H

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: the qcow-tool authors */
 /* The commands for qemu-io that lay an image out. */
 
 #ifndef QT_LAYOUT_SCRIPT_H

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: the qcow-tool authors */
 /* Which writes make QEMU lay an image out in the order that we want. */
 
 /* Notes on the design

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: the qcow-tool authors */
 /* Moves bytes from a file into a stream, by the fastest way that works. */
 
 #ifndef QT_MOVER_H

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: the qcow-tool authors */
 /* Finds by reading what is zero on a disk, and what differs between two. */
 
 #ifndef QT_SCAN_H

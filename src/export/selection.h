@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: the qcow-tool authors */
 /* What of a disk is to be sent: what is data, or differs from the base. */
 
 #ifndef QT_SELECTION_H

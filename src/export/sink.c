@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: the qcow-tool authors */
 /* Where an exported stream goes: a socket, a pipe or a file. */
 
 #include "config.h"

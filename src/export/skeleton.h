@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: the qcow-tool authors */
 /* Has QEMU lay out a qcow2 image that has no data in it yet. */
 
 #ifndef QT_SKELETON_H

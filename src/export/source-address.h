@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: the qcow-tool authors */
 /* Where a disk to export, or the base of one, is found. */
 
 #ifndef QT_SOURCE_ADDRESS_H

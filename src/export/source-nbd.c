@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: the qcow-tool authors */
 /* A disk to read that comes over NBD: an export, or an image's by qemu-nbd. */
 
 #include "config.h"

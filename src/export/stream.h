@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: the qcow-tool authors */
 /* qcow-tool stream: a disk goes out as qcow2. */
 
 #ifndef QT_STREAM_H

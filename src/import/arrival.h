@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: the qcow-tool authors */
 /* How much of a stream has arrived, and who waits for more of it. */
 
 #ifndef QT_ARRIVAL_H

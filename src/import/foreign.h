@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: the qcow-tool authors */
 /* Names what came in the place of a qcow2 image, or stands in its way. */
 
 #ifndef QT_FOREIGN_H

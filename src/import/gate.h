@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: the qcow-tool authors */
 /* Decides by its header whether a stranger's image may meet QEMU. */
 
 #ifndef QT_GATE_H

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: the qcow-tool authors */
 /* What inbox.c and inbox-view.c share, and nobody else sees. */
 
 #ifndef QT_INBOX_STATE_H

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: the qcow-tool authors */
 /* What QEMU sees of a qcow2 stream while it arrives. */
 
 /* Notes on the design

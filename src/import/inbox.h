@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: the qcow-tool authors */
 /* A qcow2 stream while it arrives: what is here of it, and whose it is. */
 
 #ifndef QT_INBOX_H

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: the qcow-tool authors */
 /* Who owns which byte of an arriving qcow2 file: data or metadata. */
 
 #ifndef QT_LEDGER_H

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: the qcow-tool authors */
 /* Finds out what each byte of an arriving qcow2 stream is. */
 
 /* Notes on the design

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: the qcow-tool authors */
 /* Reads what only QEMU can: the compressed clusters of an arriving image. */
 
 #include "config.h"

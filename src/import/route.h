@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: the qcow-tool authors */
 /* Brings each byte of an arriving qcow2 stream to where it belongs. */
 
 #ifndef QT_ROUTE_H

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: the qcow-tool authors */
 /* qcow-tool serve: a qcow2 stream lands on a disk. */
 
 #ifndef QT_SERVE_H

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: the qcow-tool authors */
 /* Which part of the disk is mapped next. */
 
 #ifndef QT_WINDOWS_H

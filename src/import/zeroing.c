@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: the qcow-tool authors */
 /* The ways in which the kernel makes a range of a disk read as zeroes. */
 
 #include "config.h"

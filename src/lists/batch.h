@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: the qcow-tool authors */
 /* Items that come in any order, and go into an ascending list. */
 
 #ifndef QT_BATCH_H

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: the qcow-tool authors */
 /* Which part of a qcow2 file holds which part of the disk. */
 
 #ifndef QT_FILEMAP_H

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: the qcow-tool authors */
 /* Reads from an NBD server, with several requests in flight (libnbd). */
 
 #ifndef QT_NBD_CLIENT_H

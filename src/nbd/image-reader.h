@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: the qcow-tool authors */
 /* Reads the disk of an image: a qemu-nbd of ours, and a client of it. */
 
 #ifndef QT_IMAGE_READER_H

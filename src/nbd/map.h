@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: the qcow-tool authors */
 /* Has qemu-img map an image that is shown to it over the bridge. */
 
 #ifndef QT_NBD_MAP_H

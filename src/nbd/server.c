@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: the qcow-tool authors */
 /* The bridge: shows QEMU a file of ours over one end of a socketpair. */
 
 /* Notes on the design

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: the qcow-tool authors */
 /* A sparse file without a name, which QEMU sees through the bridge. */
 
 #ifndef QT_STORE_H

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: the qcow-tool authors */
 /* Whether a server reached with TLS has to prove who it is. */
 
 #ifndef QT_TLS_H

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: the qcow-tool authors */
 /* Parses the JSON in which xapi 26.0 to 26.15 tells what of a disk is data. */
 
 /* Notes on the design

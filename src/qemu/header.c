@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: the qcow-tool authors */
 /* The header of a qcow2 file: the only structure of it that we know. */
 
 #include "config.h"

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: the qcow-tool authors */
 /* Parses what `qemu-img map --output=json` prints, as it arrives. */
 
 #include "config.h"

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: the qcow-tool authors */
 /* qemu-nbd: lets us read what is on the disk of an image. */
 
 #ifndef QT_QEMU_NBD_H

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: the qcow-tool authors */
 /* What all callers of QEMU's programs share. */
 
 #ifndef QT_QEMU_H

@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: the qcow-tool authors
 # Each option is in --help, in the man page and in the completion of both
 # shells, and nothing else is.
 

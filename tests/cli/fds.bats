@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: the qcow-tool authors
 # Ways to say which fd: a number, fd:N, or a UUID that systemd's convention
 # has a name for (sd_listen_fds_with_names(3)).
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: the qcow-tool authors
 # --progress --machine: xapi reads three bytes at a time and parses them. The
 # rules are in digits() of tests/lib/serve.bash.
 

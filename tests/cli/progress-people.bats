@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: the qcow-tool authors
 # --progress without --machine: a bar on a terminal, lines elsewhere.
 
 load ../lib/helpers

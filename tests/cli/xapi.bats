@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: the qcow-tool authors
 # The words on xapi's command lines that are vhd-tool's, launched as xapi does.
 # What the calls are for is in the xapi-*.bats.
 

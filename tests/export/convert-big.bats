@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: the qcow-tool authors
 # --layout convert where it takes gigabytes, block devices or O_DIRECT.
 #
 # The first refcount block ends at 2 GiB, and QEMU asks for no more than that

@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: the qcow-tool authors
 # With --layout convert the stream is the file that qemu-img convert writes.
 
 load ../lib/helpers

@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: the qcow-tool authors
 # --source-format qcow2 and the others: chains, snapshots, images in use.
 
 load ../lib/helpers

@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: the qcow-tool authors
 # --layout convert --detect-zeroes of an image is what qemu-img convert makes
 # of that image, byte for byte.
 

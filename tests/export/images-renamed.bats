@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: the qcow-tool authors
 # An image whose map is one file's and whose data is another's would be
 # neither: what is read is what was mapped, or nothing is sent.
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: the qcow-tool authors
 # --refcount-bits auto: what xapi's own importer takes, by its rules
 # (tests/lib/readers.py).
 

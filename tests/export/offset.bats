@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: the qcow-tool authors
 # --offset N: the stream from its file offset N on, as if it had been cut.
 
 load ../lib/helpers

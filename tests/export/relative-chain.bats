@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: the qcow-tool authors
 # --relative-to an image further down the chain, of other cluster sizes, by
 # other names; and that by depth no data is read.
 

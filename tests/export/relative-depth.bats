@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: the qcow-tool authors
 # --relative-to an image that is in the chain: what differs is what lies above
 # it, and the chain's maps say that.
 

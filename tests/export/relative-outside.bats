@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: the qcow-tool authors
 # --relative-to an image that is not in the chain, or where there is no chain:
 # what differs is found by comparing, whatever the formats.
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: the qcow-tool authors
 # A BASE that cannot be one: an error with its name, and nothing is sent.
 
 load ../lib/helpers

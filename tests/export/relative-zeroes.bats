@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: the qcow-tool authors
 # --zero-clusters: how a difference says that what was data is zero.
 
 load ../lib/helpers

@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: the qcow-tool authors
 # --first-byte-within: a reader is not left without a byte for long.  A disk
 # that takes long to read is a server that answers once there is a file `go'.
 

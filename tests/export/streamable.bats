@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: the qcow-tool authors
 # --layout streamable, the default: tables first, then the data in one run.
 #
 #   | header | tables of all kinds, in any order | data, by disk offset |

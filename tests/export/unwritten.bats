@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: the qcow-tool authors
 # What was allocated and never written is a hole to lseek(2) until somebody has
 # read it.  The stream is the same before and after.  Where nobody has a map
 # that no reading changes, contents count.

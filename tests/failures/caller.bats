@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: the qcow-tool authors
 # The caller's world: whoever starts us may have ignored or blocked any signal,
 # limited any resource, closed any fd, set any variable. Each ends well, or
 # with one clear line and nothing left. caller.py knows the situations.

@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: the qcow-tool authors
 # QEMU without what came in 5.1 and 6.0. Programs made here stand in for it:
 # they are the host's, but know less.
 

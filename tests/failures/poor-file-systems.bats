@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: the qcow-tool authors
 # File systems that know no O_TMPFILE, SEEK_DATA or O_DIRECT.
 
 load ../lib/helpers

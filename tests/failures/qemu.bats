@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: the qcow-tool authors
 # QEMU is missing, ends too early, or does something else than it was asked
 # to. Programs made here stand in for it.
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: the qcow-tool authors */
 /* Fuzzes the gate: any header, and the beginning of a stream around it. */
 
 #include "config.h"

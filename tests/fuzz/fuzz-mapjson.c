@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: the qcow-tool authors */
 /* Fuzzes the parser of maps: any text, cut at any place. */
 
 #include "config.h"

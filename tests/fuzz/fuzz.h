@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: the qcow-tool authors */
 /* A fuzz target's entry, and a main for where there is no libFuzzer. */
 
 /* Each target has LLVMFuzzerTestOneInput, and aborts where an input makes it

@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: the qcow-tool authors
 # --direct onto devices with all sizes of sectors, however the bytes arrive.
 
 load ../lib/helpers

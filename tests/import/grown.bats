@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: the qcow-tool authors
 # Images that a guest has grown, whose tables lie anywhere; and huge ones.
 
 load ../lib/helpers

@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: the qcow-tool authors
 # Images whose tables are wrong on purpose, in ways that the header does not
 # show. What is found before there was data to write leaves the disk alone.
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: the qcow-tool authors
 # Images that `stream` did not make come through a connection that stays open
 # after the last byte, onto a file full of other data.
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: the qcow-tool authors
 # How the bytes reach `serve`: all at once, one by one, from where.
 
 load ../lib/helpers

@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: the qcow-tool authors
 # Every layout that QEMU makes, over several windows of the mapper, comes
 # through a connection that stays open, onto a file full of other data.
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: the qcow-tool authors
 # Images that are larger than their destination by less than a cluster, of
 # every kind: zeroes beyond its end are accepted, data is refused.
 # shellcheck disable=SC2030,SC2031 # one test has sizes of its own

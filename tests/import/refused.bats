@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: the qcow-tool authors
 # What `serve` refuses, and that nothing is written then. The connection stays
 # open: none of this needs its end to be seen.
 

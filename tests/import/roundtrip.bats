@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: the qcow-tool authors
 # A disk goes through `stream`, a socketpair and `serve`, and is the same disk.
 
 load ../lib/helpers

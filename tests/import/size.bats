@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: the qcow-tool authors
 # An image larger than its destination: by less than a cluster, some clients
 # round up; by more, it does not fit.
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: the qcow-tool authors
 # The stream ends too early. QEMU would read zeroes there; `serve` fails, and
 # says where in the stream.
 # shellcheck disable=SC2030,SC2031 # one test has a size of its own

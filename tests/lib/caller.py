@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: the qcow-tool authors
 """Becomes a command, after it was as unkind to it as any caller may be.
 
 caller.py SITUATION... -- COMMAND...

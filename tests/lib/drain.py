@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: the qcow-tool authors
 """Reads an fd into a file, the way a client would.
 
 drain.py FD FILE [--chunk N] [--late] [--leave-after N]

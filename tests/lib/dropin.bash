@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: the qcow-tool authors
 # The drop-in programs: qcow-tool by another name.
 #
 #   drop_in [RC] NAME ARG...        as qcow_tool; bin/NAME in the test

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: the qcow-tool authors
 """Takes the format of its backing file out of a qcow2 file, as older tools
 left it out: qemu-img itself no longer creates such images.
 

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: the qcow-tool authors
 # What the bats tests are written with: `load ../lib/helpers` in each of them
 # brings the other files of this folder, too.
 #

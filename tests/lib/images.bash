@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: the qcow-tool authors
 # What the tests of `serve` with all kinds of images have in common.
 #
 #   make_image IMAGE LAYOUT [OPTION...]     make-image.py

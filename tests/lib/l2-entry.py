@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: the qcow-tool authors
 """Where the tables of a qcow2 image speak of a disk offset.
 
 l2-entry.py IMAGE DISK_OFFSET

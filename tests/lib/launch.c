@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: the qcow-tool authors */
 /* Starts a program for the tests as xapi's fork helper starts its tools. */
 
 /* launch [OPTION]... PROGRAM ARG...

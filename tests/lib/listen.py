@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: the qcow-tool authors
 """Runs a command with a socket that listens where nobody else does.
 
 listen.py [OPTION...] WHERE PLACE -- COMMAND...

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: the qcow-tool authors
 """Makes a raw disk, sparse, the same bytes on every run.
 
 make-disk.py PATH SIZE [SHAPE...]

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: the qcow-tool authors
 """Makes an image that has as many ranges as its tables can describe.
 
 make-fragmented.py IMAGE DISK_SIZE zeroes|data

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: the qcow-tool authors
 """Makes a qcow2 image as QEMU may have left it.
 
 make-image.py IMAGE LAYOUT [--size SIZE] [--data SIZE] [--seed N]

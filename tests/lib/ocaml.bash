@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: the qcow-tool authors
 # What the tests of scripts/xapi/*.ml and *.patch share.
 #
 #   compile_wrapper             once in a file, in setup_file

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: the qcow-tool authors */
 /* Preloaded, makes files as those of a file system that knows little. */
 
 /* POOR_TMPFILE and POOR_SEEK are the errno values that O_TMPFILE and SEEK_DATA

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: the qcow-tool authors
 """Reads a qcow2 stream from standard input, forwards only, by the rules of the
 programs that read it today.
 

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: the qcow-tool authors
 # What the tests of differences share.
 #
 #   good_difference DISK BASE STREAM-ARG...     both layouts, all promises

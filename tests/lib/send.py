@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: the qcow-tool authors
 """Writes a file into an fd, the way a client would.
 
 send.py FD FILE [--length N] [--chunk N] [--trailing N]

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: the qcow-tool authors
 # What the tests of `serve`, of progress and of failures have in common.
 #
 #   send_disk DISK [STREAM-ARG...] -- SERVE-ARG...

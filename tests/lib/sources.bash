@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: the qcow-tool authors
 # What the tests of --source-format share.
 #
 #   both_arrive EXPECTED FORMAT SOURCE [STREAM-ARG...]

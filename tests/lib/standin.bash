@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: the qcow-tool authors
 # What the tests of scripts/xapi-standin have in common.
 #
 #   start_standin NAME DIRECTORY [OPTION...]    sets $NAME to its URL

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: the qcow-tool authors
 """Checks that a qcow2 file can be read forward only, and says what it found.
 
 streamable-order.py FILE.qcow2 <MAP

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: the qcow-tool authors
 """Types into a bash that has a completion, and prints what it then shows.
 
 type.py COMPLETION KEYS

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: the qcow-tool authors
 """Makes a VHD look as if another program had written it.
 
 vhd-creator.py IMAGE CREATOR SIZE

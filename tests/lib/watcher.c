@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: the qcow-tool authors */
 /* Runs one command, or two joined by a socketpair, and tells what it left.
  *
  *     watcher [OPTION...] -- COMMAND...

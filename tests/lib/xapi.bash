@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: the qcow-tool authors
 # What the tests of xapi's calls have in common.
 #
 #   launcher                        the path of tests/lib/launch, or of $LAUNCH

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: the qcow-tool authors
 # A random chain of images, and differences of its disks by random ways and
 # options. Onto a copy of the base, each must give the disk.
 

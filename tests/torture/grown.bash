@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: the qcow-tool authors
 # A disk of several GiB, as a guest leaves it that has written and discarded
 # for long: some GiB of data, tables anywhere, snapshots in between.
 

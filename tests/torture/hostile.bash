@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: the qcow-tool authors
 # A small image of any layout with some bytes of its tables changed. It is
 # refused with one line and the exit code 1, or is the disk that QEMU sees.
 # Where QEMU cannot read what it is, it must be refused.

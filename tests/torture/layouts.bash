@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: the qcow-tool authors
 # One image of any layout, its size and the way its bytes come by the seed.
 
 mapfile -t layouts < <(python3 "$tests/make-image.py" --list)

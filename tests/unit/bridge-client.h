@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: the qcow-tool authors */
 /* A client that speaks NBD byte by byte, and the disk that it is shown. */
 
 #ifndef QT_BRIDGE_CLIENT_H

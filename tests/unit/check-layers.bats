@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: the qcow-tool authors
 # scripts/dev/check-layers finds what it is there to find: each rule is broken
 # once, in a tree of one or two files.
 

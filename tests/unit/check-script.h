@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: the qcow-tool authors */
 /* What tests of layouts have in common: lists, and scripts to compare. */
 
 #ifndef QT_CHECK_SCRIPT_H

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: the qcow-tool authors */
 /* Command lines for tests, and the surroundings in which they are parsed. */
 
 #ifndef QT_COMMAND_LINE_H

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: the qcow-tool authors */
 /* A source in memory, for tests of what reads one. */
 
 #ifndef QT_MEMORY_DISK_H

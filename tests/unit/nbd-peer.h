@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: the qcow-tool authors */
 /* An NBD server that can be told what to do wrong. */
 
 #ifndef QT_NBD_PEER_H

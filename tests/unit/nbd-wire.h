@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: the qcow-tool authors */
 /* How NBD looks on the wire. */
 
 #ifndef QT_NBD_WIRE_H

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: the qcow-tool authors */
 /* Helpers that the tests of the inbox share. */
 
 #ifndef QT_TEST_SHARED_INBOX_H

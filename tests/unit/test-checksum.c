@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: the qcow-tool authors */
 /* Tests the SHA-256 of pieces: FIPS 180-4's examples, as NIST has them. */
 
 #include "config.h"

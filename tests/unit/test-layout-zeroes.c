@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: the qcow-tool authors */
 /* Tests the commands that make QEMU mark ranges of an image as zeroes. */
 
 #include "config.h"

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: the qcow-tool authors */
 /* Tests that each byte comes to where it belongs, whenever that is known. */
 
 #include "config.h"

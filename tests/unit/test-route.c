@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: the qcow-tool authors */
 /* Tests that each byte of a stream comes to where it belongs. */
 
 /* The stream is random bytes, and windows say by hand what they are. */

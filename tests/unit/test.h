@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: the qcow-tool authors */
 /* The few checks that the unit tests are made of. */
 
 /* A test is a program: test_begin, cases, and test_end's value for main to

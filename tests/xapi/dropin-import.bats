@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: the qcow-tool authors
 # qcow-stream-tool stream_decode: qcow2 from standard input onto a device that
 # may hold the base of it.
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: the qcow-tool authors
 # qcow2-to-stdout with maps that are not what they should be: an error before
 # the first byte is sent.
 

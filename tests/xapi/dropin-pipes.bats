@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: the qcow-tool authors
 # qcow2-to-stdout reads up to four pipes, which are filled by whoever in any
 # order, and waits for none of them alone.
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: the qcow-tool authors
 # The spool of the drop-ins, which xapi cannot give any option: it takes no
 # more than half of what is free, or what the environment says.
 

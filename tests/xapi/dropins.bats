@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: the qcow-tool authors
 # The two programs that xapi calls without knowing of qcow-tool, launched as
 # xapi does: the connection is standard input or output, the rest is the log.
 

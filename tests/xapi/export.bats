@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: the qcow-tool authors
 # The export calls of xapi, launched as xapi does. The lines are spelled out
 # in each test: they are to be typed, not built.
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: the qcow-tool authors
 # The four ways in which versions of xapi call the two programs (HACKING.md:
 # what xapi calls), launched as it does.
 

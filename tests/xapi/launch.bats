@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: the qcow-tool authors
 # The launcher of the tests of xapi's calls keeps its promises, as seen from
 # inside what it launched.
 

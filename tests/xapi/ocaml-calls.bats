@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: the qcow-tool authors
 # How scripts/xapi/qcow_tool_wrapper.ml calls the program, and what it makes of
 # every way in which that can end: programs stand in for qcow-tool.
 

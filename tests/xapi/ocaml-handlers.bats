@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: the qcow-tool authors
 # scripts/xapi/*_raw_vdi.patch, applied to handlers that have the shape of
 # xapi's, which are compiled with the wrapper and asked by curl.
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: the qcow-tool authors
 # VDIs go through scripts/xapi/qcow_tool_wrapper.ml, which is compiled with
 # stand-ins for the modules of xapi that it uses, and launched as xapi does.
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: the qcow-tool authors
 # qcow-stream-tool read_headers, and its JSON as qcow2-to-stdout takes it.
 
 load ../lib/helpers

@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: the qcow-tool authors
 # What xapi's handlers answer, by curl: which requests they take, how they
 # refuse the others, and how a failure looks behind the 200.
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: the qcow-tool authors
 # xapi-standin --content-length: downloads that go on where they broke off, and
 # clients that take their time. And --cluster-size, for a client that reads
 # differences in larger blocks.

@@ -1,4 +1,5 @@
 (* SPDX-License-Identifier: LGPL-2.1-or-later *)
+(* SPDX-FileCopyrightText: the qcow-tool authors *)
 (* Stands in for what xen-api v25.27.0 to v25.39.0 have and younger ones have
    not, or not so. *)
 

@@ -1,4 +1,5 @@
 (* SPDX-License-Identifier: LGPL-2.1-or-later *)
+(* SPDX-FileCopyrightText: the qcow-tool authors *)
 (* Stands in for what xen-api v26.0.0 to v26.15.1, and v26.1.0 to v26.1.10,
    have and older or younger ones have not, or not so. *)
 

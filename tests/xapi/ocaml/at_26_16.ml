@@ -1,4 +1,5 @@
 (* SPDX-License-Identifier: LGPL-2.1-or-later *)
+(* SPDX-FileCopyrightText: the qcow-tool authors *)
 (* Stands in for what xen-api v26.16.0 to v26.17.0, and v26.1.11 to v26.1.19,
    have and older ones have not, or not so. *)
 

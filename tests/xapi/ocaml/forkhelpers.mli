@@ -1,4 +1,5 @@
 (* SPDX-License-Identifier: LGPL-2.1-or-later *)
+(* SPDX-FileCopyrightText: the qcow-tool authors *)
 (* Stands in for the module of this name of xen-api v25.27.0 to v26.17.0, where
    it is the same: its fork helper is launch.c. *)
 

@@ -1,4 +1,5 @@
 (* SPDX-License-Identifier: LGPL-2.1-or-later *)
+(* SPDX-FileCopyrightText: the qcow-tool authors *)
 (* One request of a client, as xapi's server makes its handlers answer it.
 
    handlers PROGRAM import FD DEVICE

@@ -1,4 +1,5 @@
 (* SPDX-License-Identifier: LGPL-2.1-or-later *)
+(* SPDX-FileCopyrightText: the qcow-tool authors *)
 (* A handler that has the shape of xapi's where import_raw_vdi.patch changes
    it, which is the same in xen-api v25.27.0 to v26.17.0, and little else. *)
 

@@ -1,4 +1,5 @@
 (* SPDX-License-Identifier: LGPL-2.1-or-later *)
+(* SPDX-FileCopyrightText: the qcow-tool authors *)
 (* What xapi's handlers do with a request: calls the wrapper with a socket.
 
    wrapper [--task NAME] PROGRAM send FD DEVICE SIZE [BASE]

@@ -1,4 +1,5 @@
 (* SPDX-License-Identifier: LGPL-2.1-or-later *)
+(* SPDX-FileCopyrightText: the qcow-tool authors *)
 (* Stands in for what xapi's two handlers of raw VDIs use besides, as far as
    the reduced ones here do: the same in xen-api v25.27.0 and v26.17.0. A VDI
    is the path of a file. *)

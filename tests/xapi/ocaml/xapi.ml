@@ -1,4 +1,5 @@
 (* SPDX-License-Identifier: LGPL-2.1-or-later *)
+(* SPDX-FileCopyrightText: the qcow-tool authors *)
 (* Stands in for the modules of xapi that qcow_tool_wrapper.ml uses, as far as
    it uses them, under their names and with their types: the wrapper is
    compiled with this file opened.
