@@ -8,6 +8,7 @@
 #include "base/signals.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -205,6 +206,13 @@ int io_identify_path(const char *path, struct io_file_id *id)
         return -1;
     identify(&st, id);
     return 0;
+}
+
+bool io_is_write_only(int fd)
+{
+    int flags = fcntl(fd, F_GETFL);
+
+    return flags != -1 && (flags & O_ACCMODE) == O_WRONLY;
 }
 
 bool io_is_same_id(const struct io_file_id *a, const struct io_file_id *b)

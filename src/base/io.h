@@ -92,6 +92,11 @@ int io_identify_path(const char *path, struct io_file_id *id);
 
 bool io_is_same_id(const struct io_file_id *a, const struct io_file_id *b);
 
+/* Nothing can be read from such an fd.  If it is a pipe, poll(2) waits for
+ * that for ever.
+ */
+bool io_is_write_only(int fd);
+
 /* Are both open on one? */
 bool io_is_same(int fd, int other_fd);
 

@@ -141,6 +141,13 @@ static int open_parsers(struct arriving *a, struct error *err)
     return error_set(err, errno, "%s: map", a->map->role);
 }
 
+static int check_fd(const struct mapfds *map, int fd, struct error *err)
+{
+    if (fd == -1 || !io_is_write_only(fd))
+        return 0;
+    return error_set(err, 0, "%s: fd %d is write-only", map->role, fd);
+}
+
 static int read_and_check(const struct mapfds *maps, struct arriving *arriving,
                           size_t count, struct error *err)
 {
@@ -150,7 +157,9 @@ static int read_and_check(const struct mapfds *maps, struct arriving *arriving,
         fds[2 * i] = (struct pollfd){maps[i].map_fd, POLLIN, 0};
         fds[2 * i + 1] = (struct pollfd){maps[i].info_fd, POLLIN, 0};
         arriving[i].map = &maps[i];
-        if (open_parsers(&arriving[i], err) == -1)
+        if (check_fd(&maps[i], maps[i].map_fd, err) == -1 ||
+            check_fd(&maps[i], maps[i].info_fd, err) == -1 ||
+            open_parsers(&arriving[i], err) == -1)
             return -1;
     }
     if (read_all(arriving, fds, count, err) == -1)

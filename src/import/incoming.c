@@ -14,12 +14,26 @@
 #include "config.h"
 
 #include "base/io.h"
+#include "base/tidy-fds.h"
 #include "import/incoming.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <time.h>
+#include <unistd.h>
+
+int incoming_check(int fd, struct error *err)
+{
+    if (tidy_fds_was_closed(fd))
+        return error_set(err, 0, "source: standard input is closed");
+    if (isatty(fd))
+        return error_set(err, 0,
+                         "source: refusing to read an image from a terminal");
+    if (io_is_write_only(fd))
+        return error_set(err, 0, "source: fd %d is write-only", fd);
+    return 0;
+}
 
 uint64_t incoming_now_ms(void)
 {

@@ -42,6 +42,9 @@ struct incoming {
     struct error breakage;
 };
 
+/* Can a stream come from fd? */
+int incoming_check(int fd, struct error *err);
+
 /* The time of CLOCK_MONOTONIC. */
 uint64_t incoming_now_ms(void);
 

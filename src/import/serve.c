@@ -28,7 +28,6 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "base/occupied.h"
-#include "base/tidy-fds.h"
 #include "import/foreign.h"
 #include "import/gate.h"
 #include "import/inbox.h"
@@ -410,11 +409,8 @@ static int open_ends(struct import *m, struct error *err)
 {
     const struct serve_options *o = m->options;
 
-    if (tidy_fds_was_closed(o->source_fd))
-        return error_set(err, 0, "source: standard input is closed");
-    if (isatty(o->source_fd))
-        return error_set(err, 0,
-                         "source: refusing to read an image from a terminal");
+    if (incoming_check(o->source_fd, err) == -1)
+        return -1;
     if (o->has_checksum && checksum_new(&m->incoming.checksum, err) == -1)
         return -1;
     if (target_open(o->destination, o->is_direct, &m->target, err) == -1)

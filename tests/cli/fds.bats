@@ -127,6 +127,14 @@ no_such_fd() {
     error_says '^qcow-tool: standard output is closed$'
 }
 
+@test "the wrong end of a pipe is no stream" {
+    exec 5> >(exec cat >/dev/null 3>&-)
+    time_limit=10 qcow_tool 1 serve --source-fd 5 new.raw
+    error_says '^qcow-tool: serve: source: fd 5 is write-only$'
+    [ ! -e new.raw ]
+    exec 5>&-
+}
+
 @test "a closed standard input is no stream" {
     qcow_tool 1 serve new.raw <&-
     error_says '^qcow-tool: serve: source: standard input is closed$'

@@ -120,7 +120,8 @@ feeds() {
 @test "the same fd twice, an fd that is not open, standard output" {
     bad_fds() {
         stdout_to=out.qcow2 time_limit=10 drop_in "[12]" qcow2-to-stdout \
-            disk "$@" 5<disk.map 6<disk.info 7>/dev/null
+            disk "$@" 5<disk.map 6<disk.info 7>/dev/null \
+            8> >(exec cat >/dev/null 3>&-)
         error_says "^[a-z0-9-]+: .*$bad"
         [ ! -s out.qcow2 ]
         nothing_left
@@ -132,7 +133,9 @@ feeds() {
         --json-header-diff-map 6 --json-header-diff-info 5
     bad=77 bad_fds --json-header-map 77 --json-header-info 6
     bad=77 bad_fds --json-header-map 5 --json-header-info 77
-    bad=7 bad_fds --json-header-map 7 --json-header-info 6
+    bad="fd 7 is write-only" bad_fds --json-header-map 7 --json-header-info 6
+    # The end of a pipe with which there would be nothing to wait for.
+    bad="fd 8 is write-only" bad_fds --json-header-map 5 --json-header-info 8
     bad=1 bad_fds --json-header-map 1 --json-header-info 6
     bad="[0-9a-f-]{36}" bad_fds --output 27c1e0e4-8d0f-4d5c-9d3a-6a6f5d6b7c01
 }

@@ -174,7 +174,7 @@ END
     refused_json '' "ends early"
     stdout_to=out.qcow2 drop_in 1 qcow2-to-stdout disk --json-header \
         0>/dev/null
-    error_says "^qcow2-to-stdout: source: cannot read fd 0"
+    error_says "^qcow2-to-stdout: source: fd 0 is write-only$"
 }
 
 @test "the JSON of the base, where the disk has none, and both" {
