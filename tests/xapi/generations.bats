@@ -188,10 +188,7 @@ all_kinds() {
 }
 
 @test "P4: the image to an fd of its own, progress from standard output" {
-    full p4 qcow2
-    difference p4 raw qcow2
-    difference p4 qcow2 qcow2
-    onto_base p4
+    all_kinds p4
 }
 
 @test "P2: an image of clusters of another size than the stream's" {
