@@ -41,6 +41,7 @@ uint64_t rate_most(const struct rate *r, uint64_t length)
 
 void rate_spend(struct rate *r, uint64_t length)
 {
+    struct pollfd nothing = {.fd = -1};
     uint64_t now, due;
 
     if (r->limit == 0)
@@ -55,5 +56,5 @@ void rate_spend(struct rate *r, uint64_t length)
         return;
     }
     if (due > now)
-        io_poll(NULL, 0, (due - now + MILLISECOND - 1) / MILLISECOND);
+        io_poll(&nothing, 1, (due - now + MILLISECOND - 1) / MILLISECOND);
 }
