@@ -16,7 +16,8 @@ enum { LONGEST_LINE = 8192 };
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static const char *program = "";
 static enum log_level threshold = LOG_NOTICES;
-static bool redrawing; /* the last thing written is an unfinished line */
+static bool redrawing;  /* the last thing written is an unfinished line */
+static unsigned padded; /* log_redraw's */
 
 void log_open(const char *name, enum log_level level)
 {
@@ -39,6 +40,16 @@ static void end_redraw(void)
     LOCK_ASSERT_HELD(&lock);
     if (redrawing)
         fputc('\n', stderr);
+    redrawing = false;
+}
+
+static void erase_redraw(void)
+{
+    LOCK_ASSERT_HELD(&lock);
+    if (redrawing && padded > 0)
+        fprintf(stderr, "\r%*s\r", (int)padded, "");
+    else if (redrawing)
+        fputs("\r\033[J", stderr);
     redrawing = false;
 }
 
@@ -88,7 +99,9 @@ static void write_visible(const char *text)
     }
 }
 
-static void write_line(enum log_level level, const char *fmt, va_list ap)
+/* is_end: how far the progress was is worth keeping. */
+static void write_line(enum log_level level, bool is_end, const char *fmt,
+                       va_list ap)
 {
     char text[LONGEST_LINE];
 
@@ -97,40 +110,48 @@ static void write_line(enum log_level level, const char *fmt, va_list ap)
     vsnprintf(text, sizeof text, fmt, ap);
 
     LOCK_FOR_SCOPE(&lock);
-    end_redraw();
+    if (is_end)
+        end_redraw();
+    else
+        erase_redraw();
     fprintf(stderr, "%s: ", program);
     write_visible(text);
     fputc('\n', stderr);
     fflush(stderr);
 }
 
-#define WRITE_LINE(level)                                                     \
+#define WRITE_LINE(level, is_end)                                             \
     do {                                                                      \
         va_list ap;                                                           \
                                                                               \
         va_start(ap, fmt);                                                    \
-        write_line(level, fmt, ap);                                           \
+        write_line(level, is_end, fmt, ap);                                   \
         va_end(ap);                                                           \
     } while (0)
 
 void log_error(const char *fmt, ...)
 {
-    WRITE_LINE(LOG_ERRORS);
+    WRITE_LINE(LOG_ERRORS, true);
+}
+
+void log_answer(const char *fmt, ...)
+{
+    WRITE_LINE(LOG_ERRORS, false);
 }
 
 void log_notice(const char *fmt, ...)
 {
-    WRITE_LINE(LOG_NOTICES);
+    WRITE_LINE(LOG_NOTICES, false);
 }
 
 void log_summary(const char *fmt, ...)
 {
-    WRITE_LINE(LOG_SUMMARY);
+    WRITE_LINE(LOG_SUMMARY, false);
 }
 
 void log_debug(const char *fmt, ...)
 {
-    WRITE_LINE(LOG_DEBUG);
+    WRITE_LINE(LOG_DEBUG, false);
 }
 
 static bool is_visible(const char *text)
@@ -180,7 +201,7 @@ void log_argv(const char *const *argv)
         return;
 
     LOCK_FOR_SCOPE(&lock);
-    end_redraw();
+    erase_redraw();
     fprintf(stderr, "%s: run:", program);
     for (; *argv != NULL; argv++) {
         fputc(' ', stderr);
@@ -190,13 +211,17 @@ void log_argv(const char *const *argv)
     fflush(stderr);
 }
 
-void log_redraw(const char *text)
+void log_redraw(const char *text, unsigned width)
 {
     LOCK_FOR_SCOPE(&lock);
 
-    fprintf(stderr, "\r%s", text);
+    if (width > 0)
+        fprintf(stderr, "\r%-*.*s\r", (int)width, (int)width, text);
+    else
+        fprintf(stderr, "\r%s\033[J\r", text);
     fflush(stderr);
     redrawing = true;
+    padded = width;
 }
 
 void log_end_redraw(void)
@@ -204,5 +229,13 @@ void log_end_redraw(void)
     LOCK_FOR_SCOPE(&lock);
 
     end_redraw();
+    fflush(stderr);
+}
+
+void log_erase_redraw(void)
+{
+    LOCK_FOR_SCOPE(&lock);
+
+    erase_redraw();
     fflush(stderr);
 }

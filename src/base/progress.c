@@ -2,213 +2,448 @@
 /* SPDX-FileCopyrightText: the qcow-tool authors */
 /* How far the work is, for machines and for people. */
 
+/* Notes on the design
+ *
+ * Digits are written by whoever does the work, at once.  The bar is drawn by
+ * a thread, the timer: a call that waits for somebody else cannot draw.  It
+ * takes a view under the lock, and draws without, so a terminal that has been
+ * stopped (^S) stops no transfer.
+ *
+ * What moves is what the work counts, and what the other end takes out of a
+ * full socket: on a slow line a single call sends for minutes.
+ */
+
 #include "config.h"
 
 #include "base/io.h"
 #include "base/lock.h"
 #include "base/log.h"
+#include "base/progress-line.h"
 #include "base/progress.h"
+#include "base/signals.h"
 
-#include <inttypes.h>
-#include <stdbool.h>
+#include <errno.h>
+#include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
+/* Milliseconds. */
 enum {
-    BAR_WIDTH = 30,
     REDRAW_MS = 200,   /* on a terminal */
-    REPEAT_MS = 10000, /* a line now and then, elsewhere */
+    LOOK_MS = 1000,    /* elsewhere: does anything move? */
+    REPEAT_MS = 30000, /* between two lines there */
+    STALL_MS = 3000,   /* without a byte */
+    MARK_MS = 1000,    /* between two marks */
 };
 
-/* What progress_tell tells; a program has one progress. */
-static struct {
-    pthread_mutex_t lock; /* of all of it */
-    bool is_open;
-    bool is_asked;  /* before it was open */
-    bool is_silent; /* standard error is for others */
-    int percent;
-    uint64_t bytes;
-    struct timespec began;
-} told = {.lock = PTHREAD_MUTEX_INITIALIZER};
+enum { USUAL_COLUMNS = 80 }; /* of a terminal that does not say */
 
-static uint64_t milliseconds_since(const struct timespec *then)
+/* Of current, and of all that is in it. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct progress *current; /* what progress_tell tells; or NULL */
+static bool is_asked;            /* before there was any */
+
+static uint64_t now_ms(void)
 {
     struct timespec now;
 
     clock_gettime(CLOCK_MONOTONIC, &now);
-    return (now.tv_sec - then->tv_sec) * UINT64_C(1000) +
-           now.tv_nsec / 1000000 - then->tv_nsec / 1000000;
+    return now.tv_sec * UINT64_C(1000) + now.tv_nsec / 1000000;
 }
 
-static const char *human(char *buf, size_t space, double bytes)
-{
-    static const char *const units[] = {"B",   "KiB", "MiB",
-                                        "GiB", "TiB", "PiB"};
-    size_t i = 0;
+/* ------------------------------------------------------------ for people */
 
-    while (bytes >= 1024 && i < 5) {
-        bytes /= 1024;
-        i++;
-    }
-    snprintf(buf, space, i == 0 ? "%.0f %s" : "%.1f %s", bytes, units[i]);
-    return buf;
+/* Does the other end of the stream keep us waiting, rather than our own? */
+static const char *find_waits_for(const struct progress *p)
+{
+    enum phase_wait wait = phase_specs[p->phase].wait;
+    struct pollfd stream = {.fd = p->data_fd};
+    struct stat st;
+
+    if (wait == PHASE_SOURCE)
+        return "the source";
+    if (wait == PHASE_QEMU)
+        return "QEMU";
+    if (fstat(p->data_fd, &st) == -1 ||
+        (!S_ISFIFO(st.st_mode) && !S_ISSOCK(st.st_mode)))
+        return "the source or the destination";
+    stream.events = wait == PHASE_SENDER ? POLLIN : POLLOUT;
+    if (poll(&stream, 1, 0) == 0)
+        return wait == PHASE_SENDER ? "the sender" : "the receiver";
+    return wait == PHASE_SENDER ? "QEMU or the destination" : "the source";
 }
 
-/* The numbers of a line: percent, bytes, rate and time left. */
-static void format_numbers(int percent, uint64_t bytes,
-                           const struct timespec *began, char *line,
-                           size_t space)
+static double find_rate(const struct progress *p, uint64_t now)
 {
-    char moved[32], rate[32], left[32] = "--:--:--";
-    double seconds = milliseconds_since(began) / 1e3;
+    uint64_t ms = now - p->marks[0].ms;
 
-    if (percent > 0) {
-        unsigned s = seconds * (100 - percent) / percent;
-
-        snprintf(left, sizeof left, "%02u:%02u:%02u", s / 3600, s / 60 % 60,
-                 s % 60);
-    }
-    snprintf(line, space, "%3d%%  %10s  %10s/s  %s left", percent,
-             human(moved, sizeof moved, bytes),
-             human(rate, sizeof rate, bytes / (seconds + 1e-3)), left);
+    if (p->done <= p->marks[0].done)
+        return 0;
+    return (p->done - p->marks[0].done) * 1e3 / (ms > 0 ? ms : 1);
 }
 
-static void format_bar(const struct progress *p, int percent, char *line,
-                       size_t space)
+static struct progress_view take_view(const struct progress *p)
 {
-    char bar[BAR_WIDTH + 1], numbers[120];
-    int filled = percent * BAR_WIDTH / 100;
+    uint64_t now = now_ms();
+    bool is_stalled = !p->is_over &&
+                      phase_specs[p->phase].wait != PHASE_UNCOUNTED &&
+                      (p->total == 0 || p->is_guess || p->done < p->total) &&
+                      now - p->moved_ms >= STALL_MS;
 
-    memset(bar, '#', filled);
-    memset(bar + filled, '.', BAR_WIDTH - filled);
-    bar[BAR_WIDTH] = '\0';
-    format_numbers(percent, p->bytes, &p->began, numbers, sizeof numbers);
-    snprintf(line, space, "[%s] %s", bar, numbers);
+    LOCK_ASSERT_HELD(&lock);
+    return (struct progress_view){
+        .phase = p->phase,
+        .percent = p->percent,
+        .done = p->done,
+        .total = p->is_guess ? 0 : p->total,
+        .rate = find_rate(p, now),
+        .phase_s = (now - p->phase_ms) / 1000,
+        .stalled_s = is_stalled ? (now - p->moved_ms) / 1000 : 0,
+        .waits_for = is_stalled ? find_waits_for(p) : NULL,
+        .is_over = p->is_over,
+        .bytes = p->bytes,
+        .all_s = (now - p->began_ms) / 1e3,
+    };
 }
 
-static void draw_bar(struct progress *p, int percent)
+/* Shows it, on a terminal with the width that this has now. */
+static void draw(const struct progress *p, const struct progress_view *view)
 {
-    bool terminal = isatty(STDERR_FILENO);
-    uint64_t pause = terminal ? REDRAW_MS : REPEAT_MS;
-    char line[160];
+    char line[PROGRESS_LINE];
+    struct winsize size;
+    unsigned columns = USUAL_COLUMNS;
 
-    if (p->shown != -1 && percent < 100 &&
-        milliseconds_since(&p->drawn) < pause)
-        return;
-    clock_gettime(CLOCK_MONOTONIC, &p->drawn);
-    format_bar(p, percent, line, sizeof line);
-    if (terminal)
-        log_redraw(line);
-    else
+    if (!p->is_terminal) {
+        progress_line_text(view, line);
         log_notice("%s", line);
-    if (percent == 100)
-        log_end_redraw();
-    p->shown = percent;
+        return;
+    }
+    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
+        columns = size.ws_col;
+    progress_line_bar(view, columns, p->has_colour, line);
+    log_redraw(line, p->is_dumb ? columns - 1 : 0);
 }
 
-static void write_digits(struct progress *p, int percent)
+/* Has the other end of the stream taken anything? */
+static void look_at_stream(struct progress *p)
 {
-    char digits[16];
+    int queued = -1;
 
-    if (percent <= p->shown)
-        return;
-    snprintf(digits, sizeof digits, "%03d", percent);
-    /* Whoever does not listen does not stop the work. */
-    if (io_write_full(p->fd, digits, 3) == -1)
-        p->mode = PROGRESS_NONE;
-    p->shown = percent;
+    /* TIOCOUTQ is SIOCOUTQ, of sockets (tcp(7), unix(7)). */
+    if (p->phase == PHASE_SENDING && p->data_fd != -1 &&
+        ioctl(p->data_fd, TIOCOUTQ, &queued) == -1 &&
+        ioctl(p->data_fd, FIONREAD, &queued) == -1)
+        queued = -1;
+    if (queued != p->queued)
+        p->moved_ms = now_ms();
+    p->queued = queued;
 }
 
-static void tell(void)
+/* Waits until it is time to draw, and takes the view; false: no more. */
+static bool wait_to_draw(struct progress *p, uint64_t *drawn_ms,
+                         struct progress_view *view)
 {
-    char line[120];
+    unsigned tick = p->is_terminal ? REDRAW_MS : LOOK_MS;
+    unsigned pause = p->is_terminal ? 0 : REPEAT_MS;
 
-    LOCK_ASSERT_HELD(&told.lock);
-    if (told.is_silent)
+    LOCK_FOR_SCOPE(&lock);
+    while (!p->is_stopped) {
+        struct timespec until;
+        uint64_t ms = now_ms() + tick;
+
+        until.tv_sec = ms / 1000;
+        until.tv_nsec = ms % 1000 * 1000000;
+        if (pthread_cond_timedwait(&p->stopped, &lock, &until) != ETIMEDOUT)
+            continue;
+        look_at_stream(p);
+        if (now_ms() - *drawn_ms >= pause) {
+            *drawn_ms = now_ms();
+            *view = take_view(p);
+            return true;
+        }
+    }
+    return false;
+}
+
+static void *run_timer(void *opaque)
+{
+    struct progress *p = opaque;
+    struct progress_view view;
+    uint64_t drawn_ms = now_ms();
+
+    while (wait_to_draw(p, &drawn_ms, &view))
+        draw(p, &view);
+    return NULL;
+}
+
+static int start_timer(struct progress *p, struct error *err)
+{
+    const char *term = getenv("TERM"), *no_colour = getenv("NO_COLOR");
+    pthread_condattr_t attr;
+    int r;
+
+    p->is_dumb = term == NULL || term[0] == '\0' || strcmp(term, "dumb") == 0;
+    p->has_colour = p->is_terminal && !p->is_dumb &&
+                    (no_colour == NULL || no_colour[0] == '\0');
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&p->stopped, &attr);
+    pthread_condattr_destroy(&attr);
+    r = signals_create_thread(&p->timer, run_timer, p);
+    if (r == 0) {
+        p->has_timer = true;
+        return 0;
+    }
+    pthread_cond_destroy(&p->stopped);
+    return error_set(err, r, "cannot start a thread");
+}
+
+static void stop_timer(struct progress *p)
+{
+    if (!p->has_timer)
         return;
-    format_numbers(told.percent, told.bytes, &told.began, line, sizeof line);
-    log_notice("%s", line);
+    {
+        LOCK_FOR_SCOPE(&lock);
+        p->is_stopped = true;
+        pthread_cond_signal(&p->stopped);
+    }
+    pthread_join(p->timer, NULL);
+    pthread_cond_destroy(&p->stopped);
+    p->has_timer = false;
+}
+
+/* ------------------------------------------------------------ who asks */
+
+/* The view, if anybody may be told; false if nobody. */
+static bool may_tell(struct progress_view *view)
+{
+    LOCK_FOR_SCOPE(&lock);
+
+    if (current == NULL) {
+        is_asked = true;
+        return false;
+    }
+    if (current->is_silent)
+        return false;
+    *view = take_view(current);
+    return true;
 }
 
 void progress_tell(void)
 {
-    LOCK_FOR_SCOPE(&told.lock);
+    struct progress_view view;
+    char line[PROGRESS_LINE];
 
-    if (told.is_open)
-        tell();
-    else
-        told.is_asked = true;
+    if (!may_tell(&view))
+        return;
+    progress_line_text(&view, line);
+    log_answer("%s", line);
 }
 
-static void note(const struct progress *p, int percent)
+/* ---------------------------------------------------------- for machines */
+
+static void write_digits(struct progress *p)
 {
-    LOCK_FOR_SCOPE(&told.lock);
+    char digits[16];
 
-    told.percent = percent;
-    told.bytes = p->bytes;
+    if (p->mode != PROGRESS_MACHINE || p->percent <= p->shown)
+        return;
+    snprintf(digits, sizeof digits, "%03d", p->percent);
+    /* Whoever does not listen does not stop the work. */
+    if (io_write_full(p->fd, digits, 3) == -1)
+        p->mode = PROGRESS_NONE;
+    p->shown = p->percent;
 }
 
-static void show(struct progress *p, int percent)
+/* ---------------------------------------------------------- who does it */
+
+/* The rate is that of what is done from now on. */
+static void restart_rate(struct progress *p)
 {
-    note(p, percent);
-    if (p->mode == PROGRESS_MACHINE)
-        write_digits(p, percent);
-    else if (p->mode == PROGRESS_BAR)
-        draw_bar(p, percent);
+    p->moved_ms = p->marks[0].ms = now_ms();
+    p->marks[0].done = p->done;
+    p->n_marks = 1;
 }
 
-void progress_open(struct progress *p, enum progress_mode mode, int data_fd)
+static void mark(struct progress *p, uint64_t now)
+{
+    if (p->n_marks > 0 && now - p->marks[p->n_marks - 1].ms < MARK_MS)
+        return;
+    if (p->n_marks == PROGRESS_MARKS) {
+        memmove(&p->marks[0], &p->marks[1],
+                (PROGRESS_MARKS - 1) * sizeof p->marks[0]);
+        p->n_marks--;
+    }
+    p->marks[p->n_marks].ms = now;
+    p->marks[p->n_marks].done = p->done;
+    p->n_marks++;
+}
+
+static void note_done(struct progress *p, uint64_t done, uint64_t total,
+                      bool is_guess)
+{
+    double share = 0;
+    int percent;
+
+    LOCK_FOR_SCOPE(&lock);
+    if (done > p->done) {
+        uint64_t now = now_ms();
+
+        if (p->phase == PHASE_SENDING || p->phase == PHASE_RECEIVING)
+            p->bytes += done - p->done;
+        p->moved_ms = now;
+        mark(p, now);
+    }
+    p->done = done;
+    p->total = total;
+    p->is_guess = is_guess;
+    if (total > 0)
+        share = (double)io_min(done, total) / total;
+    percent = p->from + (p->to - p->from) * share;
+    /* Only progress_succeed says 100. */
+    percent = percent < 99 ? percent : 99;
+    p->percent = percent > p->percent ? percent : p->percent;
+}
+
+static bool is_asked_before(struct progress *p)
+{
+    bool was;
+
+    LOCK_FOR_SCOPE(&lock);
+    was = is_asked;
+    current = p;
+    is_asked = false;
+    return was;
+}
+
+int progress_open(struct progress *p, enum progress_mode mode, int data_fd,
+                  struct report *report, struct error *err)
 {
     bool is_stdout_taken = io_is_same(data_fd, STDOUT_FILENO);
     bool is_stderr_taken = io_is_same(data_fd, STDERR_FILENO);
+    bool is_terminal = isatty(STDERR_FILENO);
 
     *p = (struct progress){
         .mode = mode,
         .fd = is_stdout_taken ? STDERR_FILENO : STDOUT_FILENO,
         .shown = -1,
+        .began_ms = now_ms(),
+        .phase_ms = now_ms(),
+        .report = report,
+        .data_fd = data_fd,
+        .queued = -1,
+        .is_terminal = is_terminal,
+        .is_open = true,
     };
-    if (is_stderr_taken && (mode == PROGRESS_BAR || is_stdout_taken))
+    restart_rate(p);
+    /* No image goes to a terminal, only text. */
+    if (is_stderr_taken &&
+        (mode == PROGRESS_BAR ? !is_terminal : is_stdout_taken))
         p->mode = PROGRESS_NONE;
-    clock_gettime(CLOCK_MONOTONIC, &p->began);
-    show(p, 0);
+    p->is_silent = (is_stderr_taken && !is_terminal) ||
+                   (mode == PROGRESS_MACHINE && p->fd == STDERR_FILENO);
+    write_digits(p);
+    if (p->mode == PROGRESS_BAR && start_timer(p, err) == -1)
+        return -1;
+    if (is_asked_before(p))
+        progress_tell();
+    return 0;
+}
 
-    LOCK_FOR_SCOPE(&told.lock);
-    told.is_open = true;
-    told.is_silent = is_stderr_taken ||
-                     (mode == PROGRESS_MACHINE && p->fd == STDERR_FILENO);
-    told.began = p->began;
-    if (told.is_asked)
-        tell();
-    told.is_asked = false;
+void progress_phase(struct progress *p, enum phase phase)
+{
+    if (p->phase == phase)
+        return;
+    report_phase(p->report, phase);
+
+    LOCK_FOR_SCOPE(&lock);
+    p->phase = phase;
+    p->phase_ms = now_ms();
+    p->done = p->total = 0;
+    restart_rate(p);
 }
 
 void progress_stage(struct progress *p, unsigned to, uint64_t total)
 {
-    p->from = p->to;
-    p->to = to;
-    p->total = total;
+    {
+        LOCK_FOR_SCOPE(&lock);
+        p->from = p->to;
+        p->to = to;
+        p->done = 0;
+        p->total = total;
+        p->is_guess = false;
+        restart_rate(p);
+    }
     progress_set(p, 0);
+}
+
+void progress_skip(struct progress *p, uint64_t done)
+{
+    LOCK_FOR_SCOPE(&lock);
+
+    p->done = done;
+    restart_rate(p);
 }
 
 void progress_set(struct progress *p, uint64_t done)
 {
-    double share = 0;
-    int percent;
-
-    if (p->total > 0)
-        share = (double)io_min(done, p->total) / p->total;
-    percent = p->from + (p->to - p->from) * share;
-    /* Only progress_succeed says 100. */
-    show(p, percent < 99 ? percent : 99);
+    note_done(p, done, p->total, p->is_guess);
+    write_digits(p);
 }
 
-void progress_moved(struct progress *p, uint64_t bytes)
+void progress_set_of(struct progress *p, uint64_t done, uint64_t total)
 {
-    p->bytes += bytes;
+    note_done(p, done, total, false);
+    write_digits(p);
+}
+
+void progress_guess(struct progress *p, uint64_t done, uint64_t total)
+{
+    note_done(p, done, total, true);
+    write_digits(p);
+}
+
+void progress_hide(struct progress *p)
+{
+    stop_timer(p);
+    log_erase_redraw();
+}
+
+static struct progress_view note_success(struct progress *p)
+{
+    LOCK_FOR_SCOPE(&lock);
+
+    p->percent = 100;
+    p->is_over = true;
+    return take_view(p);
 }
 
 void progress_succeed(struct progress *p)
 {
-    show(p, 100);
+    struct progress_view view;
+
+    stop_timer(p);
+    view = note_success(p);
+    write_digits(p);
+    if (p->mode == PROGRESS_BAR)
+        draw(p, &view);
+    log_end_redraw();
+}
+
+void progress_close(struct progress *p)
+{
+    if (!p->is_open)
+        return;
+    stop_timer(p);
+    log_end_redraw();
+
+    LOCK_FOR_SCOPE(&lock);
+    p->is_open = false;
+    if (current == p)
+        current = NULL;
 }

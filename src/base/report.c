@@ -38,20 +38,25 @@ double report_seconds(const struct report *r)
            (now.tv_nsec - r->began.tv_nsec) / 1e9;
 }
 
-void report_phase(struct report *r, const char *name)
+void report_phase(struct report *r, enum phase phase)
 {
+    bool is_in_one;
     double now;
 
     if (r == NULL)
         return;
+    phase = phase_specs[phase].part_of;
+    is_in_one = r->n_phases > 0 && r->phases[r->n_phases - 1].seconds < 0;
+    if (is_in_one && r->phases[r->n_phases - 1].phase == phase)
+        return;
     now = report_seconds(r);
-    if (r->n_phases > 0 && r->phases[r->n_phases - 1].seconds < 0)
+    if (is_in_one)
         r->phases[r->n_phases - 1].seconds =
             now - r->phases[r->n_phases - 1].began;
-    if (name == NULL)
+    if (phase == PHASE_NONE)
         return;
     ASSERT(r->n_phases < REPORT_PHASES);
-    r->phases[r->n_phases].name = name;
+    r->phases[r->n_phases].phase = phase;
     r->phases[r->n_phases].began = now;
     r->phases[r->n_phases].seconds = -1;
     r->n_phases++;

@@ -6,6 +6,7 @@
 #define QT_REPORT_H
 
 #include "base/checksum.h"
+#include "base/phase.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -32,7 +33,7 @@ struct report {
 
     struct timespec began; /* CLOCK_MONOTONIC */
     struct {
-        const char *name;
+        enum phase phase;
         double began, seconds; /* since the report was opened, and its own */
     } phases[REPORT_PHASES];
     int n_phases;
@@ -41,10 +42,11 @@ struct report {
 /* Nothing is known, and time begins. */
 void report_open(struct report *report);
 
-/* Another phase begins, and the one before ends.  name is not copied; NULL:
- * none begins.  Without a report (NULL) nothing is done.
+/* Another phase begins, and the one before ends; PHASE_NONE: none begins.
+ * What is part of the one that it is in changes nothing.  Without a report
+ * (NULL) nothing is done.  It is for progress_phase, which commands call.
  */
-void report_phase(struct report *report, const char *name);
+void report_phase(struct report *report, enum phase phase);
 
 /* Seconds since it was opened. */
 double report_seconds(const struct report *report);

@@ -142,8 +142,8 @@ static void put_phases(FILE *f, const struct report *r)
 {
     fputs(",\n    \"phases\": {", f);
     for (int i = 0; i < r->n_phases; i++)
-        fprintf(f, "%s\"%s\": %.3f", i == 0 ? "" : ", ", r->phases[i].name,
-                r->phases[i].seconds);
+        fprintf(f, "%s\"%s\": %.3f", i == 0 ? "" : ", ",
+                phase_specs[r->phases[i].phase].name, r->phases[i].seconds);
     fputc('}', f);
 }
 
@@ -258,7 +258,7 @@ int report_file_write(struct report_file *file, struct report *report,
         free(text);
         return -1;
     }
-    report_phase(report, NULL);
+    report_phase(report, PHASE_NONE);
     fprintf(f, "{\n    \"report\": %d", FORMAT);
     put_text(f, "command", command);
     put_text(f, "status", failure == NULL ? "done" : "failed");

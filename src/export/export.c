@@ -407,10 +407,10 @@ static int check_expected(const struct preparation *p, struct error *err)
 
 static int prepare(struct preparation *p, struct error *err)
 {
-    report_phase(p->o->report, "mapping");
+    progress_phase(p->progress, PHASE_MAPPING);
     if (find_data(p, err) == -1)
         return -1;
-    report_phase(p->o->report, "scanning");
+    progress_phase(p->progress, PHASE_SCANNING);
     p->disk->is_stable = selection_is_stable(p);
     if (p->o->must_be_stable && !p->disk->is_stable)
         return selection_refuse_unstable(p, err);

@@ -87,7 +87,7 @@ int laying_out(struct preparation *p, struct error *err)
     };
 
     log_plan(&plan);
-    report_phase(o->report, "planning");
+    progress_phase(p->progress, PHASE_PLANNING);
     progress_stage(p->progress, p->progress->to + LAYOUT_PERCENT, 0);
     if (store_new(o->spool_dir, &p->disk->store, err) == -1)
         return -1;

@@ -16,16 +16,18 @@
 int measure(const struct measure_options *options, struct error *err)
 {
     struct export_disk CLEANUP(export) disk = {0};
-    struct progress progress;
+    struct progress CLEANUP(progress) progress = {0};
     uint64_t length, data;
     char id[IDENTITY_SPACE];
 
-    progress_open(&progress, options->progress, STDOUT_FILENO);
-    if (export_open(&options->export, -1, &progress, &disk, err) == -1 ||
+    if (progress_open(&progress, options->progress, STDOUT_FILENO,
+                      options->export.report, err) == -1 ||
+        export_open(&options->export, -1, &progress, &disk, err) == -1 ||
         export_identity(&disk, id, err) == -1)
         return -1;
     length = disk.skeleton.file_length;
     data = filemap_total(&disk.skeleton.map);
+    progress_hide(&progress); /* both may be on one terminal */
     printf("{\n"
            "    \"length\": %" PRIu64 ",\n"
            "    \"data\": %" PRIu64 ",\n"

@@ -318,6 +318,14 @@ static int writing_failed(const struct sink *s, struct error *err)
                      s->file_offset, s->length);
 }
 
+static void note_sent(struct sink *s, uint64_t length)
+{
+    s->file_offset += length;
+    if (s->progress != NULL)
+        progress_set(s->progress, s->file_offset);
+    rate_spend(&s->rate, length);
+}
+
 int sink_send(struct sink *s, const struct sink_from *from, uint64_t offset,
               uint64_t length, uint64_t *sent, struct error *err)
 {
@@ -337,8 +345,7 @@ int sink_send(struct sink *s, const struct sink_from *from, uint64_t offset,
         if (n == 0)
             break;
         *sent += n;
-        s->file_offset += n;
-        rate_spend(&s->rate, n);
+        note_sent(s, n);
     }
     return 0;
 }
@@ -356,9 +363,8 @@ int sink_write(struct sink *s, const void *buf, size_t length,
             checksum_add(s->mover.checksum, (const char *)buf + done, n,
                          err) == -1)
             return -1;
-        s->file_offset += n;
         done += n;
-        rate_spend(&s->rate, n);
+        note_sent(s, n);
     }
     return 0;
 }

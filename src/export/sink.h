@@ -8,6 +8,7 @@
 #include "base/claim.h"
 #include "base/error.h"
 #include "base/newfile.h"
+#include "base/progress.h"
 #include "base/rate.h"
 #include "export/mover.h"
 
@@ -46,7 +47,8 @@ struct sink {
     uint64_t file_offset;     /* where in the stream it stands */
     uint64_t length;          /* of the whole stream, once known */
     struct mover mover;
-    struct rate rate; /* that nothing goes out faster than */
+    struct rate rate;          /* that nothing goes out faster than */
+    struct progress *progress; /* told of each byte sent; NULL: nobody is */
 };
 
 /* For sink_close, before sink_open. */

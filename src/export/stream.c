@@ -48,6 +48,7 @@ struct sending {
 static void cleanup_sending(struct sending *s)
 {
     drip_close(&s->drip);
+    progress_close(&s->progress);
     export_close(&s->disk);
     sink_close(&s->sink);
     checksum_free(s->checksum);
@@ -89,8 +90,6 @@ static int send_data(struct sending *s, const struct filemap_entry *e,
                         err) == -1)
             return -1;
         s->file_offset += n;
-        progress_moved(&s->progress, n);
-        progress_set(&s->progress, s->sink.file_offset);
     }
     return 0;
 }
@@ -121,6 +120,8 @@ static int send_all(struct sending *s, struct error *err)
     const struct skeleton *skeleton = &s->disk.skeleton;
 
     progress_stage(&s->progress, 100, skeleton->file_length);
+    progress_skip(&s->progress, s->file_offset);
+    s->sink.progress = &s->progress;
     for (size_t i = 0; i < skeleton->map.count; i++) {
         const struct filemap_entry *e = &skeleton->map.list[i];
 
@@ -204,8 +205,9 @@ static int open_all(struct sending *s, const struct stream_options *options,
         return -1;
     sink_set_checksum(&s->sink, s->checksum);
     rate_open(&s->sink.rate, options->rate_limit);
-    progress_open(&s->progress, options->progress, s->sink.fd);
-    if (export_open(&export, s->sink.fd, &s->progress, &s->disk, err) == -1)
+    if (progress_open(&s->progress, options->progress, s->sink.fd,
+                      options->export.report, err) == -1 ||
+        export_open(&export, s->sink.fd, &s->progress, &s->disk, err) == -1)
         return -1;
     return drip_stop(&s->drip, store_fd(s->disk.store), &s->file_offset, err);
 }
@@ -216,10 +218,10 @@ static int transfer(struct sending *s, const struct stream_options *options,
     if (open_all(s, options, err) == -1 || begin(s, err) == -1)
         return -1;
     s->has_begun = true;
-    report_phase(options->export.report, "sending");
+    progress_phase(&s->progress, PHASE_SENDING);
     if (send_all(s, err) == -1)
         return -1;
-    report_phase(options->export.report, "flushing");
+    progress_phase(&s->progress, PHASE_FLUSHING);
     if (sink_finish(&s->sink, err) == -1)
         return -1;
     return s->checksum == NULL ? 0

@@ -45,6 +45,7 @@
 #include "base/io.h"
 #include "base/lock.h"
 #include "base/worker.h"
+#include "import/overhang.h"
 #include "import/readback.h"
 #include "import/route.h"
 
@@ -60,7 +61,8 @@ struct route {
     struct worker *mover, *zeroer, *reader;
     struct readback *readback; /* the reader's */
     bool is_held;              /* see above */
-    atomic_uint_fast64_t routed, moved, read_back;
+    atomic_uint_fast64_t routed, moved, read_back, zeroed;
+    atomic_uint_fast64_t to_read_back, to_zero;
 
     pthread_mutex_t lock; /* of all that follows */
     struct filemap ahead;
@@ -72,30 +74,6 @@ struct route {
     bool has_compressed;
     struct filemap_batch held; /* if is_held: all data */
 };
-
-static int refuse_overhang(const struct route *r, uint64_t disk_offset,
-                           struct error *err)
-{
-    return error_set(err, 0,
-                     "destination: too small: it has %" PRIu64
-                     " bytes, and there is data at disk offset %" PRIu64,
-                     r->o.target->size, disk_offset);
-}
-
-/* Writes what fits, and expects zeroes of the rest. */
-static int write_to_disk(struct route *r, const char *buf, uint64_t length,
-                         uint64_t disk_offset, struct error *err)
-{
-    uint64_t fits = 0;
-
-    if (disk_offset < r->o.target->size)
-        fits = io_min(length, r->o.target->size - disk_offset);
-    if (fits < length && !io_is_zero(buf + fits, length - fits))
-        return refuse_overhang(r, disk_offset + fits, err);
-    if (fits == 0)
-        return 0;
-    return target_write(r->o.target, buf, fits, disk_offset, err);
-}
 
 static int move_job(struct route *r, struct worker *worker,
                     const struct job *job, char *buf, struct error *err)
@@ -118,7 +96,7 @@ static int move_job(struct route *r, struct worker *worker,
             return inbox_truncated(r->o.inbox, file_offset + n, err);
         }
         if (inbox_read(r->o.inbox, at, n, file_offset, err) == -1 ||
-            write_to_disk(r, at, n, disk_offset, err) == -1)
+            overhang_write(r->o.target, at, n, disk_offset, err) == -1)
             return -1;
         inbox_punch(r->o.inbox, file_offset, n);
         eventfd_write(r->o.wake_fd, 1); /* there is more room */
@@ -156,6 +134,8 @@ static int zero(void *opaque, struct worker *worker, const struct job *jobs,
             if (target_zero(r->o.target, at, n, err) == -1)
                 return -1;
             at += n;
+            r->zeroed += n;
+            eventfd_write(r->o.wake_fd, 1); /* for the progress */
         }
     }
     return 0;
@@ -167,9 +147,10 @@ static int write_decoded(void *opaque, const void *buf, size_t length,
 {
     struct route *r = opaque;
 
-    if (write_to_disk(r, buf, length, disk_offset, err) == -1)
+    if (overhang_write(r->o.target, buf, length, disk_offset, err) == -1)
         return -1;
     r->read_back += length;
+    eventfd_write(r->o.wake_fd, 1);
     return 0;
 }
 
@@ -264,9 +245,12 @@ static int place_data(struct route *r, const struct filemap *data,
     return 0;
 }
 
-/* Adds extents, as far as they lie before disk_end, to a worker's jobs. */
+/* Adds extents, as far as they lie before disk_end, to a worker's jobs, and
+ * their bytes to total.
+ */
 static int add_extents(struct worker *worker, const struct extents *extents,
-                       uint64_t disk_end, struct error *err)
+                       uint64_t disk_end, atomic_uint_fast64_t *total,
+                       struct error *err)
 {
     for (size_t i = 0; i < extents->count; i++) {
         const struct extent *e = &extents->list[i];
@@ -275,6 +259,7 @@ static int add_extents(struct worker *worker, const struct extents *extents,
         if (e->disk_offset >= disk_end)
             break;
         job.length = io_min(e->length, disk_end - e->disk_offset);
+        *total += job.length;
         if (worker_add(worker, &job, err) == -1)
             return -1;
     }
@@ -291,12 +276,13 @@ static int place_window(struct route *r, const struct mapper_window *w,
     if (w->compressed.count > 0)
         r->has_compressed = true;
     if (place_data(r, &w->data, err) == -1 ||
-        add_extents(r->reader, &w->compressed, UINT64_MAX, err) == -1)
+        add_extents(r->reader, &w->compressed, UINT64_MAX, &r->to_read_back,
+                    err) == -1)
         return -1;
     if (!r->o.target->is_created &&
-        (add_extents(r->zeroer, &w->zeroes, size, err) == -1 ||
+        (add_extents(r->zeroer, &w->zeroes, size, &r->to_zero, err) == -1 ||
          (!r->o.is_prezeroed &&
-          add_extents(r->zeroer, &w->holes, size, err) == -1)))
+          add_extents(r->zeroer, &w->holes, size, &r->to_zero, err) == -1)))
         return -1;
     r->mapped += w->disk_end - w->disk_offset;
     r->is_mapped = r->mapped == r->o.disk_size;
@@ -388,7 +374,8 @@ int route_deliver(struct route *r, const struct route_piece *piece,
     if (piece->kind == ROUTE_KEEP)
         return inbox_append(r->o.inbox, buf, length, err);
     if (piece->kind == ROUTE_DISK) {
-        if (write_to_disk(r, buf, length, piece->disk_offset, err) == -1)
+        if (overhang_write(r->o.target, buf, length, piece->disk_offset,
+                           err) == -1)
             return -1;
         r->routed += length;
     }
@@ -421,34 +408,14 @@ bool route_is_releasable(struct route *r)
     return r->is_held && r->is_mapped && arrived >= r->needed_end;
 }
 
-/* Looks at what lies behind the end of the target, in the inbox. */
-static int check_overhang(struct route *r, const struct filemap_entry *e,
-                          struct error *err)
-{
-    char buf[4096]; /* less than a cluster has to be read */
-    uint64_t end = e->disk_offset + e->length;
-    uint64_t at = io_max(e->disk_offset, r->o.target->size);
-
-    while (at < end) {
-        size_t n = io_min(end - at, sizeof buf);
-
-        if (inbox_read(r->o.inbox, buf, n,
-                       e->file_offset + at - e->disk_offset, err) == -1)
-            return -1;
-        if (!io_is_zero(buf, n))
-            return refuse_overhang(r, at, err);
-        at += n;
-    }
-    return 0;
-}
-
 int route_release(struct route *r, struct error *err)
 {
     int result = 0;
 
     LOCK_FOR_SCOPE(&r->lock);
     for (size_t i = 0; i < r->held.count && result == 0; i++)
-        result = check_overhang(r, &r->held.list[i], err);
+        result =
+            overhang_check(r->o.inbox, r->o.target, &r->held.list[i], err);
     for (size_t i = 0; i < r->held.count && result == 0; i++)
         result = add_move_job(r, &r->held.list[i], err);
     filemap_batch_clear(&r->held);
@@ -478,7 +445,16 @@ int route_check(struct route *r, struct error *err)
 
 struct route_totals route_totals(struct route *r)
 {
-    return (struct route_totals){r->routed, r->moved, r->read_back};
+    return (struct route_totals){
+        .routed = r->routed,
+        .moved = r->moved,
+        .read_back = r->read_back,
+        .to_read_back = r->to_read_back,
+        .zeroed = r->zeroed,
+        .to_zero = r->to_zero,
+        .is_reading_back = !worker_is_idle(r->reader),
+        .is_zeroing = !worker_is_idle(r->zeroer),
+    };
 }
 
 void route_free(struct route *r)

@@ -89,9 +89,15 @@ bool route_is_idle(struct route *route);
 /* Returns -1 with the error of a thread that has failed, if one has. */
 int route_check(struct route *route, struct error *err);
 
-/* Bytes that went to the disk straight, out of the spool, through QEMU. */
+/* Bytes that went to the disk straight, out of the spool, through QEMU, and
+ * those that were zeroed; what is known so far to go there in these last two
+ * ways, and whether anything is on its way.
+ */
 struct route_totals {
-    uint64_t routed, moved, read_back;
+    uint64_t routed, moved;
+    uint64_t read_back, to_read_back;
+    uint64_t zeroed, to_zero;
+    bool is_reading_back, is_zeroing;
 };
 
 struct route_totals route_totals(struct route *route);

@@ -33,6 +33,7 @@
 #include "import/inbox.h"
 #include "import/incoming.h"
 #include "import/mapper.h"
+#include "import/phases.h"
 #include "import/route.h"
 #include "import/serve.h"
 #include "import/target.h"
@@ -53,9 +54,6 @@ enum {
     DRAIN_SILENCE_MS = 1000,
 
     FOREIGN_PATIENCE_MS = 100, /* for more of what came and is no image */
-
-    /* Between two pictures of the progress bar. */
-    REDRAW_MS = 500,
 
     /* The mapper is about to say what the next bytes are.  If that takes
      * longer, some are kept in the spool all the same: the sender must not see
@@ -84,6 +82,7 @@ struct import {
 
 static void cleanup_import(struct import *m)
 {
+    progress_close(&m->progress);
     mapper_free(m->mapper);
     route_free(m->route);
     inbox_free(m->inbox);
@@ -134,6 +133,8 @@ static ssize_t receive_full(struct import *m, char *buf, uint64_t length,
         if (ready == -1 || n == -1)
             return -1;
         done += n;
+        /* The whole may take long on a slow line. */
+        progress_set(&m->progress, m->incoming.received);
     }
     return done;
 }
@@ -224,20 +225,6 @@ static int start_others(struct import *m, unsigned char *header,
                         route_backlog, m->route, m->wake_fd, &m->mapper, err);
 }
 
-static void show_received(struct import *m)
-{
-    bool is_known;
-    uint64_t needed = route_needed_end(m->route, &is_known);
-    uint64_t total = m->options->source_size;
-
-    if (is_known)
-        total = needed;
-    else if (total == 0)
-        total = io_max(m->options->size_hint, m->image.virtual_size);
-    m->progress.total = io_max(total, m->incoming.received);
-    progress_set(&m->progress, m->incoming.received);
-}
-
 /* The mapper is about to say what comes next, or the mover to make room.  If
  * that takes long the sender must not wait: some more is kept.
  */
@@ -273,11 +260,7 @@ static int receive_piece(struct import *m, struct error *err)
     if (piece.kind == ROUTE_KEEP)
         gate_clean(&m->image, inbox_arrived(m->inbox), (unsigned char *)buf,
                    n);
-    if (route_deliver(m->route, &piece, buf, n, err) == -1)
-        return -1;
-    if (piece.kind == ROUTE_DISK)
-        progress_moved(&m->progress, n);
-    return 0;
+    return route_deliver(m->route, &piece, buf, n, err);
 }
 
 /* The stream has ended: is it all there, once the others have seen that? */
@@ -297,8 +280,6 @@ static int wait_for_others(struct import *m, struct error *err)
 /* Receives until all that the disk needs is there. */
 static int receive_all(struct import *m, struct error *err)
 {
-    int tick = m->options->progress == PROGRESS_BAR ? REDRAW_MS : -1;
-
     while (!route_is_complete(m->route)) {
         int ready;
 
@@ -311,14 +292,17 @@ static int receive_all(struct import *m, struct error *err)
             inbox_end_stream(m->inbox,
                              m->options->source_size == m->incoming.received &&
                                  !m->incoming.is_broken);
+            phases_ended(&m->progress, m->route);
             if (wait_for_others(m, err) == -1)
                 return -1;
             continue;
         }
-        ready = wait_for_stream(m, tick, err);
+        ready = wait_for_stream(m, -1, err);
         if (ready == -1 || (ready == 1 && receive_piece(m, err) == -1))
             return -1;
-        show_received(m);
+        phases_received(&m->progress, m->route, m->incoming.received,
+                        m->options->source_size,
+                        io_max(m->options->size_hint, m->image.virtual_size));
     }
     return 0;
 }
@@ -347,6 +331,7 @@ static int drain(struct import *m, struct error *err)
                        (!is_sized && silence >= DRAIN_SILENCE_MS);
         int ready;
 
+        phases_complete(&m->progress, m->route);
         if (m->incoming.is_ended &&
             m->incoming.received < m->options->source_size)
             return fail_size(m, err);
@@ -421,9 +406,9 @@ static int open_ends(struct import *m, struct error *err)
         target_let_grow(&m->target);
     if (target_claim(&m->target, o->claim, err) == -1)
         return -1;
-    progress_open(&m->progress, o->progress,
-                  o->is_to_stdout ? m->target.fd : o->source_fd);
-    return 0;
+    return progress_open(&m->progress, o->progress,
+                         o->is_to_stdout ? m->target.fd : o->source_fd,
+                         o->report, err);
 }
 
 /* If what has failed is the consequence of how the stream ended, that is the
@@ -448,18 +433,18 @@ static int transfer(struct import *m, struct error *err)
 
     if (open_ends(m, err) == -1 || qemu_img_check(&o->qemu, err) == -1)
         return -1;
-    report_phase(o->report, "receiving");
+    progress_phase(&m->progress, PHASE_RECEIVING);
     if (pass_gate(m, header, err) == -1 ||
         target_create(&m->target, m->image.virtual_size, err) == -1 ||
         start_others(m, header, err) == -1)
         return -1;
     progress_stage(&m->progress, 100, 0);
+    progress_skip(&m->progress, m->incoming.received);
     if (receive_all(m, err) == -1)
         return explain_end(m, err);
-    report_phase(o->report, "draining");
     if (drain(m, err) == -1)
         return -1;
-    report_phase(o->report, "flushing");
+    progress_phase(&m->progress, PHASE_FLUSHING);
     if (target_finish(&m->target, err) == -1)
         return -1;
     return m->incoming.checksum == NULL

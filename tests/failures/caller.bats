@@ -233,7 +233,8 @@ END
 @test "SIGUSR1 and stopping are no end; who asks by SIGUSR1 is told" {
     blocked_stream
     kill -s USR1 "$tool"
-    wait_until 60 stderr_says '^qcow-tool: +[0-9]+% .*/s' blocked.stderr
+    wait_until 60 stderr_says '^qcow-tool: +[0-9]+%  sending [0-9]' \
+        blocked.stderr
     # Not SIGTSTP, which the kernel drops where there is no terminal.
     kill -s STOP "$tool"
     wait_until 60 grep -q '^State:.T' "/proc/$tool/status"
@@ -243,16 +244,17 @@ END
     same_content disk.raw out.qcow2
     [ "$(wc -l <blocked.stderr)" = 1 ]
 
+    # With --quiet, too.
     through_socketpair python3 "$tests/send.py" '{}' disk.qcow2 \
         --pause-at 700000 --tease USR1 -- \
-        qcow-tool serve --source-fd '{}' --destination new.raw
+        qcow-tool serve --quiet --source-fd '{}' --destination new.raw
     same_bytes disk.raw new.raw
-    error_says '^qcow-tool: +[0-9]+% .*/s' receiver.stderr
+    error_says '^qcow-tool: +[0-9]+%  receiving [0-9]' receiver.stderr
 
     # While QEMU works, too.
     blocked_measure
     kill -s USR1 "$tool"
-    wait_until 60 stderr_says '^qcow-tool: +[0-9]+% .*/s' blocked.stderr
+    wait_until 60 stderr_says '^qcow-tool: +[0-9]+%  planning' blocked.stderr
     kill -s TERM "$tool"
     finish_tool blocked 143
     nothing_left
