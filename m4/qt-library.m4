@@ -14,6 +14,17 @@ AC_DEFUN([QT_LIBRARY],
     $2 $3 or later: package $4 (Debian), $5 (Fedora)"])
 ])
 
+# QT_OPTIONAL_LIBRARY(PREFIX, MODULE, VERSION, WITHOUT)
+# The same for one that may be missing; WITHOUT says what that means.  Defines
+# HAVE_<MODULE> in config.h if it is there.
+AC_DEFUN([QT_OPTIONAL_LIBRARY],
+[PKG_CHECK_MODULES([$1], [$2 >= $3],
+    [qt_version=`$PKG_CONFIG --modversion $2`
+    AC_DEFINE(AS_TR_CPP([HAVE_$2]), [1], [Define if there is $2.])
+    QT_REPORT_LINE([$2], [$qt_version])],
+    [QT_REPORT_LINE([$2], [WARNING: not found; $4])])
+])
+
 # QT_REQUIRE_LIBRARIES
 # Ends configure if a library was missing.
 AC_DEFUN([QT_REQUIRE_LIBRARIES],

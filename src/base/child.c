@@ -4,8 +4,10 @@
 
 #include "config.h"
 
+#include "base/cage.h"
 #include "base/child.h"
 #include "base/cleanup.h"
+#include "base/environment.h"
 #include "base/io.h"
 #include "base/last-words.h"
 #include "base/listener.h"
@@ -87,59 +89,18 @@ static void cleanup_child(struct child *c)
     cleanup_close_fd(&c->err);
 }
 
-/* What sd_listen_fds(3) looks for.  LISTEN_PID is known only in the child,
- * where setenv must not be called any more: it is filled in there.
- */
-enum { LISTEN_FD = 3, PID_DIGITS = 20 };
-
-struct listen_environment {
-    char pid[sizeof "LISTEN_PID=" + PID_DIGITS];
-    char **variables; /* NULL: as ours */
-};
-
-static int make_listen_environment(struct listen_environment *e,
-                                   struct error *err)
-{
-    size_t count = 0;
-
-    while (environ[count] != NULL)
-        count++;
-    e->variables = calloc(count + 3, sizeof *e->variables);
-    if (e->variables == NULL)
-        return error_set(err, errno, "no memory for the environment");
-    e->variables[0] = (char *)"LISTEN_FDS=1";
-    e->variables[1] = e->pid;
-    count = 2;
-    for (char **v = environ; *v != NULL; v++)
-        if (strncmp(*v, "LISTEN_", 7) != 0)
-            e->variables[count++] = *v;
-    return 0;
-}
-
-/* In the child: snprintf is not for here. */
-static void set_listen_pid(struct listen_environment *e)
-{
-    char digits[PID_DIGITS];
-    size_t n = 0, at = strlen("LISTEN_PID=");
-    unsigned long pid = getpid();
-
-    memcpy(e->pid, "LISTEN_PID=", at);
-    for (; pid != 0; pid /= 10)
-        digits[n++] = '0' + pid % 10;
-    while (n > 0)
-        e->pid[at++] = digits[--n];
-    e->pid[at] = '\0';
-}
+enum { LISTEN_FD = 3 }; /* sd_listen_fds(3) */
 
 /* Becomes the program.  Only async-signal-safe calls: other threads of ours
  * may have held any lock when we forked.
  */
 static _Noreturn void become(const struct child_spec *spec,
-                             struct listen_environment *environment,
-                             pid_t parent, int in, int out, int err,
-                             int status_fd)
+                             const struct cage *cage,
+                             struct environment *environment, pid_t parent,
+                             int in, int out, int err, int status_fd)
 {
-    int failure, moved;
+    struct cage_complaint failure = {.part = CAGE_NO_PART};
+    int moved;
 
     signals_reset_in_child();
     setpgid(0, 0); /* a terminal's ^C is for us to handle */
@@ -168,20 +129,41 @@ static _Noreturn void become(const struct child_spec *spec,
                 ? fcntl(LISTEN_FD, F_SETFD, 0) == -1
                 : dup2(spec->listen_fd, LISTEN_FD) == -1)
             goto fail;
-        set_listen_pid(environment);
-        environ = environment->variables;
     }
+    environment_enter(environment);
+    if (cage_enter(cage, status_fd) == -1)
+        goto fail;
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* another user's is cleared */
+    if (getppid() != parent)
+        _exit(126);
     execvp(spec->argv[0], (char *const *)spec->argv);
 fail:
-    failure = errno;
+    failure.errnum = errno;
     if (write(status_fd, &failure, sizeof failure) == -1)
         _exit(126);
-    _exit(failure == ENOENT ? 127 : 126);
+    _exit(failure.errnum == ENOENT ? 127 : 126);
+}
+
+/* Listens to it until it has become the program. */
+static int hear_complaints(struct child *c, const struct cage *cage,
+                           int status_fd, struct error *err)
+{
+    struct cage_complaint complaint;
+
+    while (io_read_full(status_fd, &complaint, sizeof complaint) ==
+           sizeof complaint) {
+        if (complaint.part == CAGE_NO_PART)
+            return error_set(err, complaint.errnum, "cannot run %s", c->name);
+        if (cage_lacks(cage, &complaint, err) == -1)
+            return -1;
+    }
+    return 0;
 }
 
 /* Without has_output what it prints goes nowhere. */
-static int start(struct child *c, const struct child_spec *spec,
-                 bool has_output, struct error *err)
+static int start_in(const struct cage *cage, struct child *c,
+                    const struct child_spec *spec, bool has_output,
+                    struct error *err)
 {
     int CLEANUP(close_fd) in_r = -1, CLEANUP(close_fd) out_w = -1;
     int CLEANUP(close_fd) err_w = -1, CLEANUP(close_fd) status_r = -1;
@@ -195,14 +177,13 @@ static int start(struct child *c, const struct child_spec *spec,
         {has_output, &c->out, &out_w},
         {spec->feed != NULL, &in_r, &c->in},
     };
-    struct listen_environment environment = {.variables = NULL};
+    struct environment environment;
     char **CLEANUP(free_ptr) variables = NULL;
     pid_t parent = getpid();
     sigset_t mask;
     int failure;
 
-    if (spec->listen_fd != 0 &&
-        make_listen_environment(&environment, err) == -1)
+    if (environment_make(cage, spec->listen_fd != 0, &environment, err) == -1)
         return -1;
     variables = environment.variables;
     for (size_t i = 0; i < sizeof pipes / sizeof pipes[0]; i++) {
@@ -220,16 +201,17 @@ static int start(struct child *c, const struct child_spec *spec,
     c->pid = fork();
     failure = errno;
     if (c->pid == 0)
-        become(spec, &environment, parent, in_r, out_w, err_w, status_w);
+        become(spec, cage, &environment, parent, in_r, out_w, err_w,
+               status_w);
     signals_release(&mask);
     if (c->pid == -1)
         return error_set(err, failure, "cannot fork for %s", c->name);
     setpgid(c->pid, c->pid); /* whoever of us two is first */
 
     close(steal_fd(&status_w));
-    if (io_read_full(status_r, &failure, sizeof failure) == sizeof failure) {
+    if (hear_complaints(c, cage, status_r, err) == -1) {
         child_kill(c);
-        return error_set(err, failure, "cannot run %s", c->name);
+        return -1;
     }
     if (c->out != -1)
         fcntl(c->out, F_SETFL, O_NONBLOCK);
@@ -237,6 +219,21 @@ static int start(struct child *c, const struct child_spec *spec,
     if (c->in != -1)
         fcntl(c->in, F_SETFL, O_NONBLOCK);
     return 0;
+}
+
+static int start(struct child *c, const struct child_spec *spec,
+                 bool has_output, struct error *err)
+{
+    struct cage *cage = NULL;
+    int r = 0;
+
+    if (spec->cage != NULL)
+        r = cage_make(spec->cage, spec->argv[0], spec->inherit,
+                      spec->n_inherit, &cage, err);
+    if (r == 0)
+        r = start_in(cage, c, spec, has_output, err);
+    cage_free(cage);
+    return r;
 }
 
 /* Standard input on its way into the child. */

@@ -5,6 +5,7 @@
 #ifndef QT_CHILD_H
 #define QT_CHILD_H
 
+#include "base/cage.h"
 #include "base/error.h"
 #include "base/io.h"
 
@@ -25,6 +26,8 @@ struct child_spec {
      * socket (sd_listen_fds(3)).  No inherited fd may have that number then.
      */
     int listen_fd;
+
+    const struct cage_spec *cage; /* what it may do; NULL: what we may */
 
     int cancel_fd; /* readable: kill it, the work is off; -1 for none */
 

@@ -4,6 +4,7 @@
 
 #include "config.h"
 
+#include "base/cage.h"
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/log.h"
@@ -176,6 +177,7 @@ int main(int argc, char **argv)
     if (o->wants_version)
         return show_version(&call);
     log_open(program_name(&call), o->log_level);
+    cage_restrict_ourselves();
     if (begin_report(&call, &err) == -1)
         return fail(&call, &err, EXIT_FAILURE);
     if (signals_open(&err) == 0 &&

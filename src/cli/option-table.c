@@ -138,6 +138,9 @@ const struct option_spec option_specs[] = {
      "the same, $QCOW_TOOL_QEMU_IO"},
     {"qemu-nbd", 0, "PATH", OPT_QEMU_NBD, ALL, GROUP,
      "the same, $QCOW_TOOL_QEMU_NBD"},
+    {"sandbox", 0, "WHAT", OPT_SANDBOX, ALL, GROUP,
+     "that QEMU runs in: auto (default), all that\n"
+     "this host has; require, or fail; off"},
 #undef GROUP
 #define GROUP GROUP_VHD_TOOL
     {"source-format", 0, "FORMAT", OPT_SOURCE_FORMAT, SERVE, GROUP,

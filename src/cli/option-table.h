@@ -51,6 +51,7 @@ enum option_id {
     OPT_QEMU_IO,
     OPT_QEMU_NBD,
     OPT_QUIET,
+    OPT_SANDBOX,
     OPT_VERBOSE,
     OPT_DEBUG,
     OPT_HELP,

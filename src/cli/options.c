@@ -241,6 +241,12 @@ static int apply(struct options *o, struct common *common,
     case OPT_QEMU_NBD:
         common->qemu.nbd = value;
         return 0;
+    case OPT_SANDBOX:
+        if (value_parse_word(spec->name, value, "auto, off, require", &word,
+                             err) == -1)
+            return -1;
+        common->qemu.sandbox = word; /* the words are in its order */
+        return 0;
     case OPT_QUIET:
     case OPT_VERBOSE:
     case OPT_DEBUG:

@@ -64,6 +64,32 @@ int chain_name(const struct chain *chain, size_t first, bool is_direct,
                             : 0;
 }
 
+int chain_files(const struct chain *chain, size_t first,
+                struct qemu_files *files, struct error *err)
+{
+    size_t count = chain->count - first;
+
+    *files = (struct qemu_files){
+        .names = calloc(count, 2 * sizeof *files->names),
+        .n_images = count,
+    };
+    if (files->names == NULL)
+        return error_set(err, errno, "%s: no memory", chain->role);
+    for (size_t i = first; i < chain->count; i++) {
+        const struct chain_link *link = &chain->links[i];
+
+        if (link->is_file)
+            files->names[files->count++] = link->path;
+        if (link->data_fd != -1)
+            files->names[files->count++] = link->data_path;
+        if (!link->is_file || (!link->is_whole && link->data_path != NULL))
+            files->is_remote = true;
+        else if (!link->is_whole)
+            files->is_open_ended = true;
+    }
+    return 0;
+}
+
 int chain_check_names(const struct chain *chain, struct error *err)
 {
     for (size_t i = 0; i < chain->count; i++) {

@@ -19,6 +19,12 @@
 int chain_name(const struct chain *chain, size_t first, bool is_direct,
                char **options, int *inherit, struct error *err);
 
+/* The files that it opens then.  The names are the chain's, their list is to be
+ * freed.
+ */
+int chain_files(const struct chain *chain, size_t first,
+                struct qemu_files *files, struct error *err);
+
 /* QEMU opens files by name, and a name can come to mean another file.  These
  * fail unless the paths still mean the files that were opened here, and unless
  * a QEMU that has the chain open has just those.

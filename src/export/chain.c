@@ -220,16 +220,22 @@ static int ask_qemu(const struct qemu *qemu, const struct chain_link *link,
         .has_footer_size = link->has_footer_size,
         .data_fd = -1,
     };
+    const struct qemu_files files = {
+        .is_open_ended = !link->is_whole,
+        .is_remote = !link->is_file,
+        .n_images = 1,
+    };
     char *CLEANUP(free_ptr) options = NULL;
     char name[40];
 
     if (!link->is_file)
-        return qemu_img_info(qemu, link->path, link->format, -1, info, err);
+        return qemu_img_info(qemu, link->path, link->format, &files, -1, info,
+                             err);
     snprintf(name, sizeof name, "/proc/self/fd/%d", link->fd);
     options = qemu_chain_options(link->is_whole ? name : link->path, &as, 1);
     if (options == NULL)
         return error_set(err, ENOMEM, "what qemu-img opens");
-    return qemu_img_info(qemu, options, NULL, link->fd, info, err);
+    return qemu_img_info(qemu, options, NULL, &files, link->fd, info, err);
 }
 
 static int read_info(const struct qemu *qemu, const struct chain_link *link,

@@ -234,10 +234,16 @@ static int run_map_by_name(const struct qemu *qemu, struct group *g,
                            struct qemu_img_map request, struct error *err)
 {
     char *CLEANUP(free_ptr) options = NULL;
+    struct qemu_files files;
+    const char **CLEANUP(free_ptr) names = NULL;
     int fd;
 
+    if (chain_files(g->chain, g->first, &files, err) == -1)
+        return -1;
+    names = files.names;
     if (chain_name(g->chain, g->first, false, &options, &fd, err) == -1)
         return -1;
+    request.files = &files;
     request.node = options;
     request.is_options = true;
     request.inherit = &fd;

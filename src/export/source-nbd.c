@@ -210,14 +210,20 @@ static int open_reader(const struct qemu *qemu, struct source_nbd *n,
         .opaque = n,
     };
     char *CLEANUP(free_ptr) options = NULL;
+    const char **CLEANUP(free_ptr) names = NULL;
+    struct qemu_files files;
     int fd;
 
     if (n->view != NULL) {
         image.node = chain_node(n->view);
         image.inherit = chain_fds(n->view, &image.n_inherit);
     } else {
+        if (chain_files(&n->chain, 0, &files, err) == -1)
+            return -1;
+        names = files.names;
         if (chain_name(&n->chain, 0, how->is_direct, &options, &fd, err) == -1)
             return -1;
+        image.files = &files;
         image.options = options;
         image.inherit = &fd;
         image.n_inherit = fd == -1 ? 0 : 1;

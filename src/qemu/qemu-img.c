@@ -16,6 +16,9 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+/* Seconds of CPU time.  The largest disk that anybody maps takes minutes. */
+enum { INFO_CPU_S = 600, WINDOW_CPU_S = 600, MAP_CPU_S = 3600 };
+
 /* Standard output of a child that says little. */
 struct text {
     size_t length;
@@ -114,13 +117,16 @@ int qemu_img_create(const struct qemu *qemu, int store_fd,
         qemu->img, "create",      "-q", "-f", "qcow2",
         "-o",      qcow2_options, file, size, NULL,
     };
-    struct child_spec spec = {
+    struct cage_spec cage = qemu_cage(qemu, NULL, 1);
+    const struct child_spec spec = {
         .argv = argv,
         .inherit = &store_fd,
         .n_inherit = 1,
+        .cage = &cage,
         .cancel_fd = -1,
     };
 
+    cage.may_write = true;
     snprintf(qcow2_options, sizeof qcow2_options,
              "compat=%s,cluster_size=%" PRIu64 "%s",
              options->is_v2 ? "0.10" : "1.1", options->cluster_size,
@@ -174,10 +180,12 @@ int qemu_img_map(const struct qemu *qemu, const struct qemu_img_map *map,
     const char *argv[12] = {qemu->img, "map", "--output=json"};
     size_t n = 3;
     struct mapjson *m = mapjson_new(pass_on, (void *)map);
+    struct cage_spec cage = qemu_cage(qemu, map->files, map->n_inherit);
     struct child_spec spec = {
         .argv = argv,
         .inherit = map->inherit,
         .n_inherit = map->n_inherit,
+        .cage = &cage,
         .cancel_fd = map->cancel_fd,
         .consume = parse,
         .opaque = m,
@@ -186,6 +194,7 @@ int qemu_img_map(const struct qemu *qemu, const struct qemu_img_map *map,
 
     if (m == NULL)
         return error_set(err, errno, "QEMU: map");
+    cage.cpu_seconds = map->length != 0 ? WINDOW_CPU_S : MAP_CPU_S;
     if (map->is_shared)
         argv[n++] = "-U";
     if (map->is_options)
@@ -245,16 +254,18 @@ static int parse_info(void *opaque, const char *text, size_t length,
 }
 
 int qemu_img_info(const struct qemu *qemu, const char *name,
-                  const char *format, int fd, struct image_info *info,
-                  struct error *err)
+                  const char *format, const struct qemu_files *files, int fd,
+                  struct image_info *info, struct error *err)
 {
     const char *argv[10] = {qemu->img, "info", "--output=json"};
     size_t n = 3;
     struct infojson *j = infojson_new();
+    struct cage_spec cage = qemu_cage(qemu, files, 1);
     const struct child_spec spec = {
         .argv = argv,
         .inherit = &fd,
         .n_inherit = fd == -1 ? 0 : 1,
+        .cage = &cage,
         .cancel_fd = -1,
         .consume = parse_info,
         .opaque = j,
@@ -263,6 +274,7 @@ int qemu_img_info(const struct qemu *qemu, const char *name,
 
     if (j == NULL)
         return error_set(err, errno, "QEMU: info");
+    cage.cpu_seconds = INFO_CPU_S;
     if (format == NULL) {
         argv[n++] = "--image-opts";
     } else {

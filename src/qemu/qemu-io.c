@@ -91,8 +91,10 @@ int qemu_io_run(const struct qemu *qemu, const struct qemu_io_image *image,
     struct session session = {.next = next,
                               .opaque = opaque,
                               .complaint = complaint};
-    struct child_spec spec = {
+    const struct cage_spec cage = qemu_cage(qemu, NULL, 1);
+    const struct child_spec spec = {
         .argv = argv,
+        .cage = &cage,
         .inherit = &image->bridge_fd,
         .n_inherit = 1,
         .cancel_fd = -1,

@@ -41,8 +41,11 @@ int qemu_nbd_start(const struct qemu *qemu, const struct qemu_nbd_image *image,
     int CLEANUP(close_fd) listening = -1, CLEANUP(close_fd) connection = -1;
     const char *argv[6] = {qemu->nbd, "--read-only"};
     size_t n = 2;
+    const struct cage_spec cage =
+        qemu_cage(qemu, image->files, image->n_inherit);
     struct child_spec spec = {
         .argv = argv,
+        .cage = &cage,
         .inherit = image->inherit,
         .n_inherit = image->n_inherit,
         .cancel_fd = -1,

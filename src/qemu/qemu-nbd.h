@@ -17,6 +17,7 @@ struct qemu_nbd_image {
     const char *node, *options;
     const int *inherit; /* as in child.h */
     size_t n_inherit;
+    const struct qemu_files *files; /* NULL: none are opened by name */
 };
 
 /* Starts one for one client: *client_fd is the connection to it, and the

@@ -131,6 +131,21 @@ int qemu_has_option(const char *const *argv, const char *option,
     return 0;
 }
 
+struct cage_spec qemu_cage(const struct qemu *qemu,
+                           const struct qemu_files *files, size_t n_fds)
+{
+    struct cage_spec spec = {.policy = qemu->sandbox, .n_images = n_fds};
+
+    if (files == NULL)
+        return spec;
+    spec.names = files->names;
+    spec.n_names = files->count;
+    spec.may_read_all = files->is_open_ended || files->is_remote;
+    spec.may_connect = files->is_remote;
+    spec.n_images += files->n_images;
+    return spec;
+}
+
 int qemu_check_proc(struct error *err)
 {
     if (access("/proc/self/fd", F_OK) == 0)

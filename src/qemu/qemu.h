@@ -5,6 +5,7 @@
 #ifndef QT_QEMU_H
 #define QT_QEMU_H
 
+#include "base/cage.h"
 #include "base/child.h"
 #include "base/error.h"
 
@@ -20,6 +21,7 @@ enum qemu_can { QEMU_UNKNOWN, QEMU_YES, QEMU_NO };
  */
 struct qemu {
     const char *img, *io, *nbd;
+    enum cage_policy sandbox; /* that they run in */
 
     /* Does qemu-img map a part of a disk (--start-offset, since 5.1)?  If not,
      * it maps all of it each time.  qemu_img_probe() finds out.
@@ -30,6 +32,15 @@ struct qemu {
      * resize does it.  qemu_io_probe() finds out.
      */
     enum qemu_can io_preallocates;
+};
+
+/* What one of them opens by name, to read it. */
+struct qemu_files {
+    const char **names; /* of files and devices */
+    size_t count;
+    bool is_open_ended; /* and others, that an image names */
+    bool is_remote;     /* and over the network */
+    size_t n_images;    /* that are open at once */
 };
 
 /* Fills in, for each that is NULL, the environment's QCOW_TOOL_QEMU_IMG,
@@ -50,6 +61,12 @@ int qemu_start(const struct child_spec *spec, struct child **child,
  */
 int qemu_has_option(const char *const *argv, const char *option,
                     enum qemu_can *can, struct error *err);
+
+/* What a program may do that opens files, NULL for none, and inherits n_fds
+ * others.
+ */
+struct cage_spec qemu_cage(const struct qemu *qemu,
+                           const struct qemu_files *files, size_t n_fds);
 
 /* Files of ours are shown to QEMU as /proc/self/fd/N: fails where there are no
  * such names.

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The part of the cage that denies files: Landlock (landlock(7)). */
+
+#include "config.h"
+
+#include "base/cage-files.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* linux/landlock.h is young, and what we need of it fits here.  The numbers of
+ * the calls are the same on all machines.
+ */
+#ifndef SYS_landlock_create_ruleset
+#define SYS_landlock_create_ruleset 444
+#define SYS_landlock_add_rule 445
+#define SYS_landlock_restrict_self 446
+#endif
+
+enum { GET_VERSION = 1 << 0, RULE_PATH_BENEATH = 1 };
+
+struct ruleset {
+    uint64_t files, network, scoped;
+};
+
+struct path_beneath {
+    uint64_t rights;
+    int32_t fd;
+} __attribute__((packed));
+
+#define MAY_EXECUTE (UINT64_C(1) << 0)
+#define MAY_WRITE_FILE (UINT64_C(1) << 1)
+#define MAY_READ_FILE (UINT64_C(1) << 2)
+#define MAY_READ_DIR (UINT64_C(1) << 3)
+#define MAY_REFER (UINT64_C(1) << 13)
+#define MAY_TRUNCATE (UINT64_C(1) << 14)
+#define MAY_ALL_AT_FIRST ((UINT64_C(1) << 13) - 1)
+#define MAY_USE_TCP UINT64_C(3) /* bind, connect */
+#define SCOPED_ALL UINT64_C(3)  /* abstract UNIX sockets, signals */
+
+/* All that this kernel can deny, but ioctl on devices. */
+static int make_ruleset(bool may_connect, uint64_t *handled)
+{
+    struct ruleset ruleset = {.files = MAY_ALL_AT_FIRST};
+    size_t size = sizeof ruleset.files;
+    long version =
+        syscall(SYS_landlock_create_ruleset, NULL, 0, GET_VERSION);
+
+    if (version < 1)
+        return -1;
+    if (version >= 2)
+        ruleset.files |= MAY_REFER;
+    if (version >= 3)
+        ruleset.files |= MAY_TRUNCATE;
+    if (version >= 4) {
+        ruleset.network = may_connect ? 0 : MAY_USE_TCP;
+        size = sizeof ruleset.files + sizeof ruleset.network;
+    }
+    if (version >= 6) {
+        ruleset.scoped = may_connect ? 0 : SCOPED_ALL;
+        size = sizeof ruleset;
+    }
+    *handled = ruleset.files;
+    return syscall(SYS_landlock_create_ruleset, &ruleset, size, 0);
+}
+
+static int add_rule(int ruleset_fd, uint64_t handled, int fd, unsigned rights)
+{
+    struct path_beneath rule = {.fd = fd};
+    struct stat st;
+
+    if (fstat(fd, &st) == -1)
+        return errno;
+    if (rights & CAGE_READ)
+        rule.rights |= MAY_READ_FILE | MAY_READ_DIR;
+    if (rights & CAGE_WRITE)
+        rule.rights |= MAY_WRITE_FILE | MAY_TRUNCATE;
+    if (rights & CAGE_EXECUTE)
+        rule.rights |= MAY_EXECUTE;
+    if (!S_ISDIR(st.st_mode))
+        rule.rights &= ~MAY_READ_DIR;
+    rule.rights &= handled;
+    return syscall(SYS_landlock_add_rule, ruleset_fd, RULE_PATH_BENEATH, &rule,
+                   0) == 0
+               ? 0
+               : errno;
+}
+
+static int add_file(int ruleset_fd, uint64_t handled,
+                    const struct cage_file *file)
+{
+    int fd = file->fd, r;
+
+    if (file->name != NULL)
+        fd = open(file->name, O_PATH | O_CLOEXEC);
+    if (fd == -1) /* it will not be opened by others, either */
+        return errno == EMFILE || errno == ENFILE || errno == ENOMEM ? errno
+                                                                     : 0;
+    r = add_rule(ruleset_fd, handled, fd, file->rights);
+    if (file->name != NULL)
+        close(fd);
+    return r;
+}
+
+int cage_files_enter(const struct cage_file *files, size_t count,
+                     bool may_connect)
+{
+    uint64_t handled;
+    int ruleset_fd = make_ruleset(may_connect, &handled);
+    int r = 0;
+
+    if (ruleset_fd == -1)
+        return errno;
+    for (size_t i = 0; r == 0 && i < count; i++)
+        r = add_file(ruleset_fd, handled, &files[i]);
+    if (r == 0 && syscall(SYS_landlock_restrict_self, ruleset_fd, 0) == -1)
+        r = errno;
+    close(ruleset_fd);
+    return r;
+}
