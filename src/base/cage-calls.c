@@ -32,94 +32,92 @@
 #include <seccomp.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-static const char *const allowed[] = {
+static const char allowed[] =
     /* Itself. */
-    "arch_prctl", "brk", "execve", "exit", "exit_group", "getcpu", "getegid",
-    "getegid32", "geteuid", "geteuid32", "getgid", "getgid32", "getpgid",
-    "getpgrp", "getpid", "getppid", "getrandom", "getresgid", "getresgid32",
-    "getresuid", "getresuid32", "getrlimit", "getrusage", "getsid", "gettid",
-    "getuid", "getuid32", "membarrier", "prctl", "restart_syscall",
-    "riscv_flush_icache", "riscv_hwprobe", "set_thread_area",
-    "set_tid_address", "set_tls", "sysinfo", "ugetrlimit", "umask", "uname",
+    "arch_prctl brk execve exit exit_group getcpu getegid getegid32 "
+    "geteuid geteuid32 getgid getgid32 getgroups getgroups32 getpgid "
+    "getpgrp getpid getppid getrandom getresgid getresgid32 getresuid "
+    "getresuid32 getrlimit getrusage getsid gettid getuid getuid32 "
+    "membarrier prctl restart_syscall riscv_flush_icache riscv_hwprobe "
+    "set_thread_area set_tid_address set_tls sysinfo ugetrlimit umask "
+    "uname "
     /* Memory. */
-    "get_mempolicy", "madvise", "mbind", "mincore", "mlock", "mlock2", "mmap",
-    "mmap2", "mprotect", "mremap", "msync", "munlock", "munmap",
-    "set_mempolicy",
+    "get_mempolicy madvise mbind mincore mlock mlock2 mmap mmap2 "
+    "mprotect mremap msync munlock munmap set_mempolicy "
     /* Threads and time. */
-    "clock_getres", "clock_getres_time64", "clock_gettime",
-    "clock_gettime64", "clock_nanosleep", "clock_nanosleep_time64", "futex",
-    "futex_time64", "futex_waitv", "get_robust_list", "getpriority",
-    "gettimeofday", "nanosleep", "rseq", "sched_get_priority_max",
-    "sched_get_priority_min", "sched_getaffinity", "sched_getattr",
-    "sched_getparam", "sched_getscheduler", "sched_setaffinity",
-    "sched_yield", "set_robust_list", "setpriority", "time", "timer_create",
-    "timer_delete", "timer_gettime", "timer_settime", "timerfd_create",
-    "timerfd_gettime", "timerfd_settime", "times",
+    "clock_getres clock_getres_time64 clock_gettime clock_gettime64 "
+    "clock_nanosleep clock_nanosleep_time64 futex futex_time64 "
+    "futex_waitv get_robust_list getpriority gettimeofday nanosleep "
+    "rseq sched_get_priority_max sched_get_priority_min "
+    "sched_getaffinity sched_getattr sched_getparam sched_getscheduler "
+    "sched_setaffinity sched_yield set_robust_list setpriority time "
+    "timer_create timer_delete timer_gettime timer_settime "
+    "timerfd_create timerfd_gettime timerfd_settime times "
     /* Signals; but none to others. */
-    "pause", "rt_sigaction", "rt_sigpending", "rt_sigprocmask",
-    "rt_sigreturn", "rt_sigsuspend", "rt_sigtimedwait",
-    "rt_sigtimedwait_time64", "sigaction", "sigaltstack", "signal",
-    "signalfd", "signalfd4", "sigprocmask", "sigreturn",
+    "pause rt_sigaction rt_sigpending rt_sigprocmask rt_sigreturn "
+    "rt_sigsuspend rt_sigtimedwait rt_sigtimedwait_time64 sigaction "
+    "sigaltstack signal signalfd signalfd4 sigprocmask sigreturn "
     /* What is open. */
-    "_llseek", "close", "close_range", "copy_file_range", "dup", "dup2",
-    "dup3", "epoll_create", "epoll_create1", "epoll_ctl", "epoll_pwait",
-    "epoll_pwait2", "epoll_wait", "eventfd", "eventfd2", "fadvise64",
-    "fadvise64_64", "fallocate", "fcntl", "fcntl64", "fdatasync", "fgetxattr",
-    "flock", "fstat", "fstat64", "fstatfs", "fstatfs64", "fsync",
-    "ftruncate", "ftruncate64", "getdents", "getdents64", "io_cancel",
-    "io_destroy", "io_getevents", "io_pgetevents", "io_setup", "io_submit",
-    "ioctl", "lseek", "pipe", "pipe2", "poll", "ppoll", "ppoll_time64",
-    "pread64", "preadv", "preadv2", "pselect6", "pselect6_time64",
-    "pwrite64", "pwritev", "pwritev2", "read", "readahead", "readv",
-    "select", "_newselect", "sync_file_range", "write", "writev",
+    "_llseek close close_range copy_file_range dup dup2 dup3 "
+    "epoll_create epoll_create1 epoll_ctl epoll_pwait epoll_pwait2 "
+    "epoll_wait eventfd eventfd2 fadvise64 fadvise64_64 fallocate fcntl "
+    "fcntl64 fdatasync fgetxattr flock fstat fstat64 fstatfs fstatfs64 "
+    "fsync ftruncate ftruncate64 getdents getdents64 io_cancel "
+    "io_destroy io_getevents io_pgetevents io_setup io_submit ioctl "
+    "lseek pipe pipe2 poll ppoll ppoll_time64 pread64 preadv preadv2 "
+    "pselect6 pselect6_time64 pwrite64 pwritev pwritev2 read readahead "
+    "readv select _newselect sync_file_range write writev "
     /* Names. */
-    "access", "chdir", "faccessat", "faccessat2", "fstatat64", "getcwd",
-    "getxattr", "lstat", "lstat64", "newfstatat", "open", "openat",
-    "openat2", "readlink", "readlinkat", "stat", "stat64", "statfs",
-    "statfs64", "statx",
+    "access chdir faccessat faccessat2 fstatat64 getcwd getxattr lstat "
+    "lstat64 newfstatat open openat openat2 readlink readlinkat stat "
+    "stat64 statfs statfs64 statx "
     /* Sockets that it inherits. */
-    "accept", "accept4", "getpeername", "getsockname", "getsockopt", "recv",
-    "recvfrom", "recvmmsg", "recvmsg", "send", "sendmmsg", "sendmsg",
-    "sendto", "setsockopt", "shutdown",
-};
+    "accept accept4 getpeername getsockname getsockopt recv recvfrom "
+    "recvmmsg recvmsg send sendmmsg sendmsg sendto setsockopt shutdown";
 
 /* Who calls one of these is not at work any more. */
-static const char *const deadly[] = {
-    "acct", "add_key", "bpf", "chroot", "delete_module", "execveat",
-    "finit_module", "fsconfig", "fsmount", "fsopen", "fspick", "init_module",
-    "ioperm", "iopl", "kexec_file_load", "kexec_load", "keyctl", "mount",
-    "mount_setattr", "move_mount", "open_by_handle_at", "open_tree",
-    "perf_event_open", "pidfd_getfd", "pivot_root", "process_vm_readv",
-    "process_vm_writev", "ptrace", "quotactl", "reboot", "request_key",
-    "setns", "settimeofday", "swapoff", "swapon", "umount", "umount2",
-    "unshare", "userfaultfd",
-};
+static const char deadly[] =
+    "acct add_key bpf chroot delete_module execveat finit_module "
+    "fsconfig fsmount fsopen fspick init_module ioperm iopl "
+    "kexec_file_load kexec_load keyctl mount mount_setattr move_mount "
+    "open_by_handle_at open_tree perf_event_open pidfd_getfd pivot_root "
+    "process_vm_readv process_vm_writev ptrace quotactl reboot "
+    "request_key setns settimeofday swapoff swapon umount umount2 "
+    "unshare userfaultfd";
 
-static const char *const sockets[] = {
-    "bind", "connect", "listen", "socket", "socketcall", "socketpair",
-};
+static const char sockets[] =
+    "bind connect listen socket socketcall socketpair";
 
-static const char *const processes[] = {"fork", "vfork"};
+static const char processes[] = "fork vfork";
 
-#define COUNT(list) (sizeof(list) / sizeof(list)[0])
+static const char rings[] = "io_uring_setup io_uring_enter io_uring_register";
 
-/* What this machine or this libseccomp has no name for cannot be called. */
-static int add(scmp_filter_ctx filter, uint32_t action,
-               const char *const *names, size_t count)
+/* names have a space between them.  What this machine or this libseccomp has
+ * no name for cannot be called.
+ */
+static int add(scmp_filter_ctx filter, uint32_t action, const char *names)
 {
-    for (size_t i = 0; i < count; i++) {
-        int number = seccomp_syscall_resolve_name(names[i]);
-        int r = number == __NR_SCMP_ERROR
-                    ? 0
-                    : seccomp_rule_add(filter, action, number, 0);
+    size_t length;
 
+    for (; *names != '\0'; names += length + strspn(names + length, " ")) {
+        char name[32];
+        int number, r;
+
+        length = strcspn(names, " ");
+        snprintf(name, sizeof name, "%.*s", (int)length, names);
+        number = seccomp_syscall_resolve_name(name);
+        if (number == __NR_SCMP_ERROR)
+            continue;
+        r = seccomp_rule_add(filter, action, number, 0);
         if (r == -ENOMEM || r == -EFAULT)
             return r;
     }
@@ -152,27 +150,24 @@ static int add_particular(scmp_filter_ctx filter)
                              SCMP_A2(SCMP_CMP_EQ, SIGABRT));
     if (r == 0) /* its own limits, to look at them */
         r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 2,
-                             SCMP_A0(SCMP_CMP_EQ, 0),
-                             SCMP_A2(SCMP_CMP_EQ, 0));
+                             SCMP_A0(SCMP_CMP_EQ, 0), SCMP_A2(SCMP_CMP_EQ, 0));
     return r;
 }
 
 static int describe(scmp_filter_ctx filter, enum cage_calls which)
 {
-    static const char *const rings[] = {"io_uring_setup", "io_uring_enter",
-                                        "io_uring_register"};
     bool is_tool = which == CAGE_CALLS_OF_TOOL;
     int r;
 
-    r = add(filter, SCMP_ACT_KILL_PROCESS, deadly, COUNT(deadly));
+    r = add(filter, SCMP_ACT_KILL_PROCESS, deadly);
     if (r == 0 && which != CAGE_CALLS_OF_CLIENT)
-        r = add(filter, SCMP_ACT_ERRNO(EPERM), sockets, COUNT(sockets));
+        r = add(filter, SCMP_ACT_ERRNO(EPERM), sockets);
     if (r == 0 && !is_tool)
-        r = add(filter, SCMP_ACT_ERRNO(ENOSYS), rings, COUNT(rings));
+        r = add(filter, SCMP_ACT_ERRNO(ENOSYS), rings);
     if (r == 0 && is_tool)
-        r = add(filter, SCMP_ACT_ERRNO(EPERM), processes, COUNT(processes));
+        r = add(filter, SCMP_ACT_ERRNO(EPERM), processes);
     if (r == 0 && is_tool)
-        r = add(filter, SCMP_ACT_ALLOW, allowed, COUNT(allowed));
+        r = add(filter, SCMP_ACT_ALLOW, allowed);
     if (r == 0 && is_tool)
         r = add_particular(filter);
     return r;
@@ -203,8 +198,8 @@ static int export(scmp_filter_ctx filter, struct sock_fprog *program)
 
 static int make(enum cage_calls which, struct sock_fprog *program)
 {
-    uint32_t rest = which == CAGE_CALLS_OF_TOOL ? SCMP_ACT_ERRNO(ENOSYS)
-                                                : SCMP_ACT_ALLOW;
+    uint32_t rest =
+        which == CAGE_CALLS_OF_TOOL ? SCMP_ACT_ERRNO(ENOSYS) : SCMP_ACT_ALLOW;
     scmp_filter_ctx filter = seccomp_init(rest);
     int r;
 

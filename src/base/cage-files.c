@@ -47,8 +47,7 @@ static int make_ruleset(bool may_connect, uint64_t *handled)
 {
     struct ruleset ruleset = {.files = MAY_ALL_AT_FIRST};
     size_t size = sizeof ruleset.files;
-    long version =
-        syscall(SYS_landlock_create_ruleset, NULL, 0, GET_VERSION);
+    long version = syscall(SYS_landlock_create_ruleset, NULL, 0, GET_VERSION);
 
     if (version < 1)
         return -1;

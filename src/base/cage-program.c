@@ -44,10 +44,9 @@ static char *find_in_path(const char *name)
     return NULL;
 }
 
-static bool is_ours(const ElfW(Ehdr) *header)
+static bool is_ours(const ElfW(Ehdr) * header)
 {
-    const unsigned char class =
-        sizeof(void *) == 8 ? ELFCLASS64 : ELFCLASS32;
+    const unsigned char class = sizeof(void *) == 8 ? ELFCLASS64 : ELFCLASS32;
 
     return memcmp(header->e_ident, ELFMAG, SELFMAG) == 0 &&
            header->e_ident[EI_CLASS] == class &&
@@ -62,8 +61,9 @@ static int read_elf(struct cage_program *p)
     char name[PATH_MAX];
 
     p->is_script = true;
-    if (fd == -1 || io_pread_full(fd, &header, sizeof header, 0) !=
-                        sizeof header || !is_ours(&header))
+    if (fd == -1 ||
+        io_pread_full(fd, &header, sizeof header, 0) != sizeof header ||
+        !is_ours(&header))
         return 0;
     p->is_script = false;
     for (unsigned i = 0; i < header.e_phnum; i++) {

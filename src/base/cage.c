@@ -73,12 +73,29 @@ static const char *const part_names[CAGE_PARTS] = {
  * libnuma, GnuTLS, OpenSSL, libselinux.
  */
 static const char *const of_system[] = {
-    "/usr", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store", "/gnu/store",
-    "/etc/ld.so.cache", "/etc/ld.so.preload", "/etc/localtime",
-    "/etc/selinux/config", "/etc/ssl/openssl.cnf",
-    "/etc/pki/tls/openssl.cnf", "/etc/crypto-policies", "/etc/gnutls",
-    "/sys/devices", "/proc/self", "/proc/filesystems", "/proc/meminfo",
-    "/proc/cpuinfo", "/proc/sys/vm", "/dev/urandom", "/dev/random",
+    "/usr",
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/libx32",
+    "/nix/store",
+    "/gnu/store",
+    "/etc/ld.so.cache",
+    "/etc/ld.so.preload",
+    "/etc/localtime",
+    "/etc/selinux/config",
+    "/etc/ssl/openssl.cnf",
+    "/etc/pki/tls/openssl.cnf",
+    "/etc/crypto-policies",
+    "/etc/gnutls",
+    "/sys/devices",
+    "/proc/self",
+    "/proc/filesystems",
+    "/proc/meminfo",
+    "/proc/cpuinfo",
+    "/proc/sys/vm",
+    "/dev/urandom",
+    "/dev/random",
     "/dev/zero",
 };
 
@@ -141,8 +158,8 @@ static int add_inherited(struct cage *c, const int *fds, struct error *err)
 
 static int add_files(struct cage *c, const int *fds, struct error *err)
 {
-    c->opens_files = c->spec->n_names > 0 || c->spec->may_read_all ||
-                     c->spec->may_connect;
+    c->opens_files =
+        c->spec->n_names > 0 || c->spec->may_read_all || c->spec->may_connect;
     if (add_program(c, err) == -1 ||
         add_file(c, "/dev/null", CAGE_READ | CAGE_WRITE, err) == -1 ||
         add_inherited(c, fds, err) == -1)
@@ -195,8 +212,8 @@ void cage_free(struct cage *c)
 bool cage_has_variable(const struct cage *c, const char *variable)
 {
     static const char *const needed[] = {
-        "PATH=", "LANG=", "LANGUAGE=", "LC_",           "TZ=",
-        "LD_",   "MALLOC_", "QEMU_",   "GLIBC_TUNABLES=",
+        "PATH=",   "LANG=", "LANGUAGE=",       "LC_", "TZ=", "LD_",
+        "MALLOC_", "QEMU_", "GLIBC_TUNABLES=",
     };
 
     if (c == NULL || c->program.is_script || c->spec->may_connect)
@@ -207,11 +224,10 @@ bool cage_has_variable(const struct cage *c, const char *variable)
     return false;
 }
 
-/* Neither it nor what it starts can go beyond value, nor beyond what we may.
- */
-static int limit(int resource, uint64_t value)
+/* Neither it nor what it starts can go beyond that, nor beyond what we may. */
+static int limit(int resource, uint64_t soft, uint64_t hard)
 {
-    struct rlimit now, new = {.rlim_cur = value, .rlim_max = value};
+    struct rlimit now, new = {.rlim_cur = soft, .rlim_max = hard};
 
     if (getrlimit(resource, &now) == -1)
         return errno;
@@ -229,18 +245,19 @@ static int enter_limits(const struct cage *c)
     const uint64_t mib = 1 << 20;
     uint64_t memory = (c->opens_files ? 8192 : 1536) * mib;
     const struct cage_spec *spec = c->spec;
+    uint64_t fds = 64 + c->n_fds + 4 * spec->n_images;
     int r;
 
     memory += spec->n_images * 256 * mib;
-    r = limit(RLIMIT_CORE, 0);
+    r = limit(RLIMIT_CORE, 0, 0);
     if (r == 0 && !spec->may_write)
-        r = limit(RLIMIT_FSIZE, 0);
+        r = limit(RLIMIT_FSIZE, 0, 0);
     if (r == 0)
-        r = limit(RLIMIT_AS, memory);
+        r = limit(RLIMIT_AS, memory, memory);
     if (r == 0)
-        r = limit(RLIMIT_NOFILE, 64 + c->n_fds + 4 * spec->n_images);
+        r = limit(RLIMIT_NOFILE, fds, fds);
     if (r == 0 && spec->cpu_seconds != 0)
-        r = limit(RLIMIT_CPU, spec->cpu_seconds);
+        r = limit(RLIMIT_CPU, spec->cpu_seconds, spec->cpu_seconds + 5);
     return r;
 }
 

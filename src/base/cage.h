@@ -26,10 +26,10 @@ struct cage_spec {
     const char *const *names;
     size_t n_names;
 
-    bool may_write;      /* to the files among the inherited fds */
-    bool may_read_all;   /* the names of its files are not known beforehand */
-    bool may_connect;    /* it reads over the network, too */
-    size_t n_images;     /* that it opens at once: each takes memory */
+    bool may_write;       /* to the files among the inherited fds */
+    bool may_read_all;    /* the names of its files are not known beforehand */
+    bool may_connect;     /* it reads over the network, too */
+    size_t n_images;      /* that it opens at once: each takes memory */
     unsigned cpu_seconds; /* CPU time that it may use; 0: any */
 };
 

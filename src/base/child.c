@@ -201,8 +201,7 @@ static int start_in(const struct cage *cage, struct child *c,
     c->pid = fork();
     failure = errno;
     if (c->pid == 0)
-        become(spec, cage, &environment, parent, in_r, out_w, err_w,
-               status_w);
+        become(spec, cage, &environment, parent, in_r, out_w, err_w, status_w);
     signals_release(&mask);
     if (c->pid == -1)
         return error_set(err, failure, "cannot fork for %s", c->name);

@@ -198,6 +198,26 @@ static void note_wish(struct options *o, enum option_id id)
     o->wants_version = o->wants_version || id == OPT_VERSION;
 }
 
+/* Keeps what says how QEMU is run. */
+static int note_qemu(struct qemu *qemu, const struct option_spec *spec,
+                     const char *value, struct error *err)
+{
+    int word;
+
+    if (spec->id == OPT_QEMU_IMG)
+        qemu->img = value;
+    else if (spec->id == OPT_QEMU_IO)
+        qemu->io = value;
+    else if (spec->id == OPT_QEMU_NBD)
+        qemu->nbd = value;
+    else if (value_parse_word(spec->name, value, "auto, off, require", &word,
+                              err) == -1)
+        return -1;
+    else
+        qemu->sandbox = word; /* the words are in its order */
+    return 0;
+}
+
 /* Notes an option.  What it means only together with others is found out in
  * complete.
  */
@@ -233,20 +253,10 @@ static int apply(struct options *o, struct common *common,
     case OPT_REPORT:
         return note_report(&o->report_file, spec, value, err);
     case OPT_QEMU_IMG:
-        common->qemu.img = value;
-        return 0;
     case OPT_QEMU_IO:
-        common->qemu.io = value;
-        return 0;
     case OPT_QEMU_NBD:
-        common->qemu.nbd = value;
-        return 0;
     case OPT_SANDBOX:
-        if (value_parse_word(spec->name, value, "auto, off, require", &word,
-                             err) == -1)
-            return -1;
-        common->qemu.sandbox = word; /* the words are in its order */
-        return 0;
+        return note_qemu(&common->qemu, spec, value, err);
     case OPT_QUIET:
     case OPT_VERBOSE:
     case OPT_DEBUG:

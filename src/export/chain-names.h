@@ -19,8 +19,8 @@
 int chain_name(const struct chain *chain, size_t first, bool is_direct,
                char **options, int *inherit, struct error *err);
 
-/* The files that it opens then.  The names are the chain's, their list is to be
- * freed.
+/* The files that it opens then.  The names are the chain's, their list is to
+ * be freed.
  */
 int chain_files(const struct chain *chain, size_t first,
                 struct qemu_files *files, struct error *err);

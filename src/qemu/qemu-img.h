@@ -40,7 +40,7 @@ struct qemu_img_map {
     const int *inherit; /* fds, as in child.h */
     size_t n_inherit;
     const struct qemu_files *files; /* NULL: none are opened by name */
-    bool is_shared;       /* another process may hold the image */
+    bool is_shared;                 /* another process may hold the image */
     size_t n_images;      /* of node: what is deeper is not present */
     uint64_t disk_offset; /* the part to map, in bytes ... */
     uint64_t length;      /* ... 0: all of the disk */
@@ -63,8 +63,8 @@ int qemu_img_resize(const struct qemu *qemu, int bridge_fd, bool is_to_fail,
 
 /* Describes one image alone, not its backing files.  It may be held by
  * another process.  name is a file name, of a format; if format is NULL, it is
- * --image-opts.  files as in struct qemu_img_map.  fd is for it to inherit, -1:
- * none.  *info is the caller's, with what is in it.
+ * --image-opts.  files as in struct qemu_img_map.  fd is for it to inherit,
+ * -1: none.  *info is the caller's, with what is in it.
  */
 int qemu_img_info(const struct qemu *qemu, const char *name,
                   const char *format, const struct qemu_files *files, int fd,

@@ -404,6 +404,9 @@ requires() {
         case $what in
         root) [ "$(id -u)" = 0 ] || skip "needs root" ;;
         loop) loop_works || skip "needs loop devices" ;;
+        sandbox:*)
+            intruder has "${what#*:}" || skip "needs ${what#*:}"
+            ;;
         name:*)
             getent hosts "${what#*:}" >/dev/null ||
                 skip "needs a host named ${what#*:}"

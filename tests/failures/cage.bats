@@ -1,0 +1,139 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# What a QEMU that has been taken over can do: tests/lib/intruder.c in its
+# place tries. Each is also tried without a sandbox, so that it is seen that
+# there would have been something to deny.
+
+load ../lib/helpers
+
+setup() {
+    helpers_setup
+    make_disk disk.raw 2M data@64K+1M
+    image disk.raw disk.qcow2
+    # Where the user that QEMU becomes can find it.
+    chmod 755 "$BATS_RUN_TMPDIR" "$BATS_RUN_TMPDIR/test" "$BATS_TEST_TMPDIR"
+}
+
+# tries NAME POLICY: what an intruder in the place of qemu-img comes to, in an
+# import; stderr is what is said of it.
+tries() {
+    cp "$(command -v intruder)" "$1"
+    rm -f new.raw
+    HOME=/ qcow_tool 1 serve --sandbox "$2" --qemu-img "$PWD/$1" \
+        --destination new.raw <disk.qcow2
+    nothing_left
+}
+
+# each_is_denied POLICY
+each_is_denied() {
+    local name
+    for name in passwd create disk connect-out connect-local listen fork \
+        shell copy memory fds space end-parent; do
+        tries $name "$1"
+        error_says "denied $name: "
+    done
+    [ ! -e intruded ] && [ ! -e /tmp/intruded ] && [ ! -e /var/tmp/intruded ]
+    # What no tool has any business with is the end of it.
+    for name in trace mount leave; do
+        tries $name "$1"
+        error_says 'killed by signal 31'
+    done
+}
+
+@test "an intruder can do none of what it tries" {
+    requires sandbox:landlock sandbox:seccomp
+    each_is_denied auto
+}
+
+@test "without a sandbox it can" {
+    local name
+    for name in passwd create connect-out connect-local fork shell copy \
+        space; do
+        tries $name off
+        error_says "did $name"
+    done
+    rm -f intruded
+}
+
+@test "root's QEMU is nobody, and has nothing but what it is given" {
+    requires root sandbox:landlock sandbox:seccomp
+    tries state require
+    error_says 'root no, groups 0, capabilities 0, fds 1, core 0'
+    error_says 'size 0, HOME none'
+    tries state off
+    error_says 'root yes.*HOME there'
+}
+
+@test "QEMU of an ordinary user is caged as well" {
+    local name
+    requires root sandbox:landlock sandbox:seccomp
+    chmod 777 . spool
+    chmod 644 disk.qcow2
+    python3 "$tests/caller.py" user:65534 -- qcow-tool --version ||
+        skip "others cannot run the program"
+    for name in passwd create connect-out listen fork shell memory space \
+        end-parent; do
+        cp "$(command -v intruder)" $name
+        run -1 python3 "$tests/caller.py" user:65534 set:TMPDIR=spool -- \
+            qcow-tool serve --qemu-img "$PWD/$name" --destination other.raw \
+            <disk.qcow2
+        [[ $output == *"denied $name: "* ]]
+    done
+}
+
+@test "a QEMU that reads files reads those alone, whoever they belong to" {
+    local policy
+    requires root sandbox:landlock sandbox:seccomp
+    chown 65534 disk.qcow2
+    chmod 600 disk.qcow2
+    qcow_tool stream --sandbox require --source-format qcow2 \
+        --source disk.qcow2 --destination out.qcow2
+    same_content disk.raw out.qcow2
+    for policy in passwd create connect-out shell memory; do
+        cp "$(command -v intruder)" $policy
+        # That of a VHD is mapped from the file itself.
+        qemu-img convert -O vpc disk.raw disk.vhd
+        qcow_tool 1 stream --qemu-img "$PWD/$policy" --source-format vpc \
+            --source disk.vhd --destination none.qcow2
+        error_says "denied $policy: "
+    done
+    cp "$(command -v intruder)" overwrite
+    qcow_tool 1 stream --qemu-img "$PWD/overwrite" --source-format vpc \
+        --source disk.vhd --destination none.qcow2
+    error_says "denied overwrite: Permission denied"
+    cp "$(command -v intruder)" state
+    qcow_tool 1 stream --qemu-img "$PWD/state" --source-format vpc \
+        --source disk.vhd --destination none.qcow2
+    # CAP_DAC_READ_SEARCH
+    error_says 'root yes, groups 0, capabilities 4, fds 1, core 0, size 0'
+}
+
+@test "what the host lacks is told by --debug, and fails what is required" {
+    requires root
+    # The user cannot come where the program is.
+    mkdir -m 700 closed
+    cp "$(command -v intruder)" closed/state
+    qcow_tool 1 serve --debug --qemu-img "$PWD/closed/state" \
+        --destination new.raw <disk.qcow2
+    stderr_says 'sandbox without own user \(.*\): Permission denied'
+    stderr_says 'root yes, groups 0, capabilities 0'
+    qcow_tool 1 serve --sandbox require --qemu-img "$PWD/closed/state" \
+        --destination new.raw <disk.qcow2
+    error_says 'no own user .* sandbox of .*closed/state: Permission denied'
+    [ ! -e new.raw ]
+    nothing_left
+}
+
+@test "a script in QEMU's place can run the real one, and write nothing" {
+    requires sandbox:landlock sandbox:seccomp
+    fake qemu-img <<END
+echo here >$PWD/written 2>/dev/null
+exec $(command -v qemu-img) "\$@"
+END
+    qcow_tool serve --qemu-img "$fake" --destination new.raw <disk.qcow2
+    same_bytes disk.raw new.raw
+    [ ! -e written ]
+    qcow_tool serve --sandbox off --qemu-img "$fake" --destination new.raw \
+        <disk.qcow2
+    [ -e written ]
+}
