@@ -228,7 +228,12 @@ static int open_reader(const struct qemu *qemu, struct source_nbd *n,
         image.inherit = &fd;
         image.n_inherit = fd == -1 ? 0 : 1;
     }
-    return image_reader_open(&spec, &n->reader, err);
+    if (image_reader_open(&spec, &n->reader, err) == 0)
+        return 0;
+    /* It may read no file but those that the names meant when it started. */
+    if (n->view == NULL)
+        chain_check_names(&n->chain, err);
+    return -1;
 }
 
 /* Are the files that qemu-nbd has open those that it is to read, and not the

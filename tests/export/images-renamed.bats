@@ -17,7 +17,7 @@ setup() {
 
 # renames PROGRAM FROM TO [WHEN]
 # Makes the script ./PROGRAM: the program, but FROM takes the name TO before it
-# runs with WHEN as its first argument.
+# runs with WHEN as its first argument. That is for who has no sandbox.
 renames() {
     cat >"$1" <<END
 #!/bin/sh
@@ -34,7 +34,7 @@ END
 is_noticed() {
     local file=$1
     shift
-    qcow_tool 1 stream "$@" --destination out.qcow2
+    qcow_tool 1 stream "$@" --sandbox off --destination out.qcow2
     error_says "source: .*$file has become another file"
     [ ! -e out.qcow2 ]
     nothing_left

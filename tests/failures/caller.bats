@@ -196,14 +196,16 @@ blocked_stream() {
     wait_until 60 has_sent out.fifo
 }
 
-# A measure whose qemu-img never ends.
+# A measure whose qemu-img never ends. It tells that it has begun by a file,
+# which no sandbox would let it write.
 blocked_measure() {
     rm -f blocked.pid begun
     fake qemu-img <<END
 touch $PWD/begun
 exec sleep 31416
 END
-    start_tool blocked measure --source disk.raw --qemu-img "$fake"
+    start_tool blocked measure --source disk.raw --sandbox off \
+        --qemu-img "$fake"
     tool=$(cat blocked.pid)
     wait_until 60 test -e begun
 }
