@@ -40,6 +40,16 @@ each_is_denied() {
     done
 }
 
+# Has $tool a child of that name, which is not root's?
+is_nobodys() {
+    local pid
+    for pid in $(cat "/proc/$tool/task/"*/children); do
+        [ "$(cat "/proc/$pid/comm")" != "$1" ] ||
+            [ "$(stat -c %u "/proc/$pid")" = 0 ] || return 0
+    done
+    return 1
+}
+
 @test "an intruder can do none of what it tries" {
     requires sandbox:landlock sandbox:seccomp
     each_is_denied auto
@@ -136,4 +146,18 @@ END
     qcow_tool serve --sandbox off --qemu-img "$fake" --destination new.raw \
         <disk.qcow2
     [ -e written ]
+}
+
+@test "killed, we take with us a QEMU that is somebody else" {
+    requires root
+    fake qemu-img <<\END
+exec sleep 31416
+END
+    start_tool blocked serve --destination new.raw --qemu-img "$fake" \
+        --source-fd 5 5<disk.qcow2
+    tool=$(cat blocked.pid)
+    wait_until 20 is_nobodys sleep
+    kill -s KILL "$tool"
+    finish_tool blocked 137
+    nothing_left
 }
