@@ -254,7 +254,7 @@ static int enter_limits(const struct cage *c)
         r = limit(RLIMIT_FSIZE, 0, 0);
     if (r == 0)
         r = limit(RLIMIT_AS, memory, memory);
-    if (r == 0)
+    if (r == 0 && !spec->may_read_all) /* an image may have many parts */
         r = limit(RLIMIT_NOFILE, fds, fds);
     if (r == 0 && spec->cpu_seconds != 0)
         r = limit(RLIMIT_CPU, spec->cpu_seconds, spec->cpu_seconds + 5);

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/open-files.h"
 #include "base/signals.h"
+#include "base/stall.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -278,6 +279,7 @@ static int drain(struct child *c, const struct child_spec *spec, int *fd,
         close(steal_fd(fd));
         return 0;
     }
+    io_moved();
     if (fd == &c->err)
         last_words_add(&c->words, buf, n);
     else if (spec->consume != NULL &&
@@ -332,6 +334,7 @@ static int pump(struct child *c, const struct child_spec *spec,
     struct feeding feeding = {.length = 0};
     struct timespec looked = {0};
     int pause_ms = 1;
+    STALL_WAIT_FOR(STALL_PEER, c->name);
 
     for (;;) {
         struct pollfd fds[] = {

@@ -9,10 +9,26 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+static atomic_ulong moves;
+
+unsigned long io_moves(void)
+{
+    return atomic_load_explicit(&moves, memory_order_relaxed);
+}
+
+void io_moved(void)
+{
+    atomic_fetch_add_explicit(&moves, 1, memory_order_relaxed);
+}
 
 int io_poll(struct pollfd *fds, size_t count, int timeout_ms)
 {
@@ -65,6 +81,8 @@ ssize_t io_read(int fd, void *buf, size_t length)
     do
         n = read(fd, buf, length);
     while (n == -1 && may_retry(fd, POLLIN));
+    if (n >= 0)
+        io_moved();
     return n;
 }
 
@@ -95,6 +113,8 @@ ssize_t io_write_most(int fd, const void *buf, size_t length)
         errno = EINTR;
         if (signals_caught() == 0)
             n = write(fd, (const char *)buf + done, length - done);
+        if (n > 0)
+            io_moved();
         if (n >= 0)
             done += n;
         else if (!may_retry(fd, POLLOUT))
@@ -130,6 +150,7 @@ ssize_t io_pread_full(int fd, void *buf, size_t length, uint64_t offset)
                 continue;
             return -1;
         }
+        io_moved();
         done += n;
         /* What ends inside a block is the end of the file; another try
          * would be refused with O_DIRECT.
@@ -152,11 +173,22 @@ int io_pwrite_full(int fd, const void *buf, size_t length, uint64_t offset)
                 continue;
             return -1;
         }
+        io_moved();
         next += n;
         offset += n;
         length -= n;
     }
     return 0;
+}
+
+void io_keep_alive(int fd)
+{
+    const int on = 1, idle_s = 60, pause_s = 10, times = 6;
+
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof idle_s);
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &pause_s, sizeof pause_s);
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &times, sizeof times);
 }
 
 void *io_alloc_aligned(size_t length)

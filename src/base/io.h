@@ -73,6 +73,17 @@ ssize_t io_pread_full(int fd, void *buf, size_t length, uint64_t offset);
 
 int io_pwrite_full(int fd, const void *buf, size_t length, uint64_t offset);
 
+/* How often a byte has moved since we began: all of the above count, and who
+ * moves bytes otherwise says so.  For stall.h.
+ */
+unsigned long io_moves(void);
+void io_moved(void);
+
+/* Has the kernel notice, within minutes, that the other end of a TCP
+ * connection is gone for good.  Of no effect on anything else.
+ */
+void io_keep_alive(int fd);
+
 /* A buffer of length bytes, aligned for O_DIRECT; free() it.  NULL: errno. */
 void *io_alloc_aligned(size_t length);
 

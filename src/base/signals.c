@@ -23,6 +23,7 @@ static struct sigaction before[NSIG];
 static atomic_int caught;
 static uint64_t caught_ms; /* when; for the handler alone */
 static int wake[2] = {-1, -1};
+static pthread_t main_thread;
 
 /* Is it there to end a program that does not handle it? */
 static bool is_ending(int sig)
@@ -87,6 +88,12 @@ static void note(int sig)
     errno = saved;
 }
 
+/* What blocks returns EINTR, and looks why. */
+static void interrupt(int sig)
+{
+    (void)sig;
+}
+
 static void set_action(int sig, void (*handler)(int))
 {
     struct sigaction act = {.sa_handler = handler};
@@ -112,6 +119,8 @@ int signals_open(struct error *err)
             sigaddset(&watched, sig);
         }
     }
+    main_thread = pthread_self();
+    set_action(SIGURG, interrupt);
     set_action(SIGPIPE, SIG_IGN);
     set_action(SIGXFSZ, SIG_IGN);
     set_action(SIGCHLD, SIG_DFL);
@@ -163,6 +172,16 @@ int signals_caught(void)
     return caught;
 }
 
+void signals_give_up(void)
+{
+    int none = 0;
+
+    atomic_compare_exchange_strong(&caught, &none, SIGNALS_GIVEN_UP);
+    if (write(wake[1], "", 1) == -1)
+        errno = 0; /* it is full: it is readable, then */
+    pthread_kill(main_thread, SIGURG);
+}
+
 void signals_hold(sigset_t *mask)
 {
     sigset_t all;
@@ -208,7 +227,7 @@ void signals_raise_again(void)
 {
     sigset_t one;
 
-    if (caught == 0)
+    if (caught == 0 || caught == SIGNALS_GIVEN_UP)
         return;
     sigemptyset(&one);
     sigaddset(&one, caught);

@@ -38,8 +38,15 @@ int signals_answer_usr1(void (*answer)(void), struct error *err);
 /* Becomes readable when a signal has been noted, and stays so. */
 int signals_fd(void);
 
-/* The number of the first signal noted, or 0. */
+/* The number of the first signal noted, SIGNALS_GIVEN_UP, or 0. */
+enum { SIGNALS_GIVEN_UP = -1 };
+
 int signals_caught(void);
+
+/* Ends all that waits, as if a signal had been noted, unless one was.  May be
+ * called again, for a call that has begun to block since.  From any thread.
+ */
+void signals_give_up(void);
 
 /* pthread_create(3) for all threads but main, which alone gets signals. */
 int signals_create_thread(pthread_t *thread, void *(*run)(void *),

@@ -296,6 +296,8 @@ static void set_defaults(struct options *o)
     options_set_defaults(o);
     /* It has no way to say --force. */
     o->stream.claim = o->serve.claim = CLAIM_WARN;
+    /* Its task would be waited for, and could not be cancelled. */
+    o->stall_seconds = 600;
     /* Its own importer may read this. */
     o->stream.export.qcow2.refcount_bits = QCOW2_REFCOUNT_AUTO;
 }

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/progress.h"
 #include "base/signals.h"
+#include "base/stall.h"
 #include "base/tidy-fds.h"
 #include "cli/dropin.h"
 #include "cli/help.h"
@@ -182,11 +183,14 @@ int main(int argc, char **argv)
         return fail(&call, &err, EXIT_FAILURE);
     if (signals_open(&err) == 0 &&
         signals_answer_usr1(progress_tell, &err) == 0 &&
+        stall_open(o->stall_seconds, &err) == 0 &&
         run[o->command](o, &err) == 0) {
         end_report(&call, NULL);
         return EXIT_SUCCESS;
     }
-    if (signals_caught() != 0)
+    if (signals_caught() == SIGNALS_GIVEN_UP)
+        stall_explain(&err);
+    else if (signals_caught() != 0)
         error_set(&err, 0, "ended by signal %d (%s)", signals_caught(),
                   strsignal(signals_caught()));
     fail(&call, &err, EXIT_FAILURE);

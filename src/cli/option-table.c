@@ -107,6 +107,9 @@ const struct option_spec option_specs[] = {
     {"rate-limit", 0, "BYTES", OPT_RATE_LIMIT, STREAM | SERVE, GROUP,
      "of the stream, no more than this each second;\n"
      "0, by default, is no limit"},
+    {"stall-timeout", 0, "SECONDS", OPT_STALL_TIMEOUT, ALL, GROUP,
+     "fail when nothing has moved for so long; 0,\n"
+     "the default: never"},
     {"checksum", 0, "KIND", OPT_CHECKSUM, STREAM | SERVE, GROUP,
      "sha256: tell that of the stream, in the report\n"
      "and with --verbose"},

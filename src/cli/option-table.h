@@ -52,6 +52,7 @@ enum option_id {
     OPT_QEMU_NBD,
     OPT_QUIET,
     OPT_SANDBOX,
+    OPT_STALL_TIMEOUT,
     OPT_VERBOSE,
     OPT_DEBUG,
     OPT_HELP,

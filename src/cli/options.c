@@ -250,6 +250,8 @@ static int apply(struct options *o, struct common *common,
     case OPT_MACHINE:
         common->is_machine = true;
         return 0;
+    case OPT_STALL_TIMEOUT:
+        return value_parse_seconds(spec->name, value, &o->stall_seconds, err);
     case OPT_REPORT:
         return note_report(&o->report_file, spec, value, err);
     case OPT_QEMU_IMG:

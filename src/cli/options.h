@@ -23,6 +23,7 @@ struct options {
     enum log_level log_level;
     struct qemu qemu; /* the programs that the command would run */
     struct report_file report_file;
+    unsigned stall_seconds; /* without any movement: too long; 0: never is */
     struct stream_options stream;   /* with COMMAND_STREAM */
     struct measure_options measure; /* with COMMAND_MEASURE */
     struct serve_options serve;     /* with COMMAND_SERVE */

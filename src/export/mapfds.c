@@ -6,6 +6,7 @@
 
 #include "base/cleanup.h"
 #include "base/io.h"
+#include "base/stall.h"
 #include "qemu/clusterjson.h"
 #include "export/mapfds.h"
 #include "qemu/infojson.h"
@@ -77,6 +78,7 @@ static int read_all(struct arriving *arriving, struct pollfd *fds,
                     size_t count, struct error *err)
 {
     size_t n_open = 0;
+    STALL_WAIT_FOR(STALL_PEER, "the map");
 
     for (size_t i = 0; i < 2 * count; i++)
         n_open += fds[i].fd != -1;

@@ -73,6 +73,8 @@ ssize_t mover_move(struct mover *m, int in_fd, bool is_direct,
         *side = MOVER_WRITES;
         if (signals_caught() == 0)
             n = sendfile(out_fd, in_fd, &offset, io_min(length, IO_PIECE));
+        if (n > 0)
+            io_moved();
         if (n >= 0)
             return n;
         if (errno == EINTR && signals_caught() == 0)

@@ -7,6 +7,7 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "base/signals.h"
+#include "base/stall.h"
 #include "base/tidy-fds.h"
 #include "export/sink.h"
 
@@ -126,6 +127,7 @@ int sink_open(const struct sink_address *address, struct sink *s,
               struct error *err)
 {
     char name[SINK_NAME];
+    struct stat st;
     int flags;
 
     *s = (struct sink){
@@ -141,6 +143,9 @@ int sink_open(const struct sink_address *address, struct sink *s,
                          address->fd == STDERR_FILENO ? "error" : "output");
     if (open_address(s, address, err) == -1)
         return -1;
+    s->is_disk =
+        fstat(s->fd, &st) == 0 && (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode));
+    io_keep_alive(s->fd);
     flags = fcntl(s->fd, F_GETFL);
     if (flags == -1)
         return error_set(err, errno, "destination: fd %d", s->fd);
@@ -305,6 +310,11 @@ int sink_begin(struct sink *s, struct error *err)
     return 0;
 }
 
+static enum stall_kind kind_of(const struct sink *s)
+{
+    return s->is_disk ? STALL_DISK : STALL_PEER;
+}
+
 static int writing_failed(const struct sink *s, struct error *err)
 {
     if (errno == EPIPE || errno == ECONNRESET)
@@ -329,6 +339,8 @@ static void note_sent(struct sink *s, uint64_t length)
 int sink_send(struct sink *s, const struct sink_from *from, uint64_t offset,
               uint64_t length, uint64_t *sent, struct error *err)
 {
+    STALL_WAIT_FOR(kind_of(s), "the destination");
+
     *sent = 0;
     while (*sent < length) {
         enum mover_side side;
@@ -353,6 +365,8 @@ int sink_send(struct sink *s, const struct sink_from *from, uint64_t offset,
 int sink_write(struct sink *s, const void *buf, size_t length,
                struct error *err)
 {
+    STALL_WAIT_FOR(kind_of(s), "the destination");
+
     for (size_t done = 0; done < length;) {
         ssize_t n = io_write_most(s->fd, (const char *)buf + done,
                                   rate_most(&s->rate, length - done));
@@ -409,6 +423,7 @@ int sink_finish(struct sink *s, struct error *err)
 {
     struct stat st;
     int fd = s->fd;
+    STALL_WAIT_FOR(kind_of(s), "the destination");
 
     /* Only then is it known that a disk has taken it all. */
     if (fstat(fd, &st) == 0 && (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode)) &&

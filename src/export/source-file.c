@@ -6,6 +6,7 @@
 
 #include "base/cleanup.h"
 #include "base/io.h"
+#include "base/stall.h"
 #include "export/source-file.h"
 
 #include <errno.h>
@@ -34,6 +35,7 @@ static int ended_early(const struct source *s, uint64_t disk_offset,
 static int file_read(struct source *s, char *buf, uint64_t disk_offset,
                      uint64_t length, struct error *err)
 {
+    STALL_WAIT_FOR(STALL_DISK, "the source");
     /* The last sector may be in part behind the end. */
     ssize_t got =
         io_pread_full(s->fd, buf, IO_ROUND_UP(length, IO_ALIGN), disk_offset);

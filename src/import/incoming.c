@@ -13,7 +13,9 @@
 
 #include "config.h"
 
+#include "base/cleanup.h"
 #include "base/io.h"
+#include "base/stall.h"
 #include "base/tidy-fds.h"
 #include "import/incoming.h"
 
@@ -53,6 +55,7 @@ int incoming_wait(struct incoming *in, int wake_fd, int timeout_ms,
 {
     bool is_at_end = incoming_is_at_hint(in);
     int ready;
+    STALL_WAIT_FOR(STALL_PEER, "the sender");
 
     if (is_at_end)
         timeout_ms = INCOMING_LOOK_MS;

@@ -396,9 +396,8 @@ static int open_ends(struct import *m, struct error *err)
 
     if (incoming_check(o->source_fd, err) == -1)
         return -1;
-    if (o->has_checksum && checksum_new(&m->incoming.checksum, err) == -1)
-        return -1;
-    if (target_open(o->destination, o->is_direct, &m->target, err) == -1)
+    if ((o->has_checksum && checksum_new(&m->incoming.checksum, err) == -1) ||
+        target_open(o->destination, o->is_direct, &m->target, err) == -1)
         return -1;
     if (occupied_is_same(o->source_fd, m->target.fd))
         return error_set(err, 0, "destination: it is the source");
@@ -406,6 +405,7 @@ static int open_ends(struct import *m, struct error *err)
         target_let_grow(&m->target);
     if (target_claim(&m->target, o->claim, err) == -1)
         return -1;
+    io_keep_alive(o->source_fd);
     return progress_open(&m->progress, o->progress,
                          o->is_to_stdout ? m->target.fd : o->source_fd,
                          o->report, err);

@@ -9,6 +9,7 @@
 #include "base/lock.h"
 #include "base/log.h"
 #include "base/signals.h"
+#include "base/stall.h"
 #include "import/foreign.h"
 #include "import/target.h"
 
@@ -237,6 +238,7 @@ int target_write(struct target *t, const void *buf, size_t length,
     const char *p = buf;
     uint64_t in_block = disk_offset % t->block;
     uint64_t head = 0, blocks;
+    STALL_WAIT_FOR(STALL_DISK, "the destination");
 
     if (t->direct_fd == -1) {
         if (io_pwrite_full(t->fd, buf, length, disk_offset) == -1)
@@ -274,6 +276,8 @@ static int zero_by_writing(struct target *t, uint64_t disk_offset,
 int target_zero(struct target *t, uint64_t disk_offset, uint64_t length,
                 struct error *err)
 {
+    STALL_WAIT_FOR(STALL_DISK, "the destination");
+
     while (length > 0) {
         uint64_t in_block = disk_offset % t->block;
         uint64_t n = io_min(length, TARGET_ZERO_PIECE);
@@ -290,6 +294,7 @@ int target_zero(struct target *t, uint64_t disk_offset, uint64_t length,
             if (!zeroing_by_kernel(&t->zeroing, t->fd, disk_offset, n) &&
                 zero_by_writing(t, disk_offset, n, err) == -1)
                 return -1;
+            io_moved();
         }
         disk_offset += n;
         length -= n;
@@ -300,6 +305,7 @@ int target_zero(struct target *t, uint64_t disk_offset, uint64_t length,
 int target_finish(struct target *t, struct error *err)
 {
     int fd;
+    STALL_WAIT_FOR(STALL_DISK, "the destination");
 
     if (fsync(t->fd) == -1)
         return error_set(err, errno, "destination: cannot flush %s", t->path);

@@ -18,6 +18,7 @@
 
 #include "base/cleanup.h"
 #include "base/io.h"
+#include "base/stall.h"
 #include "nbd/client.h"
 #include "nbd/tls.h"
 
@@ -55,6 +56,7 @@ struct slot {
 struct nbd_client {
     const char *role;
     int cancel_fd;
+    bool is_ours; /* the server is a qemu-nbd that we started */
     struct nbd_watch watch;
     struct nbd_handle *connections[CONNECTIONS];
     size_t n_connections;
@@ -112,6 +114,7 @@ static int wait_for_sockets(struct nbd_client *c, int timeout_ms,
             fds[i].events |= POLLOUT;
     }
     *cancel = (struct pollfd){.fd = c->cancel_fd, .events = POLLIN};
+    STALL_WAIT_FOR(STALL_PEER, c->is_ours ? "qemu-nbd" : "the NBD server");
     *watched =
         (struct pollfd){.fd = c->watch.report == NULL ? -1 : c->watch.fd,
                         .events = c->watch.events};
@@ -127,6 +130,7 @@ static int wait_for_sockets(struct nbd_client *c, int timeout_ms,
          */
         if (fds[i].revents == 0)
             continue;
+        io_moved();
         if (fds[i].revents & POLLIN || !(fds[i].events & POLLOUT))
             nbd_aio_notify_read(c->connections[i]);
         else
@@ -271,6 +275,7 @@ int nbd_client_open(const struct nbd_address *address, int cancel_fd,
     }
     c->role = address->role;
     c->cancel_fd = cancel_fd;
+    c->is_ours = address->socket_fd != -1;
     c->watch = address->watch;
     if (open_client(c, address, err) == -1) {
         nbd_client_free(c);

@@ -1,0 +1,61 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Somebody has gone to sleep: --stall-timeout ends that, and says who it was.
+# Each test takes as many seconds as it tells the tool to wait.
+
+load ../lib/helpers
+
+setup() {
+    helpers_setup
+    make_disk disk.raw 4M data@64K+3M
+    image disk.raw disk.qcow2
+}
+
+@test "a sender that says no more is named, and no file is left" {
+    expect="0 1" keep_open=1 send_image disk.qcow2 --length 700000 -- \
+        --destination new.raw --stall-timeout 2
+    error_says 'serve: nothing has moved for 2 s: the sender is waited for' \
+        receiver.stderr
+    [ ! -e new.raw ]
+    nothing_left
+}
+
+@test "a reader that reads no more is named" {
+    mkfifo out.fifo
+    exec 5<>out.fifo
+    qcow_tool 1 stream --source disk.raw --destination-fd 5 --stall-timeout 1
+    error_says 'nothing has moved for 1 s: the destination is waited for'
+    exec 5<&-
+    nothing_left
+}
+
+@test "a QEMU that does nothing is named" {
+    fake qemu-img <<\END
+exec sleep 31416
+END
+    qcow_tool 1 serve --stall-timeout 1 --qemu-img "$fake" \
+        --destination new.raw --source-fd 5 5<disk.qcow2
+    error_says "nothing has moved for 1 s: .*$fake"
+    [ ! -e new.raw ]
+    nothing_left
+    qcow_tool 1 measure --stall-timeout 1 --qemu-img "$fake" disk.raw
+    error_says "nothing has moved for 1 s: .*$fake is waited for"
+    nothing_left
+}
+
+@test "an NBD server that says nothing is named" {
+    in_background python3 "$tests/listen.py" "unix:$PWD/silent.sock" place \
+        -- sleep 31416
+    wait_until 20 test -s place
+    qcow_tool 1 stream --source-format nbd --stall-timeout 1 \
+        --source "nbd+unix:///?socket=$PWD/silent.sock" --destination out.qcow2
+    error_says 'nothing has moved for 1 s: the NBD server is waited for'
+    [ ! -e out.qcow2 ]
+    nothing_left
+}
+
+@test "who is slow but moves is waited for" {
+    send_image disk.qcow2 --crawl disk.qcow2:never -- \
+        --destination new.raw --stall-timeout 1
+    same_bytes disk.raw new.raw
+}
