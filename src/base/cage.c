@@ -90,6 +90,8 @@ static const char *const of_system[] = {
     "/etc/gnutls",
     "/sys/devices",
     "/proc/self",
+    "/proc/sys/crypto",
+    "/sys/kernel/mm",
     "/proc/filesystems",
     "/proc/meminfo",
     "/proc/cpuinfo",
