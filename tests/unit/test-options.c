@@ -409,6 +409,32 @@ static void test_accepted(void)
     }
 }
 
+static void test_caution(void)
+{
+    static const char *const plain[MAX_ARGS] = {STREAM};
+    static const char *const careful[MAX_ARGS] = {STREAM, "--sandbox",
+                                                  "require", "--stall-timeout",
+                                                  "90"};
+    static const char *const careless[MAX_ARGS] = {MEASURE, "--sandbox",
+                                                   "off"};
+    struct options CLEANUP(options) o;
+    struct error err;
+
+    TEST("QEMU has a sandbox, as far as the host has one, and no time limit");
+    CHECK_OK(parse(plain, &o, &err), &err);
+    CHECK_INT(o.stream.export.qemu.sandbox, CAGE_AUTO);
+    CHECK_INT(o.stall_seconds, 0);
+    options_clear(&o);
+    TEST("that may be otherwise");
+    CHECK_OK(parse(careful, &o, &err), &err);
+    CHECK_INT(o.stream.export.qemu.sandbox, CAGE_REQUIRE);
+    CHECK_INT(o.serve.qemu.sandbox, CAGE_REQUIRE);
+    CHECK_INT(o.stall_seconds, 90);
+    options_clear(&o);
+    CHECK_OK(parse(careless, &o, &err), &err);
+    CHECK_INT(o.measure.export.qemu.sandbox, CAGE_OFF);
+}
+
 static void test_environment(void)
 {
     static const char *const args[MAX_ARGS] = {STREAM};
@@ -462,6 +488,7 @@ int main(void)
     test_begin();
     prepare_surroundings();
     test_accepted();
+    test_caution();
     test_environment();
     return test_end();
 }
