@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 static atomic_ulong moves;
+static _Thread_local bool is_ignored;
 
 unsigned long io_moves(void)
 {
@@ -27,7 +28,13 @@ unsigned long io_moves(void)
 
 void io_moved(void)
 {
-    atomic_fetch_add_explicit(&moves, 1, memory_order_relaxed);
+    if (!is_ignored)
+        atomic_fetch_add_explicit(&moves, 1, memory_order_relaxed);
+}
+
+void io_ignore_moves(void)
+{
+    is_ignored = true;
 }
 
 int io_poll(struct pollfd *fds, size_t count, int timeout_ms)

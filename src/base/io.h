@@ -79,6 +79,11 @@ int io_pwrite_full(int fd, const void *buf, size_t length, uint64_t offset);
 unsigned long io_moves(void);
 void io_moved(void);
 
+/* What this thread moves from now on does not count: it keeps somebody waiting
+ * and is no progress.
+ */
+void io_ignore_moves(void);
+
 /* Has the kernel notice, within minutes, that the other end of a TCP
  * connection is gone for good.  Of no effect on anything else.
  */

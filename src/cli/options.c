@@ -204,17 +204,16 @@ static int note_qemu(struct qemu *qemu, const struct option_spec *spec,
 {
     int word;
 
-    if (spec->id == OPT_QEMU_IMG)
-        qemu->img = value;
-    else if (spec->id == OPT_QEMU_IO)
-        qemu->io = value;
-    else if (spec->id == OPT_QEMU_NBD)
-        qemu->nbd = value;
-    else if (value_parse_word(spec->name, value, "auto, off, require", &word,
-                              err) == -1)
+    if (spec->id == OPT_SANDBOX &&
+        value_parse_word(spec->name, value, "auto, off, require", &word,
+                         err) == -1)
         return -1;
-    else
+    if (spec->id == OPT_SANDBOX)
         qemu->sandbox = word; /* the words are in its order */
+    else
+        *(spec->id == OPT_QEMU_IMG  ? &qemu->img
+          : spec->id == OPT_QEMU_IO ? &qemu->io
+                                    : &qemu->nbd) = value;
     return 0;
 }
 

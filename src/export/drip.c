@@ -42,6 +42,7 @@ static void *run(void *opaque)
 {
     struct drip *d = opaque;
 
+    io_ignore_moves();
     for (;;) {
         struct pollfd stop = {.fd = d->stop_fd, .events = POLLIN};
         int wait_ms = next_wait_ms(d);

@@ -228,10 +228,12 @@ int qemu_img_resize(const struct qemu *qemu, int bridge_fd, bool is_to_fail,
     const char *const argv[] = {
         qemu->img, "resize", "-q", how, "--image-opts", options, size, NULL,
     };
+    const struct cage_spec cage = qemu_cage(qemu, NULL, 1);
     const struct child_spec spec = {
         .argv = argv,
         .inherit = &bridge_fd,
         .n_inherit = 1,
+        .cage = &cage,
         .cancel_fd = -1,
     };
     struct error failure;

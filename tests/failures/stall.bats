@@ -38,6 +38,10 @@ END
     error_says "nothing has moved for 1 s: .*$fake"
     [ ! -e new.raw ]
     nothing_left
+    # What only keeps the reader waiting is no progress.
+    stdout_to=out.bin qcow_tool 1 stream --stall-timeout 2 \
+        --first-byte-within 1 --qemu-img "$fake" disk.raw
+    error_says "nothing has moved for 2 s: .*$fake is waited for"
     qcow_tool 1 measure --stall-timeout 1 --qemu-img "$fake" disk.raw
     error_says "nothing has moved for 1 s: .*$fake is waited for"
     nothing_left
