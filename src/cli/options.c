@@ -198,23 +198,16 @@ static void note_wish(struct options *o, enum option_id id)
     o->wants_version = o->wants_version || id == OPT_VERSION;
 }
 
-/* Keeps what says how QEMU is run. */
-static int note_qemu(struct qemu *qemu, const struct option_spec *spec,
-                     const char *value, struct error *err)
+/* Keeps which program of QEMU it is. */
+static void note_program(struct qemu *qemu, enum option_id id,
+                         const char *value)
 {
-    int word;
-
-    if (spec->id == OPT_SANDBOX &&
-        value_parse_word(spec->name, value, "auto, off, require", &word,
-                         err) == -1)
-        return -1;
-    if (spec->id == OPT_SANDBOX)
-        qemu->sandbox = word; /* the words are in its order */
+    if (id == OPT_QEMU_IMG)
+        qemu->img = value;
+    else if (id == OPT_QEMU_IO)
+        qemu->io = value;
     else
-        *(spec->id == OPT_QEMU_IMG  ? &qemu->img
-          : spec->id == OPT_QEMU_IO ? &qemu->io
-                                    : &qemu->nbd) = value;
-    return 0;
+        qemu->nbd = value;
 }
 
 /* Notes an option.  What it means only together with others is found out in
@@ -256,8 +249,10 @@ static int apply(struct options *o, struct common *common,
     case OPT_QEMU_IMG:
     case OPT_QEMU_IO:
     case OPT_QEMU_NBD:
+        note_program(&common->qemu, spec->id, value);
+        return 0;
     case OPT_SANDBOX:
-        return note_qemu(&common->qemu, spec, value, err);
+        return value_parse_sandbox(spec->name, value, &common->qemu, err);
     case OPT_QUIET:
     case OPT_VERBOSE:
     case OPT_DEBUG:

@@ -131,6 +131,17 @@ static int parse_any_path(const char *name, const char *value,
     return 0;
 }
 
+int value_parse_sandbox(const char *name, const char *value, struct qemu *qemu,
+                        struct error *err)
+{
+    int word;
+
+    if (value_parse_word(name, value, "auto, off, require", &word, err) == -1)
+        return -1;
+    qemu->sandbox = word; /* the words are in its order */
+    return 0;
+}
+
 int value_parse_path(const char *name, const char *value, const char **path,
                      struct error *err)
 {

@@ -39,6 +39,10 @@ int value_parse_refcount_bits(const char *name, const char *value,
 int value_parse_word(const char *name, const char *value,
                      const char *supported, int *index, struct error *err);
 
+/* A policy of cage.h, by its word. */
+int value_parse_sandbox(const char *name, const char *value, struct qemu *qemu,
+                        struct error *err);
+
 /* PATH or file://PATH. */
 int value_parse_path(const char *name, const char *value, const char **path,
                      struct error *err);
