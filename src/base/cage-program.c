@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: the qcow-tool authors */
 /* What has to be read and run so that a program can be. */
 
 #include "config.h"

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: the qcow-tool authors */
 /* What a program that we start may do: as little as its work needs. */
 
 #ifndef QT_CAGE_H

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: the qcow-tool authors */
 /* The variables that a child gets. */
 
 #ifndef QT_ENVIRONMENT_H

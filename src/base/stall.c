@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: the qcow-tool authors */
 /* Notices that nothing moves any more, and who is waited for. */
 
 #include "config.h"

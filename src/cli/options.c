@@ -202,12 +202,11 @@ static void note_wish(struct options *o, enum option_id id)
 static void note_program(struct qemu *qemu, enum option_id id,
                          const char *value)
 {
-    if (id == OPT_QEMU_IMG)
-        qemu->img = value;
-    else if (id == OPT_QEMU_IO)
-        qemu->io = value;
-    else
-        qemu->nbd = value;
+    const char **program = id == OPT_QEMU_IMG  ? &qemu->img
+                           : id == OPT_QEMU_IO ? &qemu->io
+                                               : &qemu->nbd;
+
+    *program = value;
 }
 
 /* Notes an option.  What it means only together with others is found out in

@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: the qcow-tool authors
 # What a QEMU that has been taken over can do: tests/lib/intruder.c in its
 # place tries. Each is also tried without a sandbox, so that it is seen that
 # there would have been something to deny.

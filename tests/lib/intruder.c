@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: the qcow-tool authors */
 /* A program in QEMU's place that has been taken over.
  *
  * Its own name says what it tries: the tests copy it to a file of that name.

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: the qcow-tool authors */
 /* Tests what a caged program can still do, and what it cannot any more.  That
  * it withstands an attack is for tests/failures/cage.bats.
  */
