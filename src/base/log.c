@@ -49,7 +49,8 @@ static void erase_redraw(void)
     if (redrawing && padded > 0)
         fprintf(stderr, "\r%*s\r", (int)padded, "");
     else if (redrawing)
-        fputs("\r\033[J", stderr);
+        /* The line first: tmux keeps a screen that is cleared as a whole. */
+        fputs("\r\033[K\033[J", stderr);
     redrawing = false;
 }
 

@@ -20,15 +20,16 @@ teardown() {
 
 # on_screen COLUMNS COMMAND
 # The shell command runs on a terminal of so many columns, which stays when it
-# has ended.
+# has ended.  Above it is a line: tmux makes room for one that it breaks in two
+# by scrolling.
 on_screen() {
     "${tmux[@]}" new-session -d -x "$1" -y 10 \
-        "$2; echo ended >>$PWD/ended; sleep 60" 3>&- 5>&-
+        "echo begun; $2; echo ended >>$PWD/ended; sleep 60" 3>&- 5>&-
 }
 
-# What is on the screen, without empty lines.
+# What is on the screen, and what scrolled out of it, without empty lines.
 screen() {
-    "${tmux[@]}" capture-pane -p "$@" | sed '/^$/d'
+    "${tmux[@]}" capture-pane -p -S - "$@" | sed '/^$/d; /^begun/d'
 }
 
 # shows REGEX...
@@ -68,7 +69,7 @@ resize() {
     stalled='stalled [0-9]+ s, waiting for the sender$'
     will_show "^\[#+\.+\]  [0-9]+%  receiving 2.9 of 8.3 MiB, $stalled"
 
-    # Right after a resize, there is nothing else.
+    # Right after a resize, there is nothing else, nor has it scrolled away.
     resize 50
     will_show "^ [0-9]+%  $stalled"
     resize 130
