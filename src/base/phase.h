@@ -20,6 +20,10 @@ enum phase {
     PHASE_ZEROING,  /* the rest of the disk, once all is there */
     PHASE_DRAINING, /* the spool, and what the sender still has */
 
+    /* validate, besides; it has no bar for them. */
+    PHASE_CONVERTING, /* QEMU writes the reference */
+    PHASE_EXAMINING,  /* QEMU looks at the stream */
+
     PHASE_FLUSHING,
     PHASES
 };

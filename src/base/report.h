@@ -44,7 +44,7 @@ void report_open(struct report *report);
 
 /* Another phase begins, and the one before ends; PHASE_NONE: none begins.
  * What is part of the one that it is in changes nothing.  Without a report
- * (NULL) nothing is done.  It is for progress_phase, which commands call.
+ * (NULL) nothing is done.  Who has a progress calls progress_phase.
  */
 void report_phase(struct report *report, enum phase phase);
 

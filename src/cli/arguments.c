@@ -36,6 +36,16 @@ static const enum option_id opposites[][2] = {
     {OPT_QUIET, OPT_VERBOSE},
     {OPT_QUIET, OPT_DEBUG},
     {OPT_QUIET, OPT_PROGRESS},
+    /* A stream has been made already. */
+    {OPT_STREAM, OPT_SOURCE},
+    {OPT_STREAM, OPT_SOURCE_FORMAT},
+    {OPT_STREAM, OPT_IMAGE_FORMAT},
+    {OPT_STREAM, OPT_DETECT_ZEROES},
+    {OPT_STREAM, OPT_LAYOUT},
+    {OPT_STREAM, OPT_CLUSTER_SIZE},
+    {OPT_STREAM, OPT_REFCOUNT_BITS},
+    {OPT_STREAM, OPT_COMPAT},
+    {OPT_STREAM, OPT_EXTENDED_L2},
 };
 
 /* The first means nothing without the second. */

@@ -94,6 +94,7 @@ static void print_program(void)
     puts("\nExamples:\n"
          "  qcow-tool stream /dev/vg/disk > disk.qcow2\n"
          "  qcow-tool measure /dev/vg/disk\n"
+         "  qcow-tool validate /dev/vg/disk\n"
          "  qcow-tool serve /dev/vg/copy < disk.qcow2\n"
          "\nMore is in qcow-tool(1).");
 }

@@ -35,6 +35,11 @@ static int run_measure(const struct options *o, struct error *err)
     return measure(&o->measure, err);
 }
 
+static int run_validate(const struct options *o, struct error *err)
+{
+    return validate(&o->validate, err);
+}
+
 static int run_serve(const struct options *o, struct error *err)
 {
     return serve(&o->serve, err);
@@ -46,9 +51,8 @@ static int run_headers(const struct options *o, struct error *err)
 }
 
 static int (*const run[])(const struct options *o, struct error *err) = {
-    [COMMAND_STREAM] = run_stream,
-    [COMMAND_MEASURE] = run_measure,
-    [COMMAND_SERVE] = run_serve,
+    [COMMAND_STREAM] = run_stream,     [COMMAND_MEASURE] = run_measure,
+    [COMMAND_VALIDATE] = run_validate, [COMMAND_SERVE] = run_serve,
     [COMMAND_HEADERS] = run_headers,
 };
 
@@ -138,6 +142,7 @@ static int begin_report(struct call *call, struct error *err)
     report_open(&call->report);
     o->stream.export.report = &call->report;
     o->measure.export.report = &call->report;
+    o->validate.export.report = &call->report;
     o->serve.report = &call->report;
     return report_file_open(&o->report_file, err);
 }

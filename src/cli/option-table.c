@@ -12,18 +12,21 @@
 enum {
     STREAM = 1 << COMMAND_STREAM,
     MEASURE = 1 << COMMAND_MEASURE,
+    VALIDATE = 1 << COMMAND_VALIDATE,
     SERVE = 1 << COMMAND_SERVE,
     OUT = STREAM | MEASURE,
-    ALL = OUT | SERVE,
+    OLD = OUT | SERVE, /* those that callers of vhd-tool may mean */
+    IMAGE = OUT | VALIDATE,
+    ALL = OLD | VALIDATE,
 };
 
 /* In the order of the help, in which a group stands together. */
 const struct option_spec option_specs[] = {
 #define GROUP GROUP_SOURCE
-    {"source", 0, "DISK", OPT_SOURCE, OUT, GROUP,
+    {"source", 0, "DISK", OPT_SOURCE, IMAGE, GROUP,
      "the disk, as --source-format says; or DISK\n"
      "alone; - is standard input, if that is a file"},
-    {"source-format", 0, "FORMAT", OPT_SOURCE_FORMAT, OUT, GROUP,
+    {"source-format", 0, "FORMAT", OPT_SOURCE_FORMAT, IMAGE, GROUP,
      "raw (default): PATH, read the disk and leave\n"
      "out zeroes; hybrid: DEVICE:IMAGE, take data\n"
      "from DEVICE and the allocation map from IMAGE;\n"
@@ -31,7 +34,7 @@ const struct option_spec option_specs[] = {
      "file; nbd: an NBD URI; nbdhybrid:\n"
      "DEVICE:NBD-SOCKET:EXPORT:SIZE, data from\n"
      "DEVICE and the map from an NBD export"},
-    {"image-format", 0, "FORMAT", OPT_IMAGE_FORMAT, OUT, GROUP,
+    {"image-format", 0, "FORMAT", OPT_IMAGE_FORMAT, IMAGE, GROUP,
      "of IMAGE; qcow2 by default, never probed"},
     {"relative-to", 0, "BASE", OPT_RELATIVE_TO, OUT, GROUP,
      "send only what differs from BASE: an NBD URI;\n"
@@ -40,8 +43,11 @@ const struct option_spec option_specs[] = {
     {"zero-clusters", 0, "KIND", OPT_ZERO_CLUSTERS, OUT, GROUP,
      "what is zero here but not in BASE goes as\n"
      "data (default), or with the zero flag"},
-    {"detect-zeroes", 0, NULL, OPT_DETECT_ZEROES, OUT, GROUP,
+    {"detect-zeroes", 0, NULL, OPT_DETECT_ZEROES, IMAGE, GROUP,
      "leave out zeroes inside of what is allocated"},
+    {"stream", 0, "FILE", OPT_STREAM, VALIDATE, GROUP,
+     "instead of a source, a stream that has been\n"
+     "received; - is standard input"},
     {"source-fd", 0, "FD", OPT_SOURCE_FD, SERVE, GROUP,
      "the stream; standard input by default"},
     {"source-size", 0, "BYTES", OPT_SOURCE_SIZE, SERVE, GROUP,
@@ -69,18 +75,19 @@ const struct option_spec option_specs[] = {
      "in QEMU or exclusively in another program"},
 #undef GROUP
 #define GROUP GROUP_IMAGE
-    {"layout", 0, "LAYOUT", OPT_LAYOUT, OUT, GROUP,
+    {"layout", 0, "LAYOUT", OPT_LAYOUT, IMAGE, GROUP,
      "streamable (default): all metadata, then the\n"
      "data in order; convert: byte for byte what\n"
      "qemu-img convert writes; any: streamable if\n"
      "this QEMU does it, else what it does"},
-    {"cluster-size", 0, "BYTES", OPT_CLUSTER_SIZE, OUT, GROUP,
+    {"cluster-size", 0, "BYTES", OPT_CLUSTER_SIZE, IMAGE, GROUP,
      "64K by default"},
-    {"refcount-bits", 0, "BITS", OPT_REFCOUNT_BITS, OUT, GROUP,
+    {"refcount-bits", 0, "BITS", OPT_REFCOUNT_BITS, IMAGE, GROUP,
      "16 by default; auto: the most, up to 16, with\n"
      "which xapi's own importer takes the image"},
-    {"compat", 0, "VERSION", OPT_COMPAT, OUT, GROUP, "1.1 (default) or 0.10"},
-    {"extended-l2", 0, NULL, OPT_EXTENDED_L2, OUT, GROUP,
+    {"compat", 0, "VERSION", OPT_COMPAT, IMAGE, GROUP,
+     "1.1 (default) or 0.10"},
+    {"extended-l2", 0, NULL, OPT_EXTENDED_L2, IMAGE, GROUP,
      "allocate in 32nds of a cluster"},
 #undef GROUP
 #define GROUP GROUP_TRANSFER
@@ -100,14 +107,14 @@ const struct option_spec option_specs[] = {
     {"spool-dir", 0, "DIR", OPT_SPOOL_DIR, ALL, GROUP,
      "for what must be kept for a while; by default\n"
      "$QCOW_TOOL_SPOOL_DIR, $TMPDIR or /var/tmp"},
-    {"spool-limit", 0, "BYTES", OPT_SPOOL_LIMIT, ALL, GROUP,
+    {"spool-limit", 0, "BYTES", OPT_SPOOL_LIMIT, OLD, GROUP,
      "fail rather than keep more than this there;\n"
      "0, by default or as $QCOW_TOOL_SPOOL_LIMIT\n"
      "says: no limit"},
     {"rate-limit", 0, "BYTES", OPT_RATE_LIMIT, STREAM | SERVE, GROUP,
      "of the stream, no more than this each second;\n"
      "0, by default, is no limit"},
-    {"stall-timeout", 0, "SECONDS", OPT_STALL_TIMEOUT, ALL, GROUP,
+    {"stall-timeout", 0, "SECONDS", OPT_STALL_TIMEOUT, OLD, GROUP,
      "fail when nothing has moved for so long; 0,\n"
      "the default: never"},
     {"checksum", 0, "KIND", OPT_CHECKSUM, STREAM | SERVE, GROUP,
@@ -117,12 +124,13 @@ const struct option_spec option_specs[] = {
 #define GROUP GROUP_PROGRESS
     {"progress", 0, NULL, OPT_PROGRESS, ALL, GROUP,
      "show how far the work is"},
-    {"machine", 0, NULL, OPT_MACHINE, ALL, GROUP,
+    {"machine", 0, NULL, OPT_MACHINE, OLD, GROUP,
      "with --progress: as three digits for each\n"
      "percent, on standard output"},
     {"report", 0, "FILE", OPT_REPORT, ALL, GROUP,
      "write there at the end, also after a failure,\n"
      "what was done, as JSON; fd:FD is an open fd"},
+    {"json", 0, NULL, OPT_JSON, VALIDATE, GROUP, "print JSON, not a table"},
     {"quiet", 'q', NULL, OPT_QUIET, ALL, GROUP,
      "say nothing but errors, not even warnings"},
     {"verbose", 'v', NULL, OPT_VERBOSE, ALL, GROUP,
@@ -152,20 +160,20 @@ const struct option_spec option_specs[] = {
      "of the stream: qcow2 is the only one"},
     {"destination-format", 0, "FORMAT", OPT_DESTINATION_FORMAT, SERVE, GROUP,
      "of the disk: raw is the only one"},
-    {"source-protocol", 0, "NAME", OPT_PROTOCOL, ALL, GROUP,
+    {"source-protocol", 0, "NAME", OPT_PROTOCOL, OLD, GROUP,
      "none is the only one"},
     {"destination-protocol", 0, "NAME", OPT_PROTOCOL, STREAM | SERVE, GROUP,
      "none is the only one"},
-    {"unbuffered", 0, NULL, OPT_DIRECT, ALL, GROUP, "the same as --direct"},
+    {"unbuffered", 0, NULL, OPT_DIRECT, OLD, GROUP, "the same as --direct"},
 #define IGNORED "ignored"
-    {"tar-filename-prefix", 0, "PREFIX", OPT_IGNORED_PREFIX, ALL, GROUP,
+    {"tar-filename-prefix", 0, "PREFIX", OPT_IGNORED_PREFIX, OLD, GROUP,
      IGNORED},
-    {"path", 0, "PATH", OPT_IGNORED, ALL, GROUP, IGNORED},
-    {"good-ciphersuites", 0, "LIST", OPT_IGNORED, ALL, GROUP, IGNORED},
-    {"sni", 0, "NAME", OPT_IGNORED, ALL, GROUP, IGNORED},
-    {"cert-bundle-path", 0, "PATH", OPT_IGNORED, ALL, GROUP, IGNORED},
-    {"ignore-checksums", 0, NULL, OPT_IGNORED, ALL, GROUP, IGNORED},
-    {"verify-dest", 0, NULL, OPT_IGNORED, ALL, GROUP, IGNORED},
+    {"path", 0, "PATH", OPT_IGNORED, OLD, GROUP, IGNORED},
+    {"good-ciphersuites", 0, "LIST", OPT_IGNORED, OLD, GROUP, IGNORED},
+    {"sni", 0, "NAME", OPT_IGNORED, OLD, GROUP, IGNORED},
+    {"cert-bundle-path", 0, "PATH", OPT_IGNORED, OLD, GROUP, IGNORED},
+    {"ignore-checksums", 0, NULL, OPT_IGNORED, OLD, GROUP, IGNORED},
+    {"verify-dest", 0, NULL, OPT_IGNORED, OLD, GROUP, IGNORED},
 #undef IGNORED
 #undef GROUP
 };
@@ -182,6 +190,8 @@ const struct command_spec command_specs[COMMAND_COUNT] = {
     [COMMAND_MEASURE] = {"measure", "DISK [OPTION]...",
                          "tells how long that stream is going to be",
                          OPT_SOURCE},
+    [COMMAND_VALIDATE] = {"validate", "DISK [OPTION]... | --stream FILE",
+                          "proves that a stream is QEMU's own", OPT_SOURCE},
     [COMMAND_SERVE] = {"serve", "DISK [OPTION]... < IMAGE.qcow2",
                        "brings a stream of qcow2 onto a disk",
                        OPT_DESTINATION},

@@ -8,6 +8,7 @@
 enum command {
     COMMAND_STREAM,
     COMMAND_MEASURE,
+    COMMAND_VALIDATE,
     COMMAND_SERVE,
     COMMAND_COUNT,
     COMMAND_NONE = COMMAND_COUNT, /* the program itself: help, version */
@@ -43,6 +44,8 @@ enum option_id {
     OPT_SPOOL_DIR,
     OPT_SPOOL_LIMIT,
     OPT_CHECKSUM,
+    OPT_STREAM,
+    OPT_JSON,
     OPT_PROGRESS,
     OPT_RATE_LIMIT,
     OPT_MACHINE,
@@ -90,7 +93,7 @@ extern const struct option_spec option_specs[];
 extern const int option_specs_count;
 
 struct command_spec {
-    const char *name;  /* "stream", "measure", "serve" */
+    const char *name;  /* "stream", "measure", ... */
     const char *usage; /* what follows the name */
     const char *does;  /* behind "it" */
 

@@ -143,6 +143,21 @@ static int apply_serve(struct serve_options *o, const struct option_spec *spec,
     }
 }
 
+/* Options that only `validate` has; true if it is one of them. */
+static bool apply_validate(struct validate_options *o,
+                           const struct option_spec *spec, const char *value)
+{
+    if (spec->id == OPT_JSON) {
+        o->is_json = true;
+    } else if (spec->id == OPT_STREAM) {
+        o->is_stream = true;
+        o->stream_path = strcmp(value, "-") == 0 ? NULL : value;
+    } else {
+        return false;
+    }
+    return true;
+}
+
 /* What several commands have, until they are told apart. */
 struct common {
     struct qemu qemu;
@@ -263,23 +278,12 @@ static int apply(struct options *o, struct common *common,
     case OPT_IGNORED_PREFIX:
         return 0;
     default:
+        if (apply_validate(&o->validate, spec, value))
+            return 0;
         return o->command == COMMAND_SERVE
                    ? apply_serve(&o->serve, spec, value, err)
                    : apply_stream(&o->stream, spec, value, err);
     }
-}
-
-static const char *default_spool_dir(void)
-{
-    static const char *const variables[] = {"QCOW_TOOL_SPOOL_DIR", "TMPDIR"};
-
-    for (size_t i = 0; i < sizeof variables / sizeof variables[0]; i++) {
-        const char *dir = getenv(variables[i]);
-
-        if (dir != NULL && dir[0] != '\0')
-            return dir;
-    }
-    return "/var/tmp";
 }
 
 /* Do the options of what goes out fit together? */
@@ -345,6 +349,7 @@ static int complete(struct options *o, const struct common *common,
     if (common->is_progress)
         progress = common->is_machine ? PROGRESS_MACHINE : PROGRESS_BAR;
     o->stream.progress = o->measure.progress = o->serve.progress = progress;
+    o->validate.progress = progress;
     export->qemu = o->serve.qemu = common->qemu;
     export->is_direct = o->serve.is_direct = common->is_direct;
     /* Programs that call us know what they have. */
@@ -363,12 +368,14 @@ static int complete(struct options *o, const struct common *common,
                              "DISK");
         return 0;
     }
-    if (complete_export(export, common, err) == -1)
+    if (!o->validate.is_stream && complete_export(export, common, err) == -1)
         return -1;
-    if (o->command == COMMAND_MEASURE) {
+    if (o->command == COMMAND_MEASURE)
         o->measure.export = *export;
+    else if (o->command == COMMAND_VALIDATE)
+        o->validate.export = *export;
+    if (o->command != COMMAND_STREAM)
         export->source = export->base = (struct export_source){0};
-    }
     export->must_be_stable =
         o->stream.file_offset > 0 && export->expected_id == NULL;
     return 0;
@@ -395,7 +402,7 @@ static int parse_command(int argc, char **argv, struct options *o,
         .options = o,
         .common =
             {
-                .spool_dir = default_spool_dir(),
+                .spool_dir = value_find_spool_dir(),
                 .image_format = "qcow2",
             },
     };
@@ -431,14 +438,15 @@ void options_set_defaults(struct options *o)
                         .is_raw_for_sure = true,
                         .qcow2 = {.cluster_size = 64 << 10,
                                   .refcount_bits = 16},
-                        .spool_dir = default_spool_dir(),
+                        .spool_dir = value_find_spool_dir(),
                     },
                 .destination = {.fd = STDOUT_FILENO},
                 .first_byte_within = STREAM_FIRST_BYTE_WITHIN,
             },
-        .serve = {.source_fd = STDIN_FILENO, .spool_dir = default_spool_dir()},
+        .serve = {.source_fd = STDIN_FILENO,
+                  .spool_dir = value_find_spool_dir()},
     };
-    o->measure.export = o->stream.export;
+    o->measure.export = o->validate.export = o->stream.export;
 }
 
 void options_clear(struct options *o)
@@ -447,6 +455,7 @@ void options_clear(struct options *o)
     export_source_clear(&o->stream.export.base);
     export_source_clear(&o->measure.export.source);
     export_source_clear(&o->measure.export.base);
+    export_source_clear(&o->validate.export.source);
     sink_address_clear(&o->stream.destination);
 }
 

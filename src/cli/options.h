@@ -12,6 +12,7 @@
 #include "export/headers.h"
 #include "export/measure.h"
 #include "export/stream.h"
+#include "export/validate.h"
 #include "import/serve.h"
 
 /* Sources and destinations are its own: options_clear.  All other strings are
@@ -24,10 +25,11 @@ struct options {
     struct qemu qemu; /* the programs that the command would run */
     struct report_file report_file;
     unsigned stall_seconds; /* without any movement: too long; 0: never is */
-    struct stream_options stream;   /* with COMMAND_STREAM */
-    struct measure_options measure; /* with COMMAND_MEASURE */
-    struct serve_options serve;     /* with COMMAND_SERVE */
-    struct headers_options headers; /* with COMMAND_HEADERS */
+    struct stream_options stream;     /* with COMMAND_STREAM */
+    struct measure_options measure;   /* with COMMAND_MEASURE */
+    struct validate_options validate; /* with COMMAND_VALIDATE */
+    struct serve_options serve;       /* with COMMAND_SERVE */
+    struct headers_options headers;   /* with COMMAND_HEADERS */
 };
 
 /* Returns -1 for wrong usage, which main ends with exit status 2.

@@ -12,6 +12,7 @@
 #include "config.h"
 
 #include "base/io.h"
+#include "base/json-text.h"
 #include "cli/report-file.h"
 #include "nbd/client.h"
 #include "qemu/qemu-img.h"
@@ -29,54 +30,13 @@ enum { FORMAT = 1 };
 
 /* ------------------------------------------------------------------ JSON */
 
-/* Is text, at its beginning, a character of UTF-8 with more than one byte?
- * Returns how many it has, or 0.
- */
-static int utf8_length(const unsigned char *c)
-{
-    int length = c[0] < 0xc2   ? 0
-                 : c[0] < 0xe0 ? 2
-                 : c[0] < 0xf0 ? 3
-                 : c[0] < 0xf5 ? 4
-                               : 0;
-
-    for (int i = 1; i < length; i++)
-        if ((c[i] & 0xc0) != 0x80)
-            return 0;
-    if ((c[0] == 0xe0 && c[1] < 0xa0) || (c[0] == 0xed && c[1] >= 0xa0) ||
-        (c[0] == 0xf0 && c[1] < 0x90) || (c[0] == 0xf4 && c[1] >= 0x90))
-        return 0;
-    return length;
-}
-
-/* What is no text in UTF-8, as names may be, becomes U+FFFD. */
-static void put_string(FILE *f, const char *text)
-{
-    fputc('"', f);
-    while (*text != '\0') {
-        unsigned char c = *text;
-        int length = c < 0x80 ? 1 : utf8_length((const unsigned char *)text);
-
-        if (length == 0)
-            fputs("\\ufffd", f);
-        else if (c == '"' || c == '\\')
-            fprintf(f, "\\%c", c);
-        else if (c < 0x20 || c == 0x7f)
-            fprintf(f, "\\u%04x", c);
-        else
-            fwrite(text, 1, length, f);
-        text += length == 0 ? 1 : length;
-    }
-    fputc('"', f);
-}
-
 static void put_text(FILE *f, const char *name, const char *text)
 {
     fprintf(f, ",\n    \"%s\": ", name);
     if (text == NULL || text[0] == '\0')
         fputs("null", f);
     else
-        put_string(f, text);
+        json_put_string(f, text);
 }
 
 static void put_number(FILE *f, const char *name, uint64_t number)
@@ -125,12 +85,12 @@ static void put_failure(FILE *f, const struct error *failure)
     }
     end = find_end(failure);
     fputs(",\n    \"error\": {\n        \"message\": ", f);
-    put_string(f, failure->msg);
+    json_put_string(f, failure->msg);
     fputs(",\n        \"end\": ", f);
     if (end == NULL)
         fputs("null", f);
     else
-        put_string(f, end);
+        json_put_string(f, end);
     fputs(",\n        \"file-offset\": ", f);
     put_offset(f, failure->msg, "file offset ");
     fputs(",\n        \"disk-offset\": ", f);

@@ -85,6 +85,19 @@ int value_parse_seconds(const char *name, const char *text, unsigned *seconds,
     return 0;
 }
 
+const char *value_find_spool_dir(void)
+{
+    static const char *const variables[] = {"QCOW_TOOL_SPOOL_DIR", "TMPDIR"};
+
+    for (size_t i = 0; i < sizeof variables / sizeof variables[0]; i++) {
+        const char *dir = getenv(variables[i]);
+
+        if (dir != NULL && dir[0] != '\0')
+            return dir;
+    }
+    return "/var/tmp";
+}
+
 int value_find_spool_limit(uint64_t usual, uint64_t *limit, struct error *err)
 {
     static const char variable[] = "QCOW_TOOL_SPOOL_LIMIT";

@@ -61,6 +61,11 @@ int value_parse_fd(const char *name, const char *value, int *fd,
 int value_parse_fd_if_passed(const char *name, const char *value, int *fd,
                              struct error *err);
 
+/* Where to spool: the environment's QCOW_TOOL_SPOOL_DIR or TMPDIR, or
+ * /var/tmp.
+ */
+const char *value_find_spool_dir(void);
+
 /* How much may be spooled: the environment's QCOW_TOOL_SPOOL_LIMIT, or usual
  * if there is none; in bytes.
  */

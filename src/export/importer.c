@@ -79,7 +79,7 @@ static int64_t bound_at(struct walk *w, const struct filemap_entry *e)
 }
 
 int importer_judge(const struct layout_plan *plan,
-                   const struct skeleton *skeleton, const struct store *store,
+                   const struct skeleton *skeleton, int image_fd,
                    struct importer_verdict *verdict, struct error *err)
 {
     uint64_t cs = plan->options.cluster_size;
@@ -87,7 +87,7 @@ int importer_judge(const struct layout_plan *plan,
     struct walk w = {.plan = plan, .window = qcow2_window(&plan->options)};
     struct header h;
 
-    if (io_pread_full(store_fd(store), bytes, sizeof bytes, 0) == -1)
+    if (io_pread_full(image_fd, bytes, sizeof bytes, 0) == -1)
         return error_set(err, errno, "spool: cannot read at file offset 0");
     header_parse(bytes, &h);
     /* The table's own clusters are added, and subtracted. */

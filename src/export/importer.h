@@ -8,7 +8,6 @@
 #include "base/error.h"
 #include "export/layout.h"
 #include "export/skeleton.h"
-#include "nbd/store.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -30,9 +29,11 @@ struct importer_verdict {
     int64_t bound;         /* and what it is compared with */
 };
 
-/* What does the importer make of the image that was laid out by plan? */
+/* What does the importer make of the image that was laid out by plan?  Its
+ * header is read from image_fd.
+ */
 int importer_judge(const struct layout_plan *plan,
-                   const struct skeleton *skeleton, const struct store *store,
+                   const struct skeleton *skeleton, int image_fd,
                    struct importer_verdict *verdict, struct error *err);
 
 /* Says with --verbose why an import is going to fail, if it is. */

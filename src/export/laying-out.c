@@ -38,8 +38,8 @@ static int build(struct preparation *p, const struct layout_plan *plan,
     if (skeleton_build(&p->o->qemu, plan, disk->store, &disk->skeleton, err) ==
         -1)
         return -1;
-    return importer_judge(plan, &disk->skeleton, disk->store, &disk->verdict,
-                          err);
+    return importer_judge(plan, &disk->skeleton, store_fd(disk->store),
+                          &disk->verdict, err);
 }
 
 /* The same with the widest refcounts that the importer takes; if there are

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* SPDX-FileCopyrightText: the qcow-tool authors */
-/* qemu-img: create, map, info, resize, --version. */
+/* qemu-img: create, convert, check, compare, map, info, resize, --version. */
 
 #include "config.h"
 
@@ -108,11 +108,26 @@ static bool is_at_limit(int fd, const struct qcow2_options *options,
            limit.rlim_cur < st.st_size + 4 * options->cluster_size + l1;
 }
 
+enum { OPTIONS_SPACE = 160, FILE_SPACE = 40 };
+
+static void write_options(char text[OPTIONS_SPACE],
+                          const struct qcow2_options *options)
+{
+    int n =
+        snprintf(text, OPTIONS_SPACE, "compat=%s,cluster_size=%" PRIu64 "%s",
+                 options->is_v2 ? "0.10" : "1.1", options->cluster_size,
+                 options->is_extended_l2 ? ",extended_l2=on" : "");
+
+    if (options->refcount_bits != 16) /* version 2 has no such choice */
+        snprintf(text + n, OPTIONS_SPACE - n, ",refcount_bits=%u",
+                 options->refcount_bits);
+}
+
 int qemu_img_create(const struct qemu *qemu, int store_fd,
                     const struct qcow2_options *options, uint64_t disk_size,
                     struct error *err)
 {
-    char qcow2_options[160], file[40], size[24];
+    char qcow2_options[OPTIONS_SPACE], file[FILE_SPACE], size[24];
     const char *const argv[] = {
         qemu->img, "create",      "-q", "-f", "qcow2",
         "-o",      qcow2_options, file, size, NULL,
@@ -127,14 +142,7 @@ int qemu_img_create(const struct qemu *qemu, int store_fd,
     };
 
     cage.may_write = true;
-    snprintf(qcow2_options, sizeof qcow2_options,
-             "compat=%s,cluster_size=%" PRIu64 "%s",
-             options->is_v2 ? "0.10" : "1.1", options->cluster_size,
-             options->is_extended_l2 ? ",extended_l2=on" : "");
-    if (options->refcount_bits != 16) /* version 2 has no such choice */
-        snprintf(qcow2_options + strlen(qcow2_options),
-                 sizeof qcow2_options - strlen(qcow2_options),
-                 ",refcount_bits=%u", options->refcount_bits);
+    write_options(qcow2_options, options);
     snprintf(file, sizeof file, "/proc/self/fd/%d", store_fd);
     snprintf(size, sizeof size, "%" PRIu64, disk_size);
     if (qemu_run(&spec, err) == 0)
@@ -142,6 +150,120 @@ int qemu_img_create(const struct qemu *qemu, int store_fd,
     return is_at_limit(store_fd, options, disk_size)
                ? error_set(err, EFBIG, "spool: QEMU cannot write")
                : -1;
+}
+
+/* Its files are the caller's, and may have any names. */
+static struct cage_spec disk_cage(const struct qemu *qemu,
+                                  const struct qemu_disk *disk)
+{
+    struct cage_spec cage = qemu_cage(qemu, NULL, 2);
+
+    cage.may_read_all = true;
+    cage.may_connect = disk->fd == -1;
+    return cage;
+}
+
+int qemu_img_convert(const struct qemu *qemu, const struct qemu_disk *disk,
+                     const struct qcow2_options *options, int store_fd,
+                     struct error *err)
+{
+    char qcow2_options[OPTIONS_SPACE], file[FILE_SPACE];
+    const char *const by_options[] = {
+        qemu->img, "convert",     "--image-opts", "-O", "qcow2",
+        "-o",      qcow2_options, disk->options,  file, NULL,
+    };
+    const char *const by_uri[] = {
+        qemu->img, "convert",     "-f",      "raw", "-O", "qcow2",
+        "-o",      qcow2_options, disk->uri, file,  NULL,
+    };
+    struct cage_spec cage = disk_cage(qemu, disk);
+    const int fds[] = {store_fd, disk->fd};
+    const struct child_spec spec = {
+        .argv = disk->uri == NULL ? by_options : by_uri,
+        .inherit = fds,
+        .n_inherit = disk->fd == -1 ? 1 : 2,
+        .cage = &cage,
+        .cancel_fd = -1,
+    };
+
+    cage.may_write = true;
+    write_options(qcow2_options, options);
+    snprintf(file, sizeof file, "/proc/self/fd/%d", store_fd);
+    return qemu_run(&spec, err);
+}
+
+int qemu_img_find_errors(const struct qemu *qemu, int image_fd,
+                         struct error *err)
+{
+    const struct qemu_link link = {
+        .format = "qcow2",
+        .fd = image_fd,
+        .data_fd = -1,
+    };
+    char *CLEANUP(free_ptr) node = qemu_chain_node(&link, 1, false);
+    const char *const argv[] = {qemu->img, "check", node, NULL};
+    const struct cage_spec cage = qemu_cage(qemu, NULL, 1);
+    const struct child_spec spec = {
+        .argv = argv,
+        .inherit = &image_fd,
+        .n_inherit = 1,
+        .cage = &cage,
+        .cancel_fd = -1,
+    };
+
+    if (node == NULL)
+        return error_set(err, errno, "QEMU: check");
+    return qemu_run(&spec, err);
+}
+
+/* What `qemu-img compare' says on standard output of two disks that differ. */
+static int read_difference(const char *said, uint64_t *disk_offset,
+                           struct error *err)
+{
+    static const char content[] = "Content mismatch at offset ";
+    const char *at = strstr(said, content);
+
+    if (at == NULL)
+        return error_set(err, 0, "%.*s", (int)strcspn(said, "\n"), said);
+    *disk_offset = strtoull(at + strlen(content), NULL, 10);
+    return error_set(err, 0, "other contents at disk offset %" PRIu64,
+                     *disk_offset);
+}
+
+int qemu_img_compare(const struct qemu *qemu, const struct qemu_disk *disk,
+                     int image_fd, uint64_t *disk_offset, struct error *err)
+{
+    char image[96], file[FILE_SPACE];
+    const char *const by_options[] = {
+        qemu->img, "compare", "-U", "--image-opts", disk->options, image, NULL,
+    };
+    const char *const by_uri[] = {
+        qemu->img, "compare", "-f", "raw", "-F",
+        "qcow2",   disk->uri, file, NULL,
+    };
+    const struct cage_spec cage = disk_cage(qemu, disk);
+    const int fds[] = {image_fd, disk->fd};
+    struct text text = {.length = 0};
+    const struct child_spec spec = {
+        .argv = disk->uri == NULL ? by_options : by_uri,
+        .inherit = fds,
+        .n_inherit = disk->fd == -1 ? 1 : 2,
+        .cage = &cage,
+        .cancel_fd = -1,
+        .consume = collect,
+        .opaque = &text,
+    };
+    int r;
+
+    *disk_offset = UINT64_MAX;
+    snprintf(file, sizeof file, "/proc/self/fd/%d", image_fd);
+    snprintf(image, sizeof image,
+             "driver=qcow2,file.driver=file,file.filename=%s", file);
+    r = qemu_run(&spec, err);
+    /* A difference that is only in size may be no more than a warning. */
+    if (strstr(text.buf, "mismatch") != NULL)
+        return read_difference(text.buf, disk_offset, err);
+    return r;
 }
 
 /* Makes of an entry of what was mapped one of the part that was asked for. */

@@ -32,6 +32,34 @@ int qemu_img_create(const struct qemu *qemu, int store_fd,
                     const struct qcow2_options *options, uint64_t disk_size,
                     struct error *err);
 
+/* A disk to read. */
+struct qemu_disk {
+    const char *uri;     /* of a raw disk behind NBD; NULL: it has options */
+    const char *options; /* as --image-opts has them */
+    int fd;              /* to be inherited; -1: none */
+};
+
+/* Writes that disk as a qcow2 image into the open file store_fd, as `qemu-img
+ * convert -O qcow2` does.
+ */
+int qemu_img_convert(const struct qemu *qemu, const struct qemu_disk *disk,
+                     const struct qcow2_options *options, int store_fd,
+                     struct error *err);
+
+/* Has `qemu-img check` look at the qcow2 image that is open as image_fd, and
+ * at no other file: it must have no data file.  What is wrong with it is the
+ * error.
+ */
+int qemu_img_find_errors(const struct qemu *qemu, int image_fd,
+                         struct error *err);
+
+/* Has `qemu-img compare` read both disks: they have to be of the same size,
+ * too.  A difference is the error.  *disk_offset is where their contents
+ * differ first, or UINT64_MAX.  The image must name no other file.
+ */
+int qemu_img_compare(const struct qemu *qemu, const struct qemu_disk *disk,
+                     int image_fd, uint64_t *disk_offset, struct error *err);
+
 /* What to map; the map goes to sink as it is printed. */
 struct qemu_img_map {
     const char *node;   /* a file name or a node (qemu.h) */

@@ -269,6 +269,13 @@ char *qemu_chain_node(const struct qemu_link *links, size_t count,
     return finish(text, &node);
 }
 
+/* A value as --image-opts has it: two commas mean one. */
+static void write_value(FILE *text, const char *value)
+{
+    for (; *value != '\0'; value++)
+        fputs(*value == ',' ? ",," : (char[]){*value, '\0'}, text);
+}
+
 /* An option of the link that is so many below the first. */
 static void write_option(FILE *text, size_t depth, const char *option)
 {
@@ -289,8 +296,7 @@ char *qemu_chain_options(const char *file_name, const struct qemu_link *links,
     if (text == NULL)
         return NULL;
     fprintf(text, "driver=%s,force-share=on,file.filename=", links[0].format);
-    for (; *file_name != '\0'; file_name++)
-        fputs(*file_name == ',' ? ",," : (char[]){*file_name, '\0'}, text);
+    write_value(text, file_name);
     for (size_t i = 0; i < count; i++) {
         if (links[i].has_footer_size)
             write_option(text, i, "force_size_calc=current_size");
@@ -299,6 +305,34 @@ char *qemu_chain_options(const char *file_name, const struct qemu_link *links,
                          is_direct ? "cache.direct=off" : "cache.direct=on");
         is_direct = links[i].is_direct;
     }
+    return finish(text, &options);
+}
+
+char *qemu_raw_options(int fd)
+{
+    char *options;
+
+    if (asprintf(&options,
+                 "driver=raw,force-share=on,file.filename=/proc/self/fd/%d",
+                 fd) == -1)
+        return NULL;
+    return options;
+}
+
+char *qemu_export_options(const char *socket_path, const char *export_name)
+{
+    char *options = NULL;
+    size_t length;
+    FILE *text = open_memstream(&options, &length);
+
+    if (text == NULL)
+        return NULL;
+    fputs("driver=raw,file.driver=nbd,file.server.type=unix,"
+          "file.server.path=",
+          text);
+    write_value(text, socket_path);
+    fputs(",file.export=", text);
+    write_value(text, export_name);
     return finish(text, &options);
 }
 

@@ -147,6 +147,12 @@ char *qemu_chain_node(const struct qemu_link *links, size_t count,
 char *qemu_chain_options(const char *file_name, const struct qemu_link *links,
                          size_t count);
 
+/* The same for a raw disk behind an inherited fd, and for one that an NBD
+ * server exports by this name at a UNIX socket.
+ */
+char *qemu_raw_options(int fd);
+char *qemu_export_options(const char *socket_path, const char *export_name);
+
 /* path as QEMU takes it for a file name, whatever is in it: one with a
  * colon could be taken for a protocol.  Returns memory to free, or NULL.
  */

@@ -6,7 +6,7 @@
 
 load ../lib/helpers
 
-commands='stream measure serve'
+commands='stream measure validate serve'
 completion=$abs_top_srcdir/scripts/completion
 
 # The options in --help, which prints the table of them.
@@ -118,7 +118,7 @@ same() {
 
 @test "bash completes commands, and the help of commands" {
     bash_words qcow-tool '' >found
-    printf '%s\n' --help --version help measure serve stream >expected
+    printf '%s\n' --help --version help measure serve stream validate >expected
     diff -u expected found >&2
     [ "$(bash_words qcow-tool ser)" = serve ]
     [ "$(bash_words qcow-tool help str)" = stream ]
@@ -158,8 +158,8 @@ same() {
         run -0 podchecker "$page.pod"
         [[ $output != *WARNING* ]]
     done
-    # All six.
-    [ "$(printf '%s\n' "$abs_top_builddir"/doc/*.[17] | wc -l)" = 6 ]
+    # All seven.
+    [ "$(printf '%s\n' "$abs_top_builddir"/doc/*.[17] | wc -l)" = 7 ]
 }
 
 # Those that need no other host, no server and no volume group.
@@ -203,7 +203,7 @@ same() {
     local page
     grep -ohE 'L<qcow-tool[^>]*>' "$abs_top_builddir"/doc/*.pod |
         sed 's/L<\(.*\)(\([0-9]\))>/\1.\2/' | sort -u >pages
-    [ "$(wc -l <pages)" = 6 ]
+    [ "$(wc -l <pages)" = 7 ]
     while read -r page; do
         [ -s "$abs_top_builddir/doc/$page" ]
     done <pages

@@ -106,9 +106,9 @@ helps() {
 @test "the examples of --help work" {
     make_disk disk 1M data@64K+64K
     qcow_tool --help
-    grep -E '^  qcow-tool (stream|measure|serve) ' stdout |
+    grep -E '^  qcow-tool (stream|measure|validate|serve) ' stdout |
         sed 's|/dev/vg/||g' >examples
-    [ "$(wc -l <examples)" = 3 ]
+    [ "$(wc -l <examples)" = 4 ]
     PATH=$PATH TMPDIR=$spool bash -e examples
     cmp disk copy
 }
