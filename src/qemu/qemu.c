@@ -185,9 +185,9 @@ void qemu_bridge_node(char *node, int bridge_fd)
              bridge_fd);
 }
 
-/* The raw disk is for the part: QEMU before 5.1 has no `map --start-offset'.  It
- * makes QEMU fast, too, which else looks at the zeroes below for each L2 table
- * that there is not (8 TiB in clusters of 4 KiB: 37 s, and so 4).
+/* The raw disk is for the part: QEMU before 5.1 has no `map --start-offset'.
+ * It makes QEMU fast, too, which else looks at the zeroes below for each L2
+ * table that there is not (8 TiB in clusters of 4 KiB: 37 s, and so 4).
  */
 void qemu_map_node(char *node, int bridge_fd, uint64_t disk_offset,
                    uint64_t length)

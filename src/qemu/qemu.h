@@ -15,8 +15,8 @@
 
 enum qemu_can { QEMU_UNKNOWN, QEMU_YES, QEMU_NO };
 
-/* The programs, as names to be looked up in PATH or as paths, and what is known
- * of them.  What QEMU can do is asked, not guessed from its version: hosts
+/* The programs, as names to be looked up in PATH or as paths, and what is
+ * known of them.  What QEMU can do is asked, not guessed from its version: hosts
  * ship 4.2 to 11, with changes of their own.
  */
 struct qemu {
@@ -56,8 +56,8 @@ int qemu_run(const struct child_spec *spec, struct error *err);
 int qemu_start(const struct child_spec *spec, struct child **child,
                struct error *err);
 
-/* Runs a program to see whether its help speaks of option, if *can is not known
- * yet.  No character of option but its first may be like that.
+/* Runs a program to see whether its help speaks of option, if *can is not
+ * known yet.  No character of option but its first may be like that.
  */
 int qemu_has_option(const char *const *argv, const char *option,
                     enum qemu_can *can, struct error *err);
@@ -103,8 +103,8 @@ enum { QEMU_NODE_SPACE = 320 };
  */
 void qemu_bridge_node(char *node, int bridge_fd);
 
-/* The same for qemu-img map: length bytes of the disk from disk_offset on, both
- * multiples of 512; a length of 0 is all of it.  Below the image there is one
+/* The same for qemu-img map: length bytes of the disk from disk_offset on,
+ * both multiples of 512; a length of 0 is all of it.  Below the image there is one
  * more, of zeroes, so that what this one does not hold is that one's, and not
  * taken for zeroes that it holds.  The map counts from disk_offset on.
  */
