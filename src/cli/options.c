@@ -67,16 +67,6 @@ static int apply_export(struct export_options *o,
     }
 }
 
-/* An fd, or "-" for a standard one. */
-static int parse_fd(const struct option_spec *spec, const char *value,
-                    int standard_fd, int *fd, struct error *err)
-{
-    if (strcmp(value, "-") != 0)
-        return value_parse_fd(spec->name, value, fd, err);
-    *fd = standard_fd;
-    return 0;
-}
-
 /* Options of where it goes. */
 static int apply_stream(struct stream_options *o,
                         const struct option_spec *spec, const char *value,
@@ -90,7 +80,8 @@ static int apply_stream(struct stream_options *o,
                                        err);
     case OPT_DESTINATION_FD:
         sink_address_clear(&o->destination);
-        return parse_fd(spec, value, STDOUT_FILENO, &o->destination.fd, err);
+        return value_parse_fd_or_standard(spec->name, value, STDOUT_FILENO,
+                                          &o->destination.fd, err);
     case OPT_DESTINATION_FORMAT:
         return value_parse_word(spec->name, value, "qcow2", &word, err);
     case OPT_RATE_LIMIT:
@@ -116,7 +107,8 @@ static int apply_serve(struct serve_options *o, const struct option_spec *spec,
 
     switch (spec->id) {
     case OPT_SOURCE_FD:
-        return parse_fd(spec, value, STDIN_FILENO, &o->source_fd, err);
+        return value_parse_fd_or_standard(spec->name, value, STDIN_FILENO,
+                                          &o->source_fd, err);
     case OPT_SOURCE_SIZE:
         return value_parse_size(spec->name, value, &o->source_size, err);
     case OPT_DESTINATION:
@@ -147,15 +139,12 @@ static int apply_serve(struct serve_options *o, const struct option_spec *spec,
 static bool apply_validate(struct validate_options *o,
                            const struct option_spec *spec, const char *value)
 {
-    if (spec->id == OPT_JSON) {
-        o->is_json = true;
-    } else if (spec->id == OPT_STREAM) {
+    if (spec->id == OPT_STREAM) {
         o->is_stream = true;
         o->stream_path = strcmp(value, "-") == 0 ? NULL : value;
-    } else {
-        return false;
     }
-    return true;
+    o->is_json = o->is_json || spec->id == OPT_JSON;
+    return spec->id == OPT_STREAM || spec->id == OPT_JSON;
 }
 
 /* What several commands have, until they are told apart. */
@@ -196,7 +185,8 @@ static int note_report(struct report_file *file,
                        struct error *err)
 {
     if (strcmp(value, "-") == 0 || strncmp(value, "fd:", 3) == 0)
-        return parse_fd(spec, value, STDOUT_FILENO, &file->fd, err);
+        return value_parse_fd_or_standard(spec->name, value, STDOUT_FILENO,
+                                          &file->fd, err);
     return value_parse_path(spec->name, value, &file->path, err);
 }
 

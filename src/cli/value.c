@@ -189,6 +189,15 @@ int value_parse_fd(const char *name, const char *value, int *fd,
     return 0;
 }
 
+int value_parse_fd_or_standard(const char *name, const char *value,
+                               int standard_fd, int *fd, struct error *err)
+{
+    if (strcmp(value, "-") != 0)
+        return value_parse_fd(name, value, fd, err);
+    *fd = standard_fd;
+    return 0;
+}
+
 int value_parse_fd_if_passed(const char *name, const char *value, int *fd,
                              struct error *err)
 {

@@ -57,6 +57,10 @@ int value_parse_disk(const char *name, const char *value, int standard_fd,
 int value_parse_fd(const char *name, const char *value, int *fd,
                    struct error *err);
 
+/* The same, or - for standard_fd. */
+int value_parse_fd_or_standard(const char *name, const char *value,
+                               int standard_fd, int *fd, struct error *err);
+
 /* The same; *fd is -1 for a UUID that nobody passed an fd with. */
 int value_parse_fd_if_passed(const char *name, const char *value, int *fd,
                              struct error *err);
