@@ -28,8 +28,8 @@ struct nbd_shown {
 
 /* Starts the bridge, runs qemu-img map as map says, whose node, n_images and
  * inherit are filled in for export, and stops the bridge.  If that fails
- * *is_qemus tells whose error it is: QEMU's, as err has it from qemu_img_map, or one of
- * the bridge or of what it showed.
+ * *is_qemus tells whose error it is: QEMU's, as err has it from qemu_img_map,
+ * or one of the bridge or of what it showed.
  */
 int nbd_map(const struct qemu *qemu, const struct nbd_shown *shown,
             const struct qemu_img_map *map, bool *is_qemus, struct error *err);

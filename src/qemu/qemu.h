@@ -16,8 +16,8 @@
 enum qemu_can { QEMU_UNKNOWN, QEMU_YES, QEMU_NO };
 
 /* The programs, as names to be looked up in PATH or as paths, and what is
- * known of them.  What QEMU can do is asked, not guessed from its version: hosts
- * ship 4.2 to 11, with changes of their own.
+ * known of them.  What QEMU can do is asked, not guessed from its version:
+ * hosts ship 4.2 to 11, with changes of their own.
  */
 struct qemu {
     const char *img, *io, *nbd;
@@ -104,9 +104,9 @@ enum { QEMU_NODE_SPACE = 320 };
 void qemu_bridge_node(char *node, int bridge_fd);
 
 /* The same for qemu-img map: length bytes of the disk from disk_offset on,
- * both multiples of 512; a length of 0 is all of it.  Below the image there is one
- * more, of zeroes, so that what this one does not hold is that one's, and not
- * taken for zeroes that it holds.  The map counts from disk_offset on.
+ * both multiples of 512; a length of 0 is all of it.  Below the image there is
+ * one more, of zeroes, so that what this one does not hold is that one's, and
+ * not taken for zeroes that it holds.  The map counts from disk_offset on.
  */
 void qemu_map_node(char *node, int bridge_fd, uint64_t disk_offset,
                    uint64_t length);

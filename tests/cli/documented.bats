@@ -185,7 +185,8 @@ same() {
         for block in block.*; do
             # A page without examples has none.
             [ -e "$block" ] || continue
-            ! grep -qE 'virsh|ssh|socat|tcp:|curl|lvc|fd 7|nbd:|xe ' "$block" || continue
+            ! grep -qE 'virsh|ssh|socat|tcp:|curl|lvc|fd 7|nbd:|xe ' \
+                "$block" || continue
             rm -rf work/*
             cp ./*.raw ./*.qcow2* disk work
             sed 's|/dev/vg/||g; s|/dev/nbd0|disk|g' "$block" >work/example

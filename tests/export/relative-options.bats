@@ -110,7 +110,7 @@ setup() {
     image base base.qcow2
     truncate -s 10M base.qcow2
     stdout_to=out.qcow2 qcow_tool stream disk --relative-to base.qcow2
-    error_says 'warning: base.qcow2 begins as a qcow2 image.* compared as a raw'
+    error_says 'warning: base.qcow2 begins as a qcow2.* compared as a raw'
     one_line stderr
     cp base.qcow2 copy.raw
     qcow_tool serve copy.raw --prezeroed --force <out.qcow2
