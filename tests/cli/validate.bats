@@ -121,9 +121,10 @@ $at \($what\)\$" disk.raw --layout convert --qemu-img "$fake"
 393226 377 data of disk offset 2097162
 END
     qcow_tool 1 validate disk.raw --layout convert --qemu-img "$fake" --json
-    [ "$(jq -c '[.valid, .subject, .layout, .checks[0].good,
-        .checks[0]."file-offset", .checks[0].place]' stdout)" = \
-        '[false,"source","convert",false,393226,"data of disk offset 2097162"]' ]
+    [ "$(jq -r '[.valid, .subject, .layout, .checks[0].good,
+        .checks[0]."file-offset", .checks[0].place] | map(tostring) |
+        join(" ")' stdout)" = \
+        "false source convert false 393226 data of disk offset 2097162" ]
 }
 
 @test "a reference that is longer, or shorter, is a difference" {
