@@ -9,6 +9,7 @@
 #include "nbd/tls.h"
 
 #include <libxml/uri.h>
+#include <libxml/xmlmemory.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
