@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # SPDX-FileCopyrightText: the qcow-tool authors
 # Somebody has gone to sleep: --stall-timeout ends that, and says who it was.
-# Each test takes as many seconds as it tells the tool to wait.
+# Each test takes as many seconds as it tells the tool to wait: some ten for
+# several tools in turn.
 
 load ../lib/helpers
 

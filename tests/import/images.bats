@@ -157,6 +157,8 @@ guest() {
     nothing_left
 }
 
+# It takes a quarter of a minute: offsets of more than 31 bits cannot be had
+# with less.
 @test "an image of more than 2 GiB, with data behind them" {
     requires space:6
     qemu-img create -q -f qcow2 -o preallocation=metadata disk.qcow2 2200M
