@@ -36,7 +36,7 @@ static const struct {
      "an HTML page, as servers show for an error: <!DOCTYPE HTML> <html>"},
     {"HTML without its type", 0, 6, "<HTML>", "an HTML page"},
     {"XML", 0, 21, "<?xml version=\"1.0\"?>", "an XML text: <?xml version"},
-    {"an HTTP response", 0, 40, "HTTP/1.1 404 Not Found\r\nA: b\r\n\r\n<html>",
+    {"an HTTP response", 0, 38, "HTTP/1.1 404 Not Found\r\nA: b\r\n\r\n<html>",
      "an HTTP response with its headers, where only the body should come: "
      "HTTP/1.1 404 Not Found"},
     {"a JSON object", 0, 19, "{\n    \"error\": \"x\"}",
