@@ -15,6 +15,7 @@
 
 #include "config.h"
 
+#include "base/clock.h"
 #include "base/io.h"
 #include "base/lock.h"
 #include "base/log.h"
@@ -47,14 +48,6 @@ enum { USUAL_COLUMNS = 80 }; /* of a terminal that does not say */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct progress *current; /* what progress_tell tells; or NULL */
 static bool is_asked;            /* before there was any */
-
-static uint64_t now_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * UINT64_C(1000) + now.tv_nsec / 1000000;
-}
 
 /* ------------------------------------------------------------ for people */
 
@@ -89,7 +82,7 @@ static double find_rate(const struct progress *p, uint64_t now)
 
 static struct progress_view take_view(const struct progress *p)
 {
-    uint64_t now = now_ms();
+    uint64_t now = clock_ms();
     bool is_stalled = !p->is_over &&
                       phase_specs[p->phase].wait != PHASE_UNCOUNTED &&
                       (p->total == 0 || p->is_guess || p->done < p->total) &&
@@ -140,7 +133,7 @@ static void look_at_stream(struct progress *p)
         ioctl(p->data_fd, FIONREAD, &queued) == -1)
         queued = -1;
     if (queued != p->queued)
-        p->moved_ms = now_ms();
+        p->moved_ms = clock_ms();
     p->queued = queued;
 }
 
@@ -154,15 +147,15 @@ static bool wait_to_draw(struct progress *p, uint64_t *drawn_ms,
     LOCK_FOR_SCOPE(&lock);
     while (!p->is_stopped) {
         struct timespec until;
-        uint64_t ms = now_ms() + tick;
+        uint64_t ms = clock_ms() + tick;
 
         until.tv_sec = ms / 1000;
         until.tv_nsec = ms % 1000 * 1000000;
         if (pthread_cond_timedwait(&p->stopped, &lock, &until) != ETIMEDOUT)
             continue;
         look_at_stream(p);
-        if (now_ms() - *drawn_ms >= pause) {
-            *drawn_ms = now_ms();
+        if (clock_ms() - *drawn_ms >= pause) {
+            *drawn_ms = clock_ms();
             *view = take_view(p);
             return true;
         }
@@ -174,7 +167,7 @@ static void *run_timer(void *opaque)
 {
     struct progress *p = opaque;
     struct progress_view view;
-    uint64_t drawn_ms = now_ms();
+    uint64_t drawn_ms = clock_ms();
 
     while (wait_to_draw(p, &drawn_ms, &view))
         draw(p, &view);
@@ -265,7 +258,7 @@ static void write_digits(struct progress *p)
 /* The rate is that of what is done from now on. */
 static void restart_rate(struct progress *p)
 {
-    p->moved_ms = p->marks[0].ms = now_ms();
+    p->moved_ms = p->marks[0].ms = clock_ms();
     p->marks[0].done = p->done;
     p->n_marks = 1;
 }
@@ -292,7 +285,7 @@ static void note_done(struct progress *p, uint64_t done, uint64_t total,
 
     LOCK_FOR_SCOPE(&lock);
     if (done > p->done) {
-        uint64_t now = now_ms();
+        uint64_t now = clock_ms();
 
         if (p->phase == PHASE_SENDING || p->phase == PHASE_RECEIVING)
             p->bytes += done - p->done;
@@ -332,8 +325,8 @@ int progress_open(struct progress *p, enum progress_mode mode, int data_fd,
         .mode = mode,
         .fd = is_stdout_taken ? STDERR_FILENO : STDOUT_FILENO,
         .shown = -1,
-        .began_ms = now_ms(),
-        .phase_ms = now_ms(),
+        .began_ms = clock_ms(),
+        .phase_ms = clock_ms(),
         .report = report,
         .data_fd = data_fd,
         .queued = -1,
@@ -363,7 +356,7 @@ void progress_phase(struct progress *p, enum phase phase)
 
     LOCK_FOR_SCOPE(&lock);
     p->phase = phase;
-    p->phase_ms = now_ms();
+    p->phase_ms = clock_ms();
     p->done = p->total = 0;
     restart_rate(p);
 }

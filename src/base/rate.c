@@ -4,23 +4,15 @@
 
 #include "config.h"
 
+#include "base/clock.h"
 #include "base/io.h"
 #include "base/rate.h"
 
 #include <stddef.h>
-#include <time.h>
 
 #define SECOND UINT64_C(1000000000) /* nanoseconds */
 #define MILLISECOND UINT64_C(1000000)
 #define MOST_BEHIND (SECOND / 2)
-
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * SECOND + now.tv_nsec;
-}
 
 /* How long length bytes take, without an overflow. */
 static uint64_t time_of(const struct rate *r, uint64_t length)
@@ -46,7 +38,7 @@ void rate_spend(struct rate *r, uint64_t length)
 
     if (r->limit == 0)
         return;
-    now = now_ns();
+    now = clock_ns();
     if (r->begun_ns == 0)
         r->begun_ns = now;
     r->spent += length;

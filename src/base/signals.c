@@ -4,6 +4,7 @@
 
 #include "config.h"
 
+#include "base/clock.h"
 #include "base/signals.h"
 
 #include <errno.h>
@@ -50,15 +51,6 @@ static bool is_ending(int sig)
     }
 }
 
-/* In the handler, too: clock_gettime is async-signal-safe. */
-static uint64_t now_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * UINT64_C(1000) + now.tv_nsec / 1000000;
-}
-
 /* In the handler it takes effect when that returns. */
 static void die_of(int sig)
 {
@@ -75,9 +67,9 @@ static void note(int sig)
 
     if (caught == 0) {
         caught = sig;
-        caught_ms = now_ms();
+        caught_ms = clock_ms();
     } else if ((sig == SIGINT || sig == SIGQUIT) &&
-               now_ms() - caught_ms >= SIGNALS_TWICE_MS) {
+               clock_ms() - caught_ms >= SIGNALS_TWICE_MS) {
         die_of(sig);
     }
     /* The pipe is never read: one byte in it is enough, and a full one does

@@ -14,6 +14,7 @@
 #include "config.h"
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/io.h"
 #include "base/stall.h"
 #include "base/tidy-fds.h"
@@ -22,7 +23,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
-#include <time.h>
 #include <unistd.h>
 
 int incoming_check(int fd, struct error *err)
@@ -35,14 +35,6 @@ int incoming_check(int fd, struct error *err)
     if (io_is_write_only(fd))
         return error_set(err, 0, "source: fd %d is write-only", fd);
     return 0;
-}
-
-uint64_t incoming_now_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * UINT64_C(1000) + now.tv_nsec / 1000000;
 }
 
 bool incoming_is_at_hint(const struct incoming *in)
@@ -65,8 +57,8 @@ int incoming_wait(struct incoming *in, int wake_fd, int timeout_ms,
     if (ready == 1 || !is_at_end)
         in->silent_ms = 0;
     else if (in->silent_ms == 0)
-        in->silent_ms = incoming_now_ms();
-    else if (incoming_now_ms() - in->silent_ms >= INCOMING_HINT_SILENCE_MS)
+        in->silent_ms = clock_ms();
+    else if (clock_ms() - in->silent_ms >= INCOMING_HINT_SILENCE_MS)
         in->is_ended = in->is_hinted = true;
     return ready;
 }
@@ -97,7 +89,7 @@ ssize_t incoming_read(struct incoming *in, char *buf, uint64_t length,
         return -1;
     in->received += n;
     rate_spend(&in->rate, n);
-    in->received_ms = incoming_now_ms();
+    in->received_ms = clock_ms();
     in->is_ended = n == 0 || (in->size != 0 && in->received == in->size);
     return n;
 }

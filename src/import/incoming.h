@@ -33,7 +33,7 @@ struct incoming {
     struct rate rate;          /* that nothing is taken faster than */
 
     uint64_t received;    /* bytes */
-    uint64_t received_ms; /* when the last of them came: incoming_now_ms */
+    uint64_t received_ms; /* when the last of them came: clock_ms */
     uint64_t silent_ms; /* since when nothing comes, while as much has come as
                          * the hint says; 0: something comes */
     bool is_ended;      /* the stream is */
@@ -44,9 +44,6 @@ struct incoming {
 
 /* Can a stream come from fd? */
 int incoming_check(int fd, struct error *err);
-
-/* The time of CLOCK_MONOTONIC. */
-uint64_t incoming_now_ms(void);
 
 /* As much has come as the hint said.  It may be wrong. */
 bool incoming_is_at_hint(const struct incoming *in);

@@ -25,6 +25,7 @@
 #include "config.h"
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/io.h"
 #include "base/log.h"
 #include "base/occupied.h"
@@ -325,7 +326,7 @@ static int drain(struct import *m, struct error *err)
 {
     for (;;) {
         bool is_sized = m->options->source_size != 0;
-        uint64_t silence = incoming_now_ms() - m->incoming.received_ms;
+        uint64_t silence = clock_ms() - m->incoming.received_ms;
         bool is_over = m->incoming.is_ended ||
                        incoming_is_at_hint(&m->incoming) ||
                        (!is_sized && silence >= DRAIN_SILENCE_MS);
