@@ -8,6 +8,7 @@
 #include "base/io.h"
 #include "cli/arguments.h"
 #include "cli/options.h"
+#include "cli/outgoing.h"
 #include "cli/suggest.h"
 #include "cli/value.h"
 
@@ -18,86 +19,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-/* Options of what goes out. */
-static int apply_export(struct export_options *o,
-                        const struct option_spec *spec, const char *value,
-                        struct error *err)
-{
-    int word = 0;
-
-    switch (spec->id) {
-    case OPT_ZERO_CLUSTERS:
-        if (value_parse_word(spec->name, value, "data, flag", &word, err) ==
-            -1)
-            return -1;
-        o->is_marking_zeroes = word == 1;
-        return 0;
-    case OPT_DETECT_ZEROES:
-        o->is_detecting_zeroes = true;
-        return 0;
-    case OPT_LAYOUT:
-        if (value_parse_word(spec->name, value, "streamable, convert, any",
-                             &word, err) == -1)
-            return -1;
-        o->layout = word; /* the words are in its order */
-        return 0;
-    case OPT_CLUSTER_SIZE:
-        return value_parse_cluster_size(spec->name, value, &o->qcow2, err);
-    case OPT_REFCOUNT_BITS:
-        return value_parse_refcount_bits(spec->name, value, &o->qcow2, err);
-    case OPT_COMPAT:
-        if (value_parse_word(spec->name, value, "1.1, 0.10, v3, v2", &word,
-                             err) == -1)
-            return -1;
-        o->qcow2.is_v2 = word == 1 || word == 3;
-        return 0;
-    case OPT_EXTENDED_L2:
-        o->qcow2.is_extended_l2 = true;
-        return 0;
-    case OPT_SPOOL_LIMIT:
-        return value_parse_size(spec->name, value, &o->spool_limit, err);
-    case OPT_EXPECT_ID:
-        return value_parse_id(spec->name, value, &o->expected_id, err);
-    case OPT_EXPECT_LENGTH:
-        o->has_expected_length = true;
-        return value_parse_size(spec->name, value, &o->expected_length, err);
-    default:
-        return error_set(err, 0, "--%s is not for this", spec->name);
-    }
-}
-
-/* Options of where it goes. */
-static int apply_stream(struct stream_options *o,
-                        const struct option_spec *spec, const char *value,
-                        struct error *err)
-{
-    int word;
-
-    switch (spec->id) {
-    case OPT_DESTINATION:
-        return value_parse_destination(spec->name, value, &o->destination,
-                                       err);
-    case OPT_DESTINATION_FD:
-        sink_address_clear(&o->destination);
-        return value_parse_fd_or_standard(spec->name, value, STDOUT_FILENO,
-                                          &o->destination.fd, err);
-    case OPT_DESTINATION_FORMAT:
-        return value_parse_word(spec->name, value, "qcow2", &word, err);
-    case OPT_RATE_LIMIT:
-        return value_parse_size(spec->name, value, &o->rate_limit, err);
-    case OPT_CHECKSUM:
-        o->has_checksum = true;
-        return value_parse_word(spec->name, value, "sha256", &word, err);
-    case OPT_OFFSET:
-        return value_parse_size(spec->name, value, &o->file_offset, err);
-    case OPT_FIRST_BYTE_WITHIN:
-        return value_parse_seconds(spec->name, value, &o->first_byte_within,
-                                   err);
-    default:
-        return apply_export(&o->export, spec, value, err);
-    }
-}
 
 /* Options that only `serve` has. */
 static int apply_serve(struct serve_options *o, const struct option_spec *spec,
@@ -152,32 +73,8 @@ struct common {
     struct qemu qemu;
     bool is_direct, is_progress, is_machine;
     const char *spool_dir;
-    const char *source_format; /* NULL: the usual one */
-
-    /* Of what goes out, in the form that the format wants.  base may be NULL.
-     */
-    const char *source, *image_format, *base;
+    struct outgoing_words source; /* of serve it is the format alone */
 };
-
-/* Keeps what says which disk goes out, until all of it is known. */
-static int note_source(struct common *common, const struct option_spec *spec,
-                       const char *value, struct error *err)
-{
-    int word;
-
-    if (spec->id == OPT_SOURCE)
-        common->source = value;
-    else if (spec->id == OPT_SOURCE_FORMAT)
-        common->source_format = value;
-    else if (spec->id == OPT_RELATIVE_TO)
-        common->base = value;
-    else
-        common->image_format = value;
-    if (spec->id != OPT_IMAGE_FORMAT)
-        return 0;
-    return value_parse_word(spec->name, value,
-                            "qcow2, raw, vpc, vhdx, vmdk, vdi", &word, err);
-}
 
 /* FILE, - or fd:FD. */
 static int note_report(struct report_file *file,
@@ -228,7 +125,7 @@ static int apply(struct options *o, struct common *common,
     case OPT_SOURCE_FORMAT:
     case OPT_IMAGE_FORMAT:
     case OPT_RELATIVE_TO:
-        return note_source(common, spec, value, err);
+        return outgoing_note(&common->source, spec, value, err);
     case OPT_PROTOCOL:
         return value_parse_word(spec->name, value, "none", &word, err);
     case OPT_FORCE:
@@ -272,40 +169,8 @@ static int apply(struct options *o, struct common *common,
             return 0;
         return o->command == COMMAND_SERVE
                    ? apply_serve(&o->serve, spec, value, err)
-                   : apply_stream(&o->stream, spec, value, err);
+                   : outgoing_apply(&o->stream, spec, value, err);
     }
-}
-
-/* Do the options of what goes out fit together? */
-static int complete_export(struct export_options *o,
-                           const struct common *common, struct error *err)
-{
-    const char *format = common->source_format;
-    struct qcow2_options *q = &o->qcow2;
-
-    if (value_parse_source(format == NULL ? "raw" : format,
-                           common->image_format, common->source, &o->source,
-                           err) == -1)
-        return -1;
-    if (common->base != NULL &&
-        value_parse_base("relative-to", common->base, &o->source, &o->base,
-                         err) == -1)
-        return -1;
-    if (q->is_v2 && o->is_marking_zeroes)
-        return error_set(err, 0,
-                         "--zero-clusters flag: --compat 0.10 has no zero "
-                         "flag");
-    if (q->is_v2 && q->refcount_bits == QCOW2_REFCOUNT_AUTO)
-        q->refcount_bits = 16;
-    if (q->is_v2 && (q->is_extended_l2 || q->refcount_bits != 16))
-        return error_set(err, 0,
-                         "--compat 0.10 has neither --extended-l2 nor "
-                         "another --refcount-bits than 16");
-    if (q->is_extended_l2 && q->cluster_size < 16 << 10)
-        return error_set(err, 0,
-                         "--extended-l2 needs a --cluster-size of 16K at "
-                         "least");
-    return 0;
 }
 
 /* A report is not mixed with what else goes out. */
@@ -333,7 +198,7 @@ static int complete(struct options *o, const struct common *common,
 {
     struct export_options *export = &o->stream.export;
     enum progress_mode progress = PROGRESS_NONE;
-    const char *format = common->source_format;
+    const char *format = common->source.format;
     int word;
 
     if (common->is_progress)
@@ -358,7 +223,8 @@ static int complete(struct options *o, const struct common *common,
                              "DISK");
         return 0;
     }
-    if (!o->validate.is_stream && complete_export(export, common, err) == -1)
+    if (!o->validate.is_stream &&
+        outgoing_complete(export, &common->source, err) == -1)
         return -1;
     if (o->command == COMMAND_MEASURE)
         o->measure.export = *export;
@@ -393,7 +259,7 @@ static int parse_command(int argc, char **argv, struct options *o,
         .common =
             {
                 .spool_dir = value_find_spool_dir(),
-                .image_format = "qcow2",
+                .source = {.image_format = "qcow2"},
             },
     };
     bool is_asked;
