@@ -37,7 +37,7 @@
 #include "import/phases.h"
 #include "import/route.h"
 #include "import/serve.h"
-#include "import/target.h"
+#include "import/target-file.h"
 #include "qemu/qemu-img.h"
 
 #include <errno.h>
@@ -66,7 +66,7 @@ enum {
 /* What is open while a disk is imported. */
 struct import {
     const struct serve_options *options;
-    struct target target;
+    struct target *target; /* NULL: it is not open yet */
     struct gate_image image;
     struct inbox *inbox;
     struct route *route;
@@ -87,7 +87,7 @@ static void cleanup_import(struct import *m)
     mapper_free(m->mapper);
     route_free(m->route);
     inbox_free(m->inbox);
-    target_close(&m->target);
+    target_close(m->target);
     cleanup_close_fd(&m->wake_fd);
     checksum_free(m->incoming.checksum);
     free(m->buf);
@@ -185,12 +185,12 @@ static int pass_gate(struct import *m, unsigned char *header,
     length += more;
     if (gate_check(header, length, &m->image, err) == -1)
         return -1;
-    if (m->target.size < m->image.virtual_size &&
-        m->image.virtual_size - m->target.size >= m->image.cluster_size)
+    if (m->target->size < m->image.virtual_size &&
+        m->image.virtual_size - m->target->size >= m->image.cluster_size)
         return error_set(err, 0,
                          "destination: too small: %s has %" PRIu64
                          " bytes, and the image's disk %" PRIu64,
-                         m->options->destination, m->target.size,
+                         m->options->destination, m->target->size,
                          m->image.virtual_size);
     return 0;
 }
@@ -203,7 +203,7 @@ static int start_others(struct import *m, unsigned char *header,
     const struct gate_image *image = &m->image;
     struct route_options route = {
         .qemu = &o->qemu,
-        .target = &m->target,
+        .target = m->target,
         .disk_size = image->virtual_size,
         .cluster_size = image->cluster_size,
         .is_prezeroed = o->is_prezeroed,
@@ -394,21 +394,23 @@ static void summarize(const struct import *m)
 static int open_ends(struct import *m, struct error *err)
 {
     const struct serve_options *o = m->options;
+    const struct target_file_how how = {
+        .is_direct = o->is_direct,
+        .may_grow = o->is_to_stdout,
+    };
 
     if (incoming_check(o->source_fd, err) == -1)
         return -1;
     if ((o->has_checksum && checksum_new(&m->incoming.checksum, err) == -1) ||
-        target_open(o->destination, o->is_direct, &m->target, err) == -1)
+        target_file_open(o->destination, &how, &m->target, err) == -1)
         return -1;
-    if (occupied_is_same(o->source_fd, m->target.fd))
+    if (occupied_is_same(o->source_fd, m->target->fd))
         return error_set(err, 0, "destination: it is the source");
-    if (o->is_to_stdout && m->target.size == 0)
-        target_let_grow(&m->target);
-    if (target_claim(&m->target, o->claim, err) == -1)
+    if (target_claim(m->target, o->claim, err) == -1)
         return -1;
     io_keep_alive(o->source_fd);
     return progress_open(&m->progress, o->progress,
-                         o->is_to_stdout ? m->target.fd : o->source_fd,
+                         o->is_to_stdout ? m->target->fd : o->source_fd,
                          o->report, err);
 }
 
@@ -436,7 +438,7 @@ static int transfer(struct import *m, struct error *err)
         return -1;
     progress_phase(&m->progress, PHASE_RECEIVING);
     if (pass_gate(m, header, err) == -1 ||
-        target_create(&m->target, m->image.virtual_size, err) == -1 ||
+        target_create(m->target, m->image.virtual_size, err) == -1 ||
         start_others(m, header, err) == -1)
         return -1;
     progress_stage(&m->progress, 100, 0);
@@ -446,7 +448,7 @@ static int transfer(struct import *m, struct error *err)
     if (drain(m, err) == -1)
         return -1;
     progress_phase(&m->progress, PHASE_FLUSHING);
-    if (target_finish(&m->target, err) == -1)
+    if (target_finish(m->target, err) == -1)
         return -1;
     return m->incoming.checksum == NULL
                ? 0
@@ -457,7 +459,6 @@ int serve(const struct serve_options *o, struct error *err)
 {
     struct import CLEANUP(import) m = {
         .options = o,
-        .target = TARGET_NONE,
         .incoming = {.fd = o->source_fd,
                      .size = o->source_size,
                      .hint = o->size_hint,

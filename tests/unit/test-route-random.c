@@ -6,6 +6,7 @@
 
 #include "base/io.h"
 #include "import/route.h"
+#include "import/target-file.h"
 #include "test.h"
 
 #include <fcntl.h>
@@ -116,7 +117,8 @@ static void run(bool is_direct)
     };
     uint64_t window = 0, pace = 1 + test_random(20);
     struct route_totals totals;
-    struct target target;
+    const struct target_file_how how = {.is_direct = is_direct};
+    struct target *target;
     struct inbox *inbox;
     struct route *route;
     struct error err;
@@ -125,11 +127,11 @@ static void run(bool is_direct)
     shuffle();
     snprintf(path, sizeof path, "%s/disk", test_dir());
     test_require(options.wake_fd != -1, "eventfd");
-    if (!CHECK_OK(target_open(path, is_direct, &target, &err), &err) ||
-        !CHECK_OK(target_create(&target, DISK_LENGTH, &err), &err) ||
+    if (!CHECK_OK(target_file_open(path, &how, &target, &err), &err) ||
+        !CHECK_OK(target_create(target, DISK_LENGTH, &err), &err) ||
         !CHECK_OK(inbox_new(test_dir(), 0, &inbox, &err), &err))
         exit(test_end());
-    options.target = &target;
+    options.target = target;
     options.inbox = inbox;
     if (!CHECK_OK(route_open(&options, &route, &err), &err))
         exit(test_end());
@@ -147,7 +149,7 @@ static void run(bool is_direct)
     CHECK_UINT(totals.routed + totals.moved, DISK_LENGTH);
     route_free(route);
     inbox_free(inbox);
-    target_close(&target);
+    target_close(target);
     close(options.wake_fd);
 }
 

@@ -8,6 +8,7 @@
 
 #include "base/io.h"
 #include "import/route.h"
+#include "import/target-file.h"
 #include "test.h"
 
 #include <fcntl.h>
@@ -20,7 +21,7 @@ static unsigned char stream[LONGEST];
 /* A route and what is around it.  The disk is full of FOREIGN. */
 static struct {
     struct inbox *inbox;
-    struct target target;
+    struct target *target;
     struct route *route;
     int wake_fd;
     char path[300];
@@ -42,10 +43,10 @@ static void begin(struct setup setup)
 {
     struct route_options options = {
         .qemu = &no_qemu,
-        .target = &s.target,
         .disk_size = setup.disk_size,
         .is_prezeroed = setup.is_prezeroed,
     };
+    const struct target_file_how how = {.is_direct = setup.is_direct};
     struct error err;
 
     s.size = setup.disk_size - setup.missing;
@@ -61,11 +62,11 @@ static void begin(struct setup setup)
     s.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     test_require(s.wake_fd != -1, "eventfd");
     options.wake_fd = s.wake_fd;
-    if (!CHECK_OK(target_open(s.path, setup.is_direct, &s.target, &err),
-                  &err) ||
-        !CHECK_OK(target_create(&s.target, s.size, &err), &err) ||
+    if (!CHECK_OK(target_file_open(s.path, &how, &s.target, &err), &err) ||
+        !CHECK_OK(target_create(s.target, s.size, &err), &err) ||
         !CHECK_OK(inbox_new(test_dir(), 0, &s.inbox, &err), &err))
         exit(test_end());
+    options.target = s.target;
     options.inbox = s.inbox;
     if (!CHECK_OK(route_open(&options, &s.route, &err), &err))
         exit(test_end());
@@ -86,7 +87,7 @@ static void end(void)
 {
     route_free(s.route);
     inbox_free(s.inbox);
-    target_close(&s.target);
+    target_close(s.target);
     close(s.wake_fd);
     unlink(s.path);
 }
@@ -412,8 +413,8 @@ static void test_ends(void)
     begin((struct setup){.disk_size = 512 * K});
     inbox_allow(s.inbox, LONGEST);
     receive(ROUTE_KEEP, 100 * K);
-    close(s.target.fd);
-    s.target.fd = open(s.path, O_RDONLY | O_CLOEXEC);
+    close(s.target->fd);
+    s.target->fd = open(s.path, O_RDONLY | O_CLOEXEC);
     take_ok(
         (struct window){.disk_end = 512 * K, .data = {{50 * K, 30 * K, K}}});
     check_failure("destination: cannot write at disk offset 1024: Bad file "

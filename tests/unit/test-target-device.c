@@ -5,7 +5,7 @@
 #include "config.h"
 
 #include "base/io.h"
-#include "import/target.h"
+#include "import/target-file.h"
 #include "test.h"
 
 #include <fcntl.h>
@@ -88,6 +88,11 @@ static const struct {
     {"the end of the device", LENGTH - 10000, 10000},
 };
 
+static struct target_file *file_of(struct target *t)
+{
+    return (struct target_file *)t;
+}
+
 /* Zeroes pieces of the target, and all of it, as where the kernel refuses some
  * of the ways: bits 1 << ZEROING_...
  */
@@ -99,7 +104,7 @@ static void test_zeroings(struct target *t, unsigned refused)
     CHECK_OK(target_write(t, content, LENGTH, 0, &err), &err);
     memcpy(expected, content, LENGTH);
     for (size_t i = 0; i < ZEROING_WAYS; i++)
-        t->zeroing.is_refused[i] = (refused & 1U << i) != 0;
+        file_of(t)->zeroing.is_refused[i] = (refused & 1U << i) != 0;
     for (size_t i = 0; i < N_ELEMENTS(pieces); i++) {
         uint64_t offset = pieces[i].disk_offset, length = pieces[i].length;
 
@@ -117,18 +122,19 @@ static void test_zeroings(struct target *t, unsigned refused)
 static void test_pieces(bool is_direct)
 {
     static unsigned char expected[LENGTH];
+    const struct target_file_how how = {.is_direct = is_direct};
     unsigned char *buf = io_alloc_aligned(LENGTH + IO_ALIGN);
-    struct target t;
+    struct target *t = NULL;
     struct error err;
 
     test_require(buf != NULL, "posix_memalign");
     TEST("a device is as long as it is");
-    CHECK_OK(target_open(device, is_direct, &t, &err), &err);
-    CHECK(t.is_device);
-    CHECK_UINT(t.size, LENGTH);
-    CHECK_UINT(t.block, SECTOR);
-    CHECK_OK(target_create(&t, 5000, &err), &err); /* nothing to be done */
-    CHECK_UINT(t.size, LENGTH);
+    CHECK_OK(target_file_open(device, &how, &t, &err), &err);
+    CHECK(file_of(t)->is_device);
+    CHECK_UINT(t->size, LENGTH);
+    CHECK_UINT(file_of(t)->block, SECTOR);
+    CHECK_OK(target_create(t, 5000, &err), &err); /* nothing to be done */
+    CHECK_UINT(t->size, LENGTH);
 
     memcpy(expected, before, LENGTH);
     for (size_t i = 0; i < N_ELEMENTS(pieces); i++) {
@@ -137,35 +143,36 @@ static void test_pieces(bool is_direct)
 
         TEST(pieces[i].name);
         memcpy(from, content + offset, length);
-        CHECK_OK(target_write(&t, from, length, offset, &err), &err);
+        CHECK_OK(target_write(t, from, length, offset, &err), &err);
         memcpy(expected + offset, content + offset, length);
         check_device(expected);
     }
     for (unsigned refused = 0; refused < 1U << ZEROING_WAYS; refused++)
-        test_zeroings(&t, refused);
+        test_zeroings(t, refused);
 
     TEST("a device is never removed");
-    CHECK_OK(target_finish(&t, &err), &err);
-    target_close(&t);
+    CHECK_OK(target_finish(t, &err), &err);
+    target_close(t);
     CHECK_INT(access(device, F_OK), 0);
     free(buf);
 }
 
 static void test_read_only(void)
 {
+    const struct target_file_how how = {.is_direct = false};
     struct error err = {0};
-    struct target t;
+    struct target *t = NULL;
     char message[256];
 
     TEST("a device that is read-only is refused, and stays as it is");
     snprintf(message, sizeof message, "destination: %s: Read-only file system",
              device);
-    if (target_open(device, false, &t, &err) == -1 &&
+    if (target_file_open(device, &how, &t, &err) == -1 &&
         strstr(err.msg, "cannot open") != NULL) /* it depends on the kernel */
         snprintf(message, sizeof message, "destination: cannot open %s: %s",
                  device, strerror(err.errnum));
     CHECK_STR(err.msg, message);
-    target_close(&t);
+    target_close(t);
     check_device(before);
 }
 

@@ -5,7 +5,7 @@
 #include "config.h"
 
 #include "base/io.h"
-#include "import/target.h"
+#include "import/target-file.h"
 #include "test.h"
 
 #include <fcntl.h>
@@ -37,14 +37,20 @@ static void make_disk(uint64_t length)
     close(fd);
 }
 
-static struct target open_disk(bool is_direct)
+static struct target_file *file_of(struct target *t)
 {
+    return (struct target_file *)t;
+}
+
+static struct target *open_disk(bool is_direct)
+{
+    const struct target_file_how how = {.is_direct = is_direct};
     static char name[300];
-    struct target t;
+    struct target *t = NULL;
     struct error err;
 
     snprintf(name, sizeof name, "%s", path("disk"));
-    if (!CHECK_OK(target_open(name, is_direct, &t, &err), &err))
+    if (!CHECK_OK(target_file_open(name, &how, &t, &err), &err))
         exit(test_end());
     return t;
 }
@@ -62,7 +68,8 @@ static void check_disk(const void *expected, uint64_t length)
 
 static void test_open(void)
 {
-    struct target t;
+    const struct target_file_how how = {.is_direct = false};
+    struct target *t = NULL;
     struct error err = {0};
     char message[512];
     char name[300];
@@ -70,12 +77,12 @@ static void test_open(void)
     TEST("an existing file is opened, and left as it is");
     make_disk(ODD_LENGTH);
     t = open_disk(false);
-    CHECK_UINT(t.size, ODD_LENGTH);
-    CHECK(!t.is_device);
-    CHECK(!t.is_created);
-    CHECK_OK(target_create(&t, 5000, &err), &err); /* nothing to be done */
-    CHECK_UINT(t.size, ODD_LENGTH);
-    target_close(&t);
+    CHECK_UINT(t->size, ODD_LENGTH);
+    CHECK(!file_of(t)->is_device);
+    CHECK(!t->is_created);
+    CHECK_OK(target_create(t, 5000, &err), &err); /* nothing to be done */
+    CHECK_UINT(t->size, ODD_LENGTH);
+    target_close(t);
     check_disk(before, ODD_LENGTH);
     unlink(path("disk"));
 
@@ -84,50 +91,47 @@ static void test_open(void)
     test_require(mkfifo(name, 0600) == 0, "mkfifo");
     snprintf(message, sizeof message,
              "destination: %s is neither a file nor a block device", name);
-    CHECK_FAILS(target_open(name, false, &t, &err), &err, message);
-    target_close(&t);
+    CHECK_FAILS(target_file_open(name, &how, &t, &err), &err, message);
     unlink(name);
     snprintf(message, sizeof message,
              "destination: cannot open %s: Is a directory", test_dir());
-    CHECK_FAILS(target_open(test_dir(), false, &t, &err), &err, message);
-    target_close(&t);
+    CHECK_FAILS(target_file_open(test_dir(), &how, &t, &err), &err, message);
 
     TEST("where no file can be made is refused at once");
     snprintf(name, sizeof name, "%s", path("none/disk"));
     snprintf(message, sizeof message,
              "destination: cannot create %s: No such file or directory", name);
-    CHECK_FAILS(target_open(name, false, &t, &err), &err, message);
-    target_close(&t);
+    CHECK_FAILS(target_file_open(name, &how, &t, &err), &err, message);
 }
 
 static void test_created(bool is_direct)
 {
     static const unsigned char zeroes[LENGTH];
-    struct target t;
+    struct target *t = NULL;
     struct error err = {0};
     char message[512];
 
     TEST("what does not exist is not made before its size is known");
     t = open_disk(is_direct);
-    CHECK_UINT(t.size, UINT64_MAX);
+    CHECK_UINT(t->size, UINT64_MAX);
     CHECK_INT(access(path("disk"), F_OK), -1);
 
     TEST("then it is, and reads as zeroes");
-    CHECK_OK(target_create(&t, ODD_LENGTH, &err), &err);
-    CHECK(t.is_created);
-    CHECK_UINT(t.size, ODD_LENGTH);
+    CHECK_OK(target_create(t, ODD_LENGTH, &err), &err);
+    CHECK(t->is_created);
+    CHECK_UINT(t->size, ODD_LENGTH);
     check_disk(zeroes, ODD_LENGTH);
 
     TEST("it is removed if it is not finished");
-    target_close(&t);
+    target_close(t);
     CHECK_INT(access(path("disk"), F_OK), -1);
 
     TEST("it stays if it is");
     t = open_disk(is_direct);
-    CHECK_OK(target_create(&t, ODD_LENGTH, &err), &err);
-    CHECK_OK(target_write(&t, content, ODD_LENGTH, 0, &err), &err);
-    CHECK_OK(target_finish(&t, &err), &err);
-    target_close(&t);
+    CHECK_OK(target_create(t, ODD_LENGTH, &err), &err);
+    CHECK_OK(target_write(t, content, ODD_LENGTH, 0, &err), &err);
+    CHECK_OK(target_finish(t, &err), &err);
+    target_close(t);
     check_disk(content, ODD_LENGTH);
     unlink(path("disk"));
 
@@ -136,8 +140,8 @@ static void test_created(bool is_direct)
     make_disk(1000);
     snprintf(message, sizeof message,
              "destination: cannot create %s: File exists", path("disk"));
-    CHECK_FAILS(target_create(&t, ODD_LENGTH, &err), &err, message);
-    target_close(&t);
+    CHECK_FAILS(target_create(t, ODD_LENGTH, &err), &err, message);
+    target_close(t);
     check_disk(before, 1000);
     unlink(path("disk"));
 }
@@ -174,7 +178,7 @@ static void test_writes(bool is_direct)
     for (size_t i = 0; i < N_ELEMENTS(writes); i++) {
         uint64_t offset = writes[i].disk_offset, length = writes[i].length;
         unsigned char *from = buf + writes[i].in_memory;
-        struct target t;
+        struct target *t = NULL;
         struct error err;
 
         TEST(writes[i].name);
@@ -183,10 +187,10 @@ static void test_writes(bool is_direct)
         memcpy(expected + offset, content, length);
         memcpy(from, content, length);
         t = open_disk(is_direct);
-        CHECK_OK(target_write(&t, from, length, offset, &err), &err);
+        CHECK_OK(target_write(t, from, length, offset, &err), &err);
         check_disk(expected, ODD_LENGTH);
-        CHECK_OK(target_finish(&t, &err), &err);
-        target_close(&t);
+        CHECK_OK(target_finish(t, &err), &err);
+        target_close(t);
         check_disk(expected, ODD_LENGTH);
     }
     free(buf);
@@ -216,7 +220,7 @@ enum { ALL_WAYS = (1 << ZEROING_WAYS) - 1 };
 static void refuse(struct target *t, unsigned refused)
 {
     for (unsigned i = 0; i < ZEROING_WAYS; i++)
-        t->zeroing.is_refused[i] = (refused & 1U << i) != 0;
+        file_of(t)->zeroing.is_refused[i] = (refused & 1U << i) != 0;
 }
 
 static void test_zeroings(bool is_direct, unsigned refused)
@@ -225,7 +229,7 @@ static void test_zeroings(bool is_direct, unsigned refused)
 
     for (size_t i = 0; i < N_ELEMENTS(zeroings); i++) {
         uint64_t offset = zeroings[i].disk_offset, length = zeroings[i].length;
-        struct target t;
+        struct target *t = NULL;
         struct error err;
 
         TEST(zeroings[i].name);
@@ -233,10 +237,10 @@ static void test_zeroings(bool is_direct, unsigned refused)
         memcpy(expected, before, LENGTH);
         memset(expected + offset, 0, length);
         t = open_disk(is_direct);
-        refuse(&t, refused);
-        CHECK_OK(target_zero(&t, offset, length, &err), &err);
-        CHECK_OK(target_finish(&t, &err), &err);
-        target_close(&t);
+        refuse(t, refused);
+        CHECK_OK(target_zero(t, offset, length, &err), &err);
+        CHECK_OK(target_finish(t, &err), &err);
+        target_close(t);
         check_disk(expected, ODD_LENGTH);
     }
     unlink(path("disk"));
@@ -275,20 +279,20 @@ static void test_threads(bool is_direct)
 {
     struct writer writers[THREADS];
     pthread_t threads[THREADS];
-    struct target t;
+    struct target *t = NULL;
     struct error err;
 
     TEST("threads that write side by side spoil nothing");
     make_disk(ODD_LENGTH);
     t = open_disk(is_direct);
     for (unsigned i = 0; i < THREADS; i++) {
-        writers[i] = (struct writer){&t, i};
+        writers[i] = (struct writer){t, i};
         pthread_create(&threads[i], NULL, write_third, &writers[i]);
     }
     for (unsigned i = 0; i < THREADS; i++)
         pthread_join(threads[i], NULL);
-    CHECK_OK(target_finish(&t, &err), &err);
-    target_close(&t);
+    CHECK_OK(target_finish(t, &err), &err);
+    target_close(t);
     check_disk(content, ODD_LENGTH);
     unlink(path("disk"));
 }
@@ -297,7 +301,7 @@ static void test_threads(bool is_direct)
 static void write_too_much(void)
 {
     const struct rlimit limit = {100000, 100000};
-    struct target t;
+    struct target *t = NULL;
     struct error err = {0};
     char message[512];
 
@@ -307,21 +311,21 @@ static void write_too_much(void)
     snprintf(message, sizeof message,
              "destination: cannot make %s 1048576 bytes long: File too large",
              path("disk"));
-    CHECK_FAILS(target_create(&t, LENGTH, &err), &err, message);
-    target_close(&t);
+    CHECK_FAILS(target_create(t, LENGTH, &err), &err, message);
+    target_close(t);
     CHECK_INT(access(path("disk"), F_OK), -1);
 
     t = open_disk(false);
-    CHECK_OK(target_create(&t, 100000, &err), &err);
-    CHECK_OK(target_write(&t, content, 99000, 0, &err), &err);
-    CHECK_FAILS(target_write(&t, content, 1, 100000, &err), &err,
+    CHECK_OK(target_create(t, 100000, &err), &err);
+    CHECK_OK(target_write(t, content, 99000, 0, &err), &err);
+    CHECK_FAILS(target_write(t, content, 1, 100000, &err), &err,
                 "destination: cannot write at disk offset 100000: File too "
                 "large");
-    refuse(&t, ALL_WAYS);
-    CHECK_FAILS(target_zero(&t, 102400, 4096, &err), &err,
+    refuse(t, ALL_WAYS);
+    CHECK_FAILS(target_zero(t, 102400, 4096, &err), &err,
                 "destination: cannot write at disk offset 102400: File too "
                 "large");
-    target_close(&t);
+    target_close(t);
     CHECK_INT(access(path("disk"), F_OK), -1);
 }
 
