@@ -7,42 +7,13 @@
 
 #include "base/error.h"
 #include "lists/extents.h"
+#include "nbd/address.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 struct nbd_client;
-
-/* Something else that can end a wait for the server.  It ends as soon as fd
- * has one of events (poll(2); an error or a hang-up always counts), with the
- * error that report fills in.  role is that of who was waited for.  fd stays
- * the caller's, and has to outlive the client.
- */
-struct nbd_watch {
-    int fd;
-    short events;
-    int (*report)(void *opaque, const char *role, struct error *err); /* -1 */
-    void *opaque;
-};
-
-/* Which server it is, and how it is reached: by socket_fd, which becomes the
- * client's once it begins to connect; else by uri, as nbd_connect_uri(3) has
- * it, with TLS and its certificates; else by export_name at socket_path.
- */
-struct nbd_address {
-    const char *role; /* begins messages: "QEMU", "source" */
-    int socket_fd;    /* connected; or -1 */
-    const char *uri;
-    const char *socket_path, *export_name;
-
-    struct nbd_watch watch; /* zeroes: nothing else is watched */
-
-    /* How many bytes one request asks for: it ends at a multiple of this.  0:
-     * as much as is fast.  A server that takes only less is asked for less.
-     */
-    uint64_t piece;
-};
 
 /* Connects and negotiates.  A server that allows several connections gets
  * some, unless it was given by socket_fd.  Any wait, here and below, ends with
