@@ -91,9 +91,11 @@ const struct option_spec option_specs[] = {
      "allocate in 32nds of a cluster"},
 #undef GROUP
 #define GROUP GROUP_TRANSFER
-    {"offset", 0, "BYTES", OPT_OFFSET, STREAM, GROUP,
+    {"offset", 0, "BYTES", OPT_OFFSET, OUT, GROUP,
      "begin there in the image, to go on with one\n"
      "that broke off"},
+    {"length", 0, "BYTES", OPT_LENGTH, OUT, GROUP,
+     "so many bytes of the image are wanted, not all"},
     {"first-byte-within", 0, "SECONDS", OPT_FIRST_BYTE_WITHIN, STREAM, GROUP,
      "send a byte as often as that while the image\n"
      "is planned; 20 by default, 0 for none"},

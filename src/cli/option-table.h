@@ -36,6 +36,7 @@ enum option_id {
     OPT_COMPAT,
     OPT_EXTENDED_L2,
     OPT_OFFSET,
+    OPT_LENGTH,
     OPT_FIRST_BYTE_WITHIN,
     OPT_FORCE,
     OPT_EXPECT_ID,

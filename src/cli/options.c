@@ -233,7 +233,8 @@ static int complete(struct options *o, const struct common *common,
     if (o->command != COMMAND_STREAM)
         export->source = export->base = (struct export_source){0};
     export->must_be_stable =
-        o->stream.file_offset > 0 && export->expected_id == NULL;
+        (export->piece.file_offset > 0 || export->piece.length > 0) &&
+        export->expected_id == NULL;
     return 0;
 }
 

@@ -68,6 +68,10 @@ static int apply_export(struct export_options *o,
         return 0;
     case OPT_SPOOL_LIMIT:
         return value_parse_size(spec->name, value, &o->spool_limit, err);
+    case OPT_OFFSET:
+        return value_parse_size(spec->name, value, &o->piece.file_offset, err);
+    case OPT_LENGTH:
+        return value_parse_length(spec->name, value, &o->piece.length, err);
     case OPT_EXPECT_ID:
         return value_parse_id(spec->name, value, &o->expected_id, err);
     case OPT_EXPECT_LENGTH:
@@ -98,8 +102,6 @@ int outgoing_apply(struct stream_options *o, const struct option_spec *spec,
     case OPT_CHECKSUM:
         o->has_checksum = true;
         return value_parse_word(spec->name, value, "sha256", &word, err);
-    case OPT_OFFSET:
-        return value_parse_size(spec->name, value, &o->file_offset, err);
     case OPT_FIRST_BYTE_WITHIN:
         return value_parse_seconds(spec->name, value, &o->first_byte_within,
                                    err);

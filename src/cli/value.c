@@ -67,6 +67,14 @@ int value_parse_size(const char *name, const char *text, uint64_t *size,
     return parse_size(where, text, size, err);
 }
 
+int value_parse_length(const char *name, const char *text, uint64_t *length,
+                       struct error *err)
+{
+    if (value_parse_size(name, text, length, err) == -1)
+        return -1;
+    return *length > 0 ? 0 : error_set(err, 0, "--%s: 0 is no length", name);
+}
+
 int value_parse_seconds(const char *name, const char *text, unsigned *seconds,
                         struct error *err)
 {

@@ -22,6 +22,10 @@
 int value_parse_size(const char *name, const char *value, uint64_t *size,
                      struct error *err);
 
+/* The same, but for 0. */
+int value_parse_length(const char *name, const char *value, uint64_t *length,
+                       struct error *err);
+
 /* Whole seconds, up to a day. */
 int value_parse_seconds(const char *name, const char *value, unsigned *seconds,
                         struct error *err);

@@ -22,6 +22,7 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "base/occupied.h"
+#include "export/expectations.h"
 #include "export/export.h"
 #include "export/fiemap.h"
 #include "export/image.h"
@@ -381,30 +382,6 @@ int export_identity(const struct export_disk *disk, char id[IDENTITY_SPACE],
                             disk->source->disk_size, id, err);
 }
 
-/* Is it the image that the caller knows? */
-static int check_expected(const struct preparation *p, struct error *err)
-{
-    const struct export_options *o = p->o;
-    uint64_t length = p->disk->skeleton.file_length;
-    char id[IDENTITY_SPACE];
-
-    if (o->has_expected_length && length != o->expected_length)
-        return error_set(err, 0,
-                         "source: the image has %" PRIu64
-                         " bytes, not %" PRIu64 " as --expect-length says",
-                         length, o->expected_length);
-    if (o->expected_id == NULL)
-        return 0;
-    if (export_identity(p->disk, id, err) == -1)
-        return -1;
-    if (identity_is_equal(id, o->expected_id))
-        return 0;
-    return error_set(err, 0,
-                     "source: it is another image than --expect-id says: its "
-                     "id is %s",
-                     id);
-}
-
 static int prepare(struct preparation *p, struct error *err)
 {
     progress_phase(p->progress, PHASE_MAPPING);
@@ -416,7 +393,7 @@ static int prepare(struct preparation *p, struct error *err)
         return selection_refuse_unstable(p, err);
     if (selection_make(p, err) == -1 || laying_out(p, err) == -1)
         return -1;
-    return check_expected(p, err);
+    return expectations_check(p->o, p->disk, err);
 }
 
 int export_open(const struct export_options *options, int destination_fd,

@@ -21,6 +21,20 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* Bytes [file_offset, file_offset + length) of the image. */
+struct export_piece {
+    uint64_t file_offset;
+    uint64_t length; /* 0: to the end of the image */
+};
+
+/* Where the piece ends in an image of this length, if it has all of it. */
+static inline uint64_t export_piece_end(const struct export_piece *piece,
+                                        uint64_t image_length)
+{
+    return piece->length == 0 ? image_length
+                              : piece->file_offset + piece->length;
+}
+
 struct export_options {
     struct qemu qemu;
     struct export_source source;
@@ -62,7 +76,12 @@ struct export_options {
     int (*on_size)(void *opaque, uint64_t disk_size, struct error *err);
     void *opaque;
 
-    /* Another part has been sent before: fail unless this one is sure to be of
+    /* What of the image is wanted: fail unless the image has all of it.  All
+     * of the image is laid out all the same.
+     */
+    struct export_piece piece;
+
+    /* The piece is to be joined with others: fail unless it is sure to be of
      * the same image.
      */
     bool must_be_stable;

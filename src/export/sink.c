@@ -332,7 +332,7 @@ static void note_sent(struct sink *s, uint64_t length)
 {
     s->file_offset += length;
     if (s->progress != NULL)
-        progress_set(s->progress, s->file_offset);
+        progress_set(s->progress, s->file_offset - s->progress_from);
     rate_spend(&s->rate, length);
 }
 

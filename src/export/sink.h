@@ -50,6 +50,7 @@ struct sink {
     struct mover mover;
     struct rate rate;          /* that nothing goes out faster than */
     struct progress *progress; /* told of each byte sent; NULL: nobody is */
+    uint64_t progress_from;    /* file offset that it counts from */
 };
 
 /* For sink_close, before sink_open. */

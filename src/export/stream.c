@@ -11,8 +11,9 @@
  * from the source, what lies between entries is metadata and comes from the
  * store.  Holes of the store are the zeroes that pad tables and subclusters.
  *
- * Equal disks give equal images, so the walk may as well begin in the middle,
- * where a destination that can be read has to hold this image's beginning.
+ * Equal disks give equal images, so the walk may as well begin and end in the
+ * middle.  There a destination that can be read has to hold this image's
+ * beginning.
  * Where planning takes long, it begins behind what went out meanwhile.
  */
 
@@ -43,6 +44,7 @@ struct sending {
      * may still be waiting for what it was asked to send.
      */
     uint64_t file_offset;
+    uint64_t file_end; /* of what is wanted */
 };
 
 static void cleanup_sending(struct sending *s)
@@ -54,7 +56,8 @@ static void cleanup_sending(struct sending *s)
     checksum_free(s->checksum);
 }
 
-/* Sends the skeleton up to file_end, unless the walk is there. */
+/* Sends the skeleton up to file_end, unless the walk is there or ends before.
+ */
 static int send_metadata(struct sending *s, uint64_t file_end,
                          struct error *err)
 {
@@ -65,6 +68,7 @@ static int send_metadata(struct sending *s, uint64_t file_end,
     };
     uint64_t length, sent;
 
+    file_end = io_min(file_end, s->file_end);
     if (s->file_offset >= file_end)
         return 0;
     length = file_end - s->file_offset;
@@ -80,7 +84,7 @@ static int send_metadata(struct sending *s, uint64_t file_end,
 static int send_data(struct sending *s, const struct filemap_entry *e,
                      struct error *err)
 {
-    uint64_t file_end = e->file_offset + e->length;
+    uint64_t file_end = io_min(e->file_offset + e->length, s->file_end);
 
     while (s->file_offset < file_end) {
         uint64_t n = io_min(file_end - s->file_offset, 8 * IO_PIECE);
@@ -100,11 +104,8 @@ static int begin(struct sending *s, struct error *err)
     const struct skeleton *skeleton = &s->disk.skeleton;
     char name[SINK_NAME];
 
-    if (s->file_offset > skeleton->file_length)
-        return error_set(err, 0,
-                         "the image ends at file offset %" PRIu64
-                         ", before %" PRIu64,
-                         skeleton->file_length, s->file_offset);
+    s->file_end =
+        export_piece_end(&s->options->export.piece, skeleton->file_length);
     if (sink_aim(&s->sink, s->file_offset, skeleton->file_length, err) == -1)
         return -1;
     if (s->sink.beginning_fd != -1 &&
@@ -115,14 +116,25 @@ static int begin(struct sending *s, struct error *err)
     return sink_begin(&s->sink, err);
 }
 
+/* A piece that ends before the image does is all that there is to be done.
+ * Of one that goes on to the end, what comes before has been done.
+ */
+static void begin_progress(struct sending *s)
+{
+    if (s->options->export.piece.length > 0)
+        s->sink.progress_from = s->file_offset;
+    progress_stage(&s->progress, 100, s->file_end - s->sink.progress_from);
+    progress_skip(&s->progress, s->file_offset - s->sink.progress_from);
+    s->sink.progress = &s->progress;
+}
+
 static int send_all(struct sending *s, struct error *err)
 {
     const struct skeleton *skeleton = &s->disk.skeleton;
 
-    progress_stage(&s->progress, 100, skeleton->file_length);
-    progress_skip(&s->progress, s->file_offset);
-    s->sink.progress = &s->progress;
-    for (size_t i = 0; i < skeleton->map.count; i++) {
+    begin_progress(s);
+    for (size_t i = 0; i < skeleton->map.count && s->file_offset < s->file_end;
+         i++) {
         const struct filemap_entry *e = &skeleton->map.list[i];
 
         if (send_metadata(s, e->file_offset, err) == -1 ||
@@ -140,6 +152,7 @@ static int send_all(struct sending *s, struct error *err)
 static void fill_report(const struct sending *s,
                         const struct stream_options *options)
 {
+    uint64_t from = options->export.piece.file_offset;
     struct report *r = options->export.report;
 
     if (r == NULL)
@@ -147,8 +160,8 @@ static void fill_report(const struct sending *s,
     if (s->disk.source != NULL)
         export_report(&s->disk, r);
     memcpy(r->sha256, s->sha256, sizeof r->sha256);
-    r->offset = options->file_offset;
-    r->moved = s->has_begun ? s->sink.file_offset - options->file_offset : 0;
+    r->offset = from;
+    r->moved = s->has_begun ? s->sink.file_offset - from : 0;
 }
 
 static void summarize(const struct sending *s, uint64_t from)
@@ -182,7 +195,9 @@ static int begin_drip(void *opaque, uint64_t disk_size, struct error *err)
 {
     struct sending *s = opaque;
     const struct stream_options *o = s->options;
-    bool is_any = o->file_offset == 0 && o->export.expected_id == NULL &&
+    const struct export_piece *piece = &o->export.piece;
+    bool is_any = piece->file_offset == 0 && piece->length == 0 &&
+                  o->export.expected_id == NULL &&
                   !o->export.has_expected_length;
 
     return drip_start(&s->drip, &s->sink,
@@ -234,7 +249,7 @@ int stream(const struct stream_options *options, struct error *err)
         .options = options,
         .sink = SINK_NONE,
         .drip = DRIP_NONE,
-        .file_offset = options->file_offset,
+        .file_offset = options->export.piece.file_offset,
     };
     int r = transfer(&s, options, err);
 
@@ -242,6 +257,6 @@ int stream(const struct stream_options *options, struct error *err)
     if (r == -1)
         return -1;
     progress_succeed(&s.progress);
-    summarize(&s, options->file_offset);
+    summarize(&s, options->export.piece.file_offset);
     return 0;
 }

@@ -17,7 +17,6 @@ struct stream_options {
     struct export_options export;
     struct sink_address destination;
     enum claim_policy claim; /* of the destination */
-    uint64_t file_offset;    /* where in the image to begin */
     bool has_checksum;       /* of what is sent, SHA-256 */
     uint64_t rate_limit;     /* bytes a second; 0: none */
     enum progress_mode progress;

@@ -177,7 +177,8 @@ static inline void say_stream(char out[SPACE],
         say(out, "tcp", tcp, "(NULL)");
     }
     say_number(out, "fd", stream->destination.fd, STDOUT_FILENO);
-    say_number(out, "offset", stream->file_offset, 0);
+    say_number(out, "offset", stream->export.piece.file_offset, 0);
+    say_number(out, "length", stream->export.piece.length, 0);
     say_flag(out, "force", stream->claim == CLAIM_FORCE);
     say_progress(out, stream->progress);
 }

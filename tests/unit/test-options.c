@@ -148,6 +148,13 @@ static const struct {
      {STREAM, "--offset", "0"},
      "stream"},
 
+    {"a piece of a stream may be wanted",
+     {STREAM, "--length", "2M"},
+     "stream length=2097152"},
+    {"a piece of a stream may be in its middle",
+     {STREAM, "--offset", "3G", "--length", "1"},
+     "stream offset=3221225472 length=1"},
+
     {"a destination may be a path",
      {STREAM, "--destination", "/a/b"},
      "stream destination=/a/b"},
