@@ -1,8 +1,8 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # SPDX-FileCopyrightText: the qcow-tool authors
-# xapi-standin --content-length: downloads that go on where they broke off, and
-# clients that take their time. And --cluster-size, for a client that reads
+# xapi-standin --content-length: downloads that go on where they broke off or
+# come in pieces, and clients that take their time. And --cluster-size, for a client that reads
 # differences in larger blocks.
 
 load ../lib/helpers
@@ -72,13 +72,61 @@ download_twice() {
     stop_standin xapi
 }
 
+@test "a piece is all that is sent of a range with an end, or of the last" {
+    local range from length
+    start_standin xapi vdis --content-length
+    download_twice 100
+    while read -r range from length; do
+        status_of 206 "$xapi/$url" -r "$range" -D headers
+        tail -c +$((from + 1)) whole.qcow2 | head -c "$length" |
+            cmp - body >&2
+        [ "$(header content-length)" = "$length" ]
+        [ "$(header content-range)" = \
+            "bytes $from-$((from + length - 1))/$size" ]
+        [ "$(header etag)" = "$etag" ]
+    done <<-END
+	0-99 0 100
+	3000000-3000000 3000000 1
+	70000-1069999 70000 1000000
+	$((size - 1))-$((size + 10)) $((size - 1)) 1
+	0-$((size - 1)) 0 $size
+	-100 $((size - 100)) 100
+	-$((size + 1)) 0 $size
+	END
+    # It is qcow-tool that is told to send no more.
+    says xapi '--offset 70000 --length 1000000$'
+    stop_standin xapi
+}
+
+@test "eight pieces by curl --range at the same time make the whole" {
+    local n step pids=()
+    start_standin xapi vdis --content-length
+    download_twice 0
+    step=$((size / 8 + 1))
+    for n in 0 1 2 3 4 5 6 7; do
+        curl -sSf -m 60 -r $((n * step))-$((n * step + step - 1)) \
+            -H "If-Range: $etag" -o piece.$n "$xapi/$url" 3>&- >&2 &
+        pids+=($!)
+    done
+    for n in "${pids[@]}"; do
+        wait "$n"
+    done
+    cat piece.[0-7] >joined.qcow2
+    same_bytes whole.qcow2 joined.qcow2
+    qcow_tool serve --destination copy.raw <joined.qcow2
+    same_bytes vdis/disk copy.raw
+    stop_standin xapi
+}
+
 @test "there is nothing behind the end, and other ranges are not for us" {
     local range
     start_standin xapi vdis --content-length
     download_twice 100
-    status_of 416 "$xapi/$url" -r "$size-" -D headers
-    [ "$(header content-range)" = "bytes */$size" ]
-    for range in 0-99 -100 0-0,5-6; do
+    for range in "$size-" "$size-$((size + 5))" -0; do
+        status_of 416 "$xapi/$url" -r "$range" -D headers
+        [ "$(header content-range)" = "bytes */$size" ]
+    done
+    for range in 5-4 0-0,5-6 -; do
         status_of 200 "$xapi/$url" -r "$range"
         same_bytes whole.qcow2 body
     done
