@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # SPDX-FileCopyrightText: the qcow-tool authors
 # xapi-standin --content-length: downloads that go on where they broke off or
-# come in pieces, and clients that take their time. And --cluster-size, for a client that reads
-# differences in larger blocks.
+# come in pieces, and clients that take their time. And --cluster-size, for a
+# client that reads differences in larger blocks.
 
 load ../lib/helpers
 
