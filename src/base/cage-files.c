@@ -37,14 +37,18 @@ struct path_beneath {
 #define MAY_WRITE_FILE (UINT64_C(1) << 1)
 #define MAY_READ_FILE (UINT64_C(1) << 2)
 #define MAY_READ_DIR (UINT64_C(1) << 3)
+#define MAY_REMOVE_FILE (UINT64_C(1) << 5)
+#define MAY_MAKE_FILE (UINT64_C(1) << 8)
 #define MAY_REFER (UINT64_C(1) << 13)
 #define MAY_TRUNCATE (UINT64_C(1) << 14)
+#define MAY_OF_A_FILE                                                         \
+    (MAY_EXECUTE | MAY_WRITE_FILE | MAY_READ_FILE | MAY_TRUNCATE)
 #define MAY_ALL_AT_FIRST ((UINT64_C(1) << 13) - 1)
 #define MAY_USE_TCP UINT64_C(3) /* bind, connect */
 #define SCOPED_ALL UINT64_C(3)  /* abstract UNIX sockets, signals */
 
 /* All that this kernel can deny, but ioctl on devices. */
-static int make_ruleset(bool may_connect, uint64_t *handled)
+static int make_ruleset(enum cage_reach reach, uint64_t *handled)
 {
     struct ruleset ruleset = {.files = MAY_ALL_AT_FIRST};
     size_t size = sizeof ruleset.files;
@@ -57,11 +61,11 @@ static int make_ruleset(bool may_connect, uint64_t *handled)
     if (version >= 3)
         ruleset.files |= MAY_TRUNCATE;
     if (version >= 4) {
-        ruleset.network = may_connect ? 0 : MAY_USE_TCP;
+        ruleset.network = reach == CAGE_CONNECTED ? 0 : MAY_USE_TCP;
         size = sizeof ruleset.files + sizeof ruleset.network;
     }
     if (version >= 6) {
-        ruleset.scoped = may_connect ? 0 : SCOPED_ALL;
+        ruleset.scoped = reach == CAGE_ALONE ? SCOPED_ALL : 0;
         size = sizeof ruleset;
     }
     *handled = ruleset.files;
@@ -81,8 +85,10 @@ static int add_rule(int ruleset_fd, uint64_t handled, int fd, unsigned rights)
         rule.rights |= MAY_WRITE_FILE | MAY_TRUNCATE;
     if (rights & CAGE_EXECUTE)
         rule.rights |= MAY_EXECUTE;
+    if (rights & CAGE_MAKE)
+        rule.rights |= MAY_MAKE_FILE | MAY_REMOVE_FILE;
     if (!S_ISDIR(st.st_mode))
-        rule.rights &= ~MAY_READ_DIR;
+        rule.rights &= MAY_OF_A_FILE;
     rule.rights &= handled;
     return syscall(SYS_landlock_add_rule, ruleset_fd, RULE_PATH_BENEATH, &rule,
                    0) == 0
@@ -106,17 +112,16 @@ static int add_file(int ruleset_fd, uint64_t handled,
     return r;
 }
 
-int cage_files_enter(const struct cage_file *files, size_t count,
-                     bool may_connect)
+int cage_files_enter(const struct cage_rules *rules, enum cage_reach reach)
 {
     uint64_t handled;
-    int ruleset_fd = make_ruleset(may_connect, &handled);
+    int ruleset_fd = make_ruleset(reach, &handled);
     int r = 0;
 
     if (ruleset_fd == -1)
         return errno;
-    for (size_t i = 0; r == 0 && i < count; i++)
-        r = add_file(ruleset_fd, handled, &files[i]);
+    for (size_t i = 0; r == 0 && i < rules->count; i++)
+        r = add_file(ruleset_fd, handled, &rules->list[i]);
     if (r == 0 && syscall(SYS_landlock_restrict_self, ruleset_fd, 0) == -1)
         r = errno;
     close(ruleset_fd);

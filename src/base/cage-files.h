@@ -5,28 +5,21 @@
 #ifndef QT_CAGE_FILES_H
 #define QT_CAGE_FILES_H
 
-#include <stdbool.h>
-#include <stddef.h>
+#include "base/cage-rules.h"
 
-/* What may be done with a file, or with all that is below a directory. */
-enum cage_right {
-    CAGE_READ = 1 << 0,
-    CAGE_WRITE = 1 << 1,
-    CAGE_EXECUTE = 1 << 2,
+/* What may be reached besides files. */
+enum cage_reach {
+    CAGE_ALONE,     /* no TCP (Linux 6.7), no UNIX socket without a file, no
+                     * signals to others (6.12) */
+    CAGE_NO_TCP,    /* neither connected nor bound */
+    CAGE_CONNECTED, /* all */
 };
 
-struct cage_file {
-    const char *name; /* NULL: it is fd */
-    int fd;
-    unsigned rights; /* enum cage_right */
-};
-
-/* In the child: nothing but the files can be opened from then on, what is not
- * there does not matter.  Unless may_connect, nothing is connected or bound by
- * TCP (Linux 6.7), nor by a UNIX socket without a file (6.12).  no_new_privs
- * must be set.  Returns 0, or what the errno is.
+/* For this thread, and those and the children that it starts: from then on
+ * nothing but these files can be opened.  What is not there does not matter.
+ * no_new_privs must be set.  It takes no lock and no memory.  Returns 0, or
+ * what the errno is.
  */
-int cage_files_enter(const struct cage_file *files, size_t count,
-                     bool may_connect);
+int cage_files_enter(const struct cage_rules *rules, enum cage_reach reach);
 
 #endif

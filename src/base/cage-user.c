@@ -107,17 +107,18 @@ int cage_user_leave_groups(void)
     return errno;
 }
 
-static uint64_t capabilities_of(enum cage_power power)
-{
-    switch (power) {
-    case CAGE_POWER_READ:
-        return UINT64_C(1) << CAP_DAC_READ_SEARCH;
-    case CAGE_POWER_WRITE:
-        return UINT64_C(1) << CAP_DAC_OVERRIDE;
-    default:
-        return 0;
-    }
-}
+#define POWER(capability) (UINT64_C(1) << (capability))
+#define START                                                                 \
+    (POWER(CAP_SETUID) | POWER(CAP_SETGID) | POWER(CAP_SETPCAP) |             \
+     POWER(CAP_KILL) | POWER(CAP_DAC_READ_SEARCH))
+
+static const uint64_t capabilities_of[] = {
+    [CAGE_POWER_NONE] = 0,
+    [CAGE_POWER_READ] = POWER(CAP_DAC_READ_SEARCH),
+    [CAGE_POWER_WRITE] = POWER(CAP_DAC_OVERRIDE),
+    [CAGE_POWER_START] = START,
+    [CAGE_POWER_START_AND_WRITE] = START | POWER(CAP_DAC_OVERRIDE),
+};
 
 int cage_user_drop_capabilities(enum cage_power power)
 {
@@ -125,7 +126,7 @@ int cage_user_drop_capabilities(enum cage_power power)
         .version = _LINUX_CAPABILITY_VERSION_3,
     };
     struct __user_cap_data_struct data[2];
-    uint64_t kept = capabilities_of(power);
+    uint64_t kept = capabilities_of[power];
 
     prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
     if (geteuid() != 0)

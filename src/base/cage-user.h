@@ -18,7 +18,8 @@ struct cage_user {
 /* Looks it up, the first time.  For any thread. */
 void cage_user_find(struct cage_user *user);
 
-/* All that follows is for the child, and without effect unless we are root.
+/* All that follows is for this thread, and without effect unless we are root.
+ * It takes no lock and no memory.
  * Each returns 0, or what the errno is.
  */
 
@@ -27,8 +28,16 @@ void cage_user_find(struct cage_user *user);
  */
 int cage_user_enter(const struct cage_user *user, const char *program);
 
-/* What root may do with a file that is not root's. */
-enum cage_power { CAGE_POWER_NONE, CAGE_POWER_READ, CAGE_POWER_WRITE };
+/* What is left of root's power: what it may do with a file that is not root's,
+ * and what it takes to start a program as another user, and to end it.
+ */
+enum cage_power {
+    CAGE_POWER_NONE,
+    CAGE_POWER_READ,
+    CAGE_POWER_WRITE,
+    CAGE_POWER_START, /* and read */
+    CAGE_POWER_START_AND_WRITE,
+};
 
 /* Gives up all capabilities beyond power, for good; and, whoever we are, does
  * not hand any on that our caller handed to us.

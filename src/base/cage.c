@@ -32,11 +32,11 @@
 #include "base/cage-calls.h"
 #include "base/cage-files.h"
 #include "base/cage-program.h"
+#include "base/cage-rules.h"
 #include "base/cage-user.h"
 #include "base/cage.h"
 #include "base/io.h"
 #include "base/log.h"
-#include "base/vector.h"
 
 #include <errno.h>
 #include <stdatomic.h>
@@ -48,15 +48,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-VECTOR_TYPE(cage_files, struct cage_file);
-VECTOR_FUNCTIONS(cage_files, struct cage_file, "files of a sandbox");
-
 struct cage {
     const struct cage_spec *spec;
     struct cage_program program;
     struct cage_user user;
     bool opens_files; /* so it stays who it is */
-    struct cage_files files;
+    struct cage_rules rules;
     const struct sock_fprog *filter;
     size_t n_fds;
 };
@@ -70,90 +67,17 @@ static const char *const part_names[CAGE_PARTS] = {
     [CAGE_CALLS] = "seccomp filter",
 };
 
-/* What programs read at their start, or look at if it is there: the loader,
- * libnuma, GnuTLS, OpenSSL, libselinux.
- */
-static const char *const of_system[] = {
-    "/usr",
-    "/lib",
-    "/lib32",
-    "/lib64",
-    "/libx32",
-    "/nix/store",
-    "/gnu/store",
-    "/etc/ld.so.cache",
-    "/etc/ld.so.preload",
-    "/etc/localtime",
-    "/etc/selinux/config",
-    "/etc/ssl/openssl.cnf",
-    "/etc/pki/tls/openssl.cnf",
-    "/etc/crypto-policies",
-    "/etc/gnutls",
-    "/sys/devices",
-    "/proc/self",
-    "/proc/sys/crypto",
-    "/sys/kernel/mm",
-    "/proc/filesystems",
-    "/proc/meminfo",
-    "/proc/cpuinfo",
-    "/proc/sys/vm",
-    "/dev/urandom",
-    "/dev/random",
-    "/dev/zero",
-};
-
-static int add_file(struct cage *c, const char *name, unsigned rights,
-                    struct error *err)
-{
-    const struct cage_file file = {.name = name, .fd = -1, .rights = rights};
-
-    return name == NULL ? 0 : cage_files_push(&c->files, file, err);
-}
-
-/* Lists of the caller's, for the loader.  They stay where they are. */
-static int add_loader_files(struct cage *c, const char *variable,
-                            struct error *err)
-{
-    const char *value = getenv(variable);
-
-    /* A list of several would have to be cut up: no caller has one. */
-    if (value == NULL || value[0] != '/')
-        return 0;
-    return add_file(c, value, CAGE_READ, err);
-}
-
-static int add_program(struct cage *c, struct error *err)
-{
-    const unsigned run = CAGE_READ | CAGE_EXECUTE;
-
-    if (c->program.is_script)
-        return add_file(c, "/", run, err);
-    for (size_t i = 0; i < sizeof of_system / sizeof of_system[0]; i++)
-        if (add_file(c, of_system[i], CAGE_READ, err) == -1)
-            return -1;
-    if (add_file(c, c->program.path, run, err) == -1 ||
-        add_file(c, c->program.interpreter, run, err) == -1 ||
-        add_file(c, c->program.home, CAGE_READ, err) == -1 ||
-        add_loader_files(c, "LD_LIBRARY_PATH", err) == -1 ||
-        add_loader_files(c, "LD_PRELOAD", err) == -1)
-        return -1;
-    return 0;
-}
-
 static int add_inherited(struct cage *c, const int *fds, struct error *err)
 {
     for (size_t i = 0; i < c->n_fds; i++) {
-        struct cage_file file = {
-            .fd = fds[i],
-            .rights = CAGE_READ | (c->spec->may_write ? CAGE_WRITE : 0),
-        };
+        unsigned write = c->spec->may_write ? CAGE_WRITE : 0;
         struct stat st;
 
         if (fstat(fds[i], &st) == -1 ||
             (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode)))
             continue;
         c->opens_files = true;
-        if (cage_files_push(&c->files, file, err) == -1)
+        if (cage_rules_add_fd(&c->rules, fds[i], CAGE_READ | write, err) == -1)
             return -1;
     }
     return 0;
@@ -161,16 +85,18 @@ static int add_inherited(struct cage *c, const int *fds, struct error *err)
 
 static int add_files(struct cage *c, const int *fds, struct error *err)
 {
+    struct cage_rules *rules = &c->rules;
+
     c->opens_files =
         c->spec->n_names > 0 || c->spec->may_read_all || c->spec->may_connect;
-    if (add_program(c, err) == -1 ||
-        add_file(c, "/dev/null", CAGE_READ | CAGE_WRITE, err) == -1 ||
+    if (cage_rules_add_program(rules, &c->program, err) == -1 ||
         add_inherited(c, fds, err) == -1)
         return -1;
-    if (c->spec->may_read_all && add_file(c, "/", CAGE_READ, err) == -1)
+    if (c->spec->may_read_all &&
+        cage_rules_add(rules, "/", CAGE_READ, err) == -1)
         return -1;
     for (size_t i = 0; i < c->spec->n_names; i++)
-        if (add_file(c, c->spec->names[i], CAGE_READ, err) == -1)
+        if (cage_rules_add(rules, c->spec->names[i], CAGE_READ, err) == -1)
             return -1;
     return 0;
 }
@@ -208,7 +134,7 @@ void cage_free(struct cage *c)
     if (c == NULL)
         return;
     cage_program_clear(&c->program);
-    free(c->files.list);
+    cleanup_cage_rules(&c->rules);
     free(c);
 }
 
@@ -309,7 +235,8 @@ int cage_enter(const struct cage *c, int report_fd)
     if (lacks(c, report_fd, CAGE_NO_NEW_PRIVILEGES, r) == -1 ||
         enter_user(c, report_fd) == -1)
         return -1;
-    r = cage_files_enter(c->files.list, c->files.count, c->spec->may_connect);
+    r = cage_files_enter(&c->rules,
+                         c->spec->may_connect ? CAGE_CONNECTED : CAGE_ALONE);
     if (lacks(c, report_fd, CAGE_FILES, r) == -1 ||
         lacks(c, report_fd, CAGE_LIMITS, enter_limits(c)) == -1)
         return -1;

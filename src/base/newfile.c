@@ -69,8 +69,7 @@ int newfile_create(const char *path, int flags, struct newfile *made)
     return fd;
 }
 
-/* The directory that path is in; memory to free, or NULL. */
-static char *directory_of(const char *path)
+char *newfile_directory(const char *path)
 {
     char *dir = strdup(path);
     char *slash = dir == NULL ? NULL : strrchr(dir, '/');
@@ -89,7 +88,7 @@ int newfile_keep(struct newfile *made)
     int CLEANUP(close_fd) fd = -1;
 
     if (path != NULL)
-        dir = directory_of(path);
+        dir = newfile_directory(path);
     if (dir != NULL)
         fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     /* Most other errors say that there is no such thing as flushing it. */

@@ -31,6 +31,9 @@ int newfile_keep(struct newfile *made);
  */
 void newfile_remove(struct newfile *made);
 
+/* The directory that path is in; memory to free, or NULL with errno. */
+char *newfile_directory(const char *path);
+
 /* An open file in dir that has no name, for reading and writing.  Not every
  * file system can do that (O_TMPFILE, open(2)): then it has one for a moment,
  * in which no signal that we could see ends us.  Returns the fd, or -1 and

@@ -19,6 +19,7 @@
 #include "base/io.h"
 #include "base/lock.h"
 #include "base/log.h"
+#include "base/own-cage.h"
 #include "base/progress-line.h"
 #include "base/progress.h"
 #include "base/signals.h"
@@ -169,6 +170,7 @@ static void *run_timer(void *opaque)
     struct progress_view view;
     uint64_t drawn_ms = clock_ms();
 
+    own_cage_enter_thread();
     while (wait_to_draw(p, &drawn_ms, &view))
         draw(p, &view);
     return NULL;

@@ -5,6 +5,7 @@
 #include "config.h"
 
 #include "base/clock.h"
+#include "base/own-cage.h"
 #include "base/signals.h"
 
 #include <errno.h>
@@ -126,6 +127,7 @@ static void *answer_usr1(void *opaque)
     sigset_t usr1;
     int sig;
 
+    own_cage_enter_thread();
     sigemptyset(&usr1);
     sigaddset(&usr1, SIGUSR1);
     while (sigwait(&usr1, &sig) == 0)

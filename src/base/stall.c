@@ -8,6 +8,7 @@
 #include "base/io.h"
 #include "base/lock.h"
 #include "base/log.h"
+#include "base/own-cage.h"
 #include "base/signals.h"
 #include "base/stall.h"
 
@@ -80,6 +81,7 @@ static void *watch(void *opaque)
     unsigned silent = 0;
 
     (void)opaque;
+    own_cage_enter_thread();
     do {
         unsigned long now;
 

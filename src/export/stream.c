@@ -22,6 +22,7 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "base/log.h"
+#include "base/own-cage.h"
 #include "export/beginning.h"
 #include "export/drip.h"
 #include "export/stream.h"
@@ -205,6 +206,26 @@ static int begin_drip(void *opaque, uint64_t disk_size, struct error *err)
                       &o->export.qcow2, disk_size, err);
 }
 
+/* What is sent to is open.  Which files the disk is made of is still to be
+ * found out.
+ */
+static int give_up_power(const struct sending *s, struct error *err)
+{
+    const struct export_options *o = &s->options->export;
+    const char *const programs[] = {o->qemu.img, o->qemu.io, o->qemu.nbd,
+                                    NULL};
+    const struct own_cage own = {
+        .policy = o->qemu.sandbox,
+        .programs = programs,
+        .may_read_all = true,
+        .may_connect = true,
+        .made_path = s->sink.made.path,
+        .spool_dir = o->spool_dir,
+    };
+
+    return own_cage_enter(&own, err);
+}
+
 /* Opens both ends. */
 static int open_all(struct sending *s, const struct stream_options *options,
                     struct error *err)
@@ -214,7 +235,8 @@ static int open_all(struct sending *s, const struct stream_options *options,
     export.on_size = begin_drip;
     export.opaque = s;
     if (sink_open(&options->destination, &s->sink, err) == -1 ||
-        sink_claim(&s->sink, options->claim, err) == -1)
+        sink_claim(&s->sink, options->claim, err) == -1 ||
+        give_up_power(s, err) == -1)
         return -1;
     if (options->has_checksum && checksum_new(&s->checksum, err) == -1)
         return -1;

@@ -29,6 +29,7 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "base/occupied.h"
+#include "base/own-cage.h"
 #include "import/foreign.h"
 #include "import/gate.h"
 #include "import/inbox.h"
@@ -195,6 +196,22 @@ static int pass_gate(struct import *m, unsigned char *header,
     return 0;
 }
 
+/* All is open: no name is needed any more, but those of programs, and that of
+ * a file that we have made.
+ */
+static int give_up_power(const struct import *m, struct error *err)
+{
+    const struct qemu *qemu = &m->options->qemu;
+    const char *const programs[] = {qemu->img, qemu->nbd, NULL};
+    const struct own_cage own = {
+        .policy = qemu->sandbox,
+        .programs = programs,
+        .made_path = m->target->made_path,
+    };
+
+    return own_cage_enter(&own, err);
+}
+
 /* The inbox has the header, and the others may begin. */
 static int start_others(struct import *m, unsigned char *header,
                         struct error *err)
@@ -211,6 +228,7 @@ static int start_others(struct import *m, unsigned char *header,
     };
 
     if (inbox_new(o->spool_dir, o->spool_limit, &m->inbox, err) == -1 ||
+        give_up_power(m, err) == -1 ||
         inbox_protect(m->inbox, 0, image->cluster_size, err) == -1 ||
         inbox_protect(m->inbox, image->l1_offset, image->l1_length, err) ==
             -1 ||

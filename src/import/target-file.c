@@ -27,25 +27,12 @@ static struct target_file *file_of(struct target *t)
     return (struct target_file *)t;
 }
 
-/* The directory that path is in; memory to free, or NULL. */
-static char *directory_of(const char *path)
-{
-    char *dir = strdup(path);
-    char *slash = dir == NULL ? NULL : strrchr(dir, '/');
-
-    if (slash != NULL)
-        slash[slash == dir ? 1 : 0] = '\0';
-    else if (dir != NULL)
-        strcpy(dir, ".");
-    return dir;
-}
-
 /* Is the directory of path there?  *err says so if not.  Where a symbolic link
  * leads to is seen when the file is made.
  */
 static int check_directory(const char *path, struct error *err)
 {
-    char *CLEANUP(free_ptr) dir = directory_of(path);
+    char *CLEANUP(free_ptr) dir = newfile_directory(path);
     struct stat st;
 
     if (dir == NULL)
@@ -178,6 +165,7 @@ static int file_create(struct target *target, uint64_t disk_size,
     if (t->target.fd == -1)
         return error_set(err, errno, "destination: cannot create %s", t->path);
     t->target.is_created = true;
+    t->target.made_path = t->made.path;
     if (claim(t, err) == -1)
         return -1;
     t->target.size = disk_size;

@@ -45,7 +45,8 @@ struct target {
     const struct target_ops *ops;
     int fd;        /* of a raw file or device; -1: it is not one, or not yet */
     uint64_t size; /* UINT64_MAX: it does not exist yet, any will do */
-    bool is_created; /* by us: reads as zeroes */
+    bool is_created;       /* by us: reads as zeroes */
+    const char *made_path; /* removed on failure; NULL: nothing is */
 };
 
 /* Refuses a disk that somebody else uses, if it can be known.  CLAIM_WARN only

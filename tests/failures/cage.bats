@@ -149,6 +149,38 @@ END
     [ -e written ]
 }
 
+# The powers that each thread of $tool has, as /proc says it.
+powers() {
+    sed -n 's/^CapPrm:\t*//p' "/proc/$tool/task/"*/status | sort -u
+}
+
+# Has $tool no other powers than these, of capabilities(7)?
+has_powers() {
+    [ "$(powers)" = "$(printf '%016x\n' "$@" | sort)" ]
+}
+
+@test "once its ends are open, root can start QEMU and end it, and no more" {
+    local may_read=$((1 << 2)) may_start=$((1 << 5 | 1 << 6 | 1 << 7 | 1 << 8))
+    requires root sandbox:landlock sandbox:seccomp
+    fake qemu-img <<\END
+exec sleep 31416
+END
+    start_tool in serve --destination new.raw --qemu-img "$fake" \
+        --stall-timeout 600 --source-fd 5 5<disk.qcow2
+    tool=$(cat in.pid)
+    # Main and its like; those that do nothing but watch.
+    wait_until 20 has_powers 0 $((may_read | may_start))
+    kill "$tool"
+    finish_tool in 143
+    start_tool out stream --destination out.qcow2 --qemu-img "$fake" \
+        --stall-timeout 600 --source disk.raw
+    tool=$(cat out.pid)
+    wait_until 20 has_powers 0 $((may_read | may_start))
+    kill "$tool"
+    finish_tool out 143
+    nothing_left
+}
+
 @test "killed, we take with us a QEMU that is somebody else" {
     requires root
     fake qemu-img <<\END

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: the qcow-tool authors */
+/* Tests what we can still do once our ends are open, and what we cannot. */
+
+#include "config.h"
+
+#include "base/newfile.h"
+#include "base/own-cage.h"
+#include "test.h"
+
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <pthread.h>
+#include <sys/stat.h>
+
+static const char *const no_programs[] = {NULL};
+
+/* 0, or the errno. */
+static int try_to_open(const char *path, int flags)
+{
+    int fd = open(path, flags | O_CLOEXEC, 0600);
+
+    if (fd == -1)
+        return errno;
+    close(fd);
+    return 0;
+}
+
+static uint64_t capabilities(void)
+{
+    struct __user_cap_header_struct header = {
+        .version = _LINUX_CAPABILITY_VERSION_3,
+    };
+    struct __user_cap_data_struct data[2] = {0};
+
+    CHECK(syscall(SYS_capget, &header, data) == 0);
+    return data[0].permitted | (uint64_t)data[1].permitted << 32;
+}
+
+static void *do_nothing(void *opaque)
+{
+    return opaque;
+}
+
+/* A part runs in a process of its own: there is no way back. */
+static void in_child(void (*part)(const char *spool), const char *spool)
+{
+    pid_t pid = fork();
+    int status = -1;
+
+    if (pid == 0) {
+        part(spool);
+        _exit(test_failures == 0 ? 0 : 1);
+    }
+    CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+}
+
+static void as_serve(const char *made_dir)
+{
+    char made[300], other[300];
+    const struct own_cage own = {
+        .policy = CAGE_REQUIRE,
+        .programs = no_programs,
+        .made_path = made,
+    };
+    struct error err;
+    int fd;
+
+    snprintf(made, sizeof made, "%s/made", made_dir);
+    snprintf(other, sizeof other, "%s/../other", made_dir);
+    fd = open(made, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    CHECK(fd != -1);
+    cage_restrict_ourselves();
+    if (!CHECK(own_cage_enter(&own, &err) == 0)) {
+        fprintf(stderr, "    %s\n", err.msg);
+        return;
+    }
+    /* What is open stays as it is. */
+    CHECK(write(fd, "x", 1) == 1);
+    CHECK_INT(try_to_open("/etc/passwd", O_RDONLY), EACCES);
+    CHECK_INT(try_to_open(other, O_WRONLY | O_CREAT), EACCES);
+    CHECK_INT(mkdir(other, 0700) == 0 ? 0 : errno, EACCES);
+    CHECK_INT(try_to_open("/proc/self/status", O_RDONLY), 0);
+    CHECK(unlink(made) == 0);
+    if (geteuid() == 0)
+        CHECK(!(capabilities() >> CAP_SYS_ADMIN & 1) &&
+              !(capabilities() >> CAP_DAC_OVERRIDE & 1) &&
+              capabilities() >> CAP_KILL & 1);
+}
+
+static void as_stream(const char *spool)
+{
+    char other[300];
+    const struct own_cage own = {
+        .policy = CAGE_REQUIRE,
+        .programs = no_programs,
+        .may_read_all = true,
+        .may_connect = true,
+        .spool_dir = spool,
+    };
+    struct error err;
+    int fd;
+
+    snprintf(other, sizeof other, "%s/../other", spool);
+    cage_restrict_ourselves();
+    if (!CHECK(own_cage_enter(&own, &err) == 0)) {
+        fprintf(stderr, "    %s\n", err.msg);
+        return;
+    }
+    CHECK_INT(try_to_open("/etc/passwd", O_RDONLY), 0);
+    CHECK_INT(try_to_open("/etc/passwd", O_WRONLY), EACCES);
+    CHECK_INT(try_to_open(other, O_WRONLY | O_CREAT), EACCES);
+    fd = newfile_unnamed(spool);
+    CHECK(fd != -1 && write(fd, "x", 1) == 1 && ftruncate(fd, 0) == 0);
+    /* QEMU opens it by this name. */
+    snprintf(other, sizeof other, "/proc/self/fd/%d", fd);
+    CHECK_INT(try_to_open(other, O_RDWR), 0);
+    close(fd);
+}
+
+/* In somebody else's directory root needs its power to remove what it made. */
+static void as_guest(const char *made_dir)
+{
+    char made[300];
+    const struct own_cage own = {
+        .policy = CAGE_REQUIRE,
+        .programs = no_programs,
+        .made_path = made,
+    };
+    struct error err;
+
+    snprintf(made, sizeof made, "%s/made", made_dir);
+    CHECK_INT(try_to_open(made, O_RDWR | O_CREAT), 0);
+    CHECK(chmod(made_dir, 0700) == 0 && chown(made_dir, 65534, 65534) == 0);
+    cage_restrict_ourselves();
+    CHECK(own_cage_enter(&own, &err) == 0);
+    CHECK(!(capabilities() >> CAP_SYS_ADMIN & 1));
+    CHECK(unlink(made) == 0);
+}
+
+static void as_thread(const char *spool)
+{
+    pthread_t thread;
+
+    cage_restrict_ourselves();
+    own_cage_enter_thread();
+    CHECK_INT(try_to_open("/etc/passwd", O_RDONLY), EACCES);
+    CHECK_INT(try_to_open(spool, O_RDONLY), EACCES);
+    if (geteuid() == 0)
+        CHECK_INT(capabilities(), 0);
+    CHECK(pthread_create(&thread, NULL, do_nothing, NULL) == 0 &&
+          pthread_join(thread, NULL) == 0);
+}
+
+static void as_off(const char *spool)
+{
+    const struct own_cage own = {.policy = CAGE_OFF};
+    uint64_t before = capabilities();
+    struct error err;
+
+    (void)spool;
+    CHECK(own_cage_enter(&own, &err) == 0);
+    CHECK_INT(try_to_open("/etc/passwd", O_RDONLY), 0);
+    CHECK(capabilities() == before);
+}
+
+int main(void)
+{
+    char dir[300];
+
+    test_begin();
+    if (syscall(444, NULL, 0, 1) < 1) { /* landlock_create_ruleset(2) */
+        fprintf(stderr, "skipped: this kernel has no Landlock\n");
+        return 77;
+    }
+    snprintf(dir, sizeof dir, "%s/dir", test_dir());
+    CHECK(mkdir(dir, 0700) == 0);
+
+    TEST("serve opens nothing, and can remove what it has made");
+    in_child(as_serve, dir);
+    TEST("stream reads, and writes to its spool alone");
+    in_child(as_stream, dir);
+    TEST("a thread that opens nothing cannot");
+    in_child(as_thread, dir);
+    TEST("without a sandbox all is as it was");
+    in_child(as_off, dir);
+    if (geteuid() == 0) {
+        TEST("root can remove what it has made at somebody else's");
+        in_child(as_guest, dir);
+    }
+    CHECK(rmdir(dir) == 0);
+    return test_end();
+}
