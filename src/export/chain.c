@@ -361,6 +361,13 @@ void chain_close(struct chain *chain)
     *chain = (struct chain){.role = chain->role};
 }
 
+int chain_data_fd(const struct chain_link *link)
+{
+    if (!link->is_file || !link->is_whole)
+        return -1;
+    return link->data_fd != -1 ? link->data_fd : link->fd;
+}
+
 size_t chain_find_fd(const struct chain *chain, int fd)
 {
     size_t i = 0;

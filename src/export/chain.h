@@ -35,6 +35,11 @@ struct chain_link {
     uint64_t status_granule;
 };
 
+/* The file that its data is in, if that is all in one, which is held open; or
+ * -1.  The link keeps it.
+ */
+int chain_data_fd(const struct chain_link *link);
+
 /* The links from the image down; not empty once it is open. */
 struct chain {
     const char *role; /* begins messages: "source", "base" */

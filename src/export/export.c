@@ -30,6 +30,7 @@
 #include "export/mapfds.h"
 #include "export/selection.h"
 #include "export/source-file.h"
+#include "export/source-image.h"
 #include "export/source-nbd.h"
 #include "qemu/header.h"
 #include "qemu/qemu-img.h"
@@ -88,7 +89,7 @@ static int open_uri(const struct preparation *p, const char *role,
 
 /* Opens the image that chain is of, once its map is known. */
 static int open_image(const struct preparation *p, struct chain *chain,
-                      const struct image_map *map, struct source **source,
+                      struct image_map *map, struct source **source,
                       struct error *err)
 {
     const struct source_nbd_how how = {
@@ -97,7 +98,7 @@ static int open_image(const struct preparation *p, struct chain *chain,
         .destination_fd = p->destination_fd,
     };
 
-    return source_nbd_open_image(&p->o->qemu, chain, &how, source, err);
+    return source_image_open(&p->o->qemu, chain, map, &how, source, err);
 }
 
 static int open_nbd_hybrid(struct preparation *p, struct error *err)
@@ -204,8 +205,10 @@ static int map_image(struct preparation *p, struct error *err)
     struct chain CLEANUP(chain) chain = {0};
     struct image_map CLEANUP(image_map) map = {0};
     struct image_map CLEANUP(image_map) base_map = {0};
-    struct image_query query = {.is_in_pieces =
-                                    p->o->layout == LAYOUT_CONVERT};
+    struct image_query query = {
+        .is_in_pieces = p->o->layout == LAYOUT_CONVERT,
+        .is_to_be_read = p->disk->source == NULL,
+    };
     size_t base;
 
     if (follow(p, "source", p->o->source.image_path, p->o->source.image_format,
@@ -245,7 +248,7 @@ int export_open_base_image(struct preparation *p, struct error *err)
 {
     struct chain CLEANUP(chain) chain = {0};
     struct image_map CLEANUP(image_map) map = {0};
-    const struct image_query query = {0};
+    const struct image_query query = {.is_to_be_read = true};
     const char *format =
         p->base_format == NULL ? p->o->base.image_format : p->base_format;
 

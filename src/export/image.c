@@ -42,6 +42,8 @@ void image_map_clear(struct image_map *map)
     extents_clear(&map->data);
     extents_clear(&map->overlays);
     extents_clear(&map->uncertain);
+    places_clear(&map->places);
+    extents_clear(&map->others);
 }
 
 /* What decides what of a link is data, once it has been asked. */
@@ -50,7 +52,13 @@ struct judge {
     struct ranges written; /* by offset in the link's file */
 };
 
-enum { GROUP = 16 }; /* links */
+enum {
+    GROUP = 16,            /* links */
+    MOST_PLACES = 1 << 20, /* of 32 bytes; QEMU reads what lies elsewhere */
+};
+
+/* A stretch that QEMU reads in between, rather than that it is waited for. */
+#define SHORTEST_STRETCH (UINT64_C(512) << 10)
 
 /* Links that are mapped together. */
 struct group {
@@ -62,6 +70,7 @@ struct group {
     struct judge *judges;       /* of each of the links */
     struct image_map map;       /* of open alone */
     struct extents below;       /* what these leave to those below */
+    struct places *places;      /* NULL: not wanted */
     uint64_t disk_end;          /* of the last entry */
     struct error missing; /* some data is: the cause of what came after */
 };
@@ -138,10 +147,36 @@ static int find_judge(struct group *g, size_t link, struct error *err)
     return 0;
 }
 
-static int append_data(struct group *g, uint64_t disk_offset, uint64_t length,
-                       size_t link, struct error *err)
+/* "Sectors are readable from the file at offset" is what an offset says of
+ * data (block_status in QEMU's include/block/block-common.h).  What is
+ * compressed or encrypted has none.
+ */
+static int note_place(struct group *g, const struct mapjson_entry *e,
+                      uint64_t disk_offset, uint64_t length, struct error *err)
 {
-    if (g->judges[link - g->first].by == CONTENTS &&
+    const struct place place = {
+        .disk_offset = disk_offset,
+        .length = length,
+        .file_offset = e->file_offset + (disk_offset - e->disk_offset),
+        .link = g->first + e->depth,
+    };
+
+    if (g->places == NULL || g->places->count >= MOST_PLACES ||
+        !e->has_file_offset || e->is_compressed ||
+        chain_data_fd(&g->chain->links[place.link]) == -1)
+        return 0;
+    return places_add(g->places, &place, err);
+}
+
+static int append_data(struct group *g, const struct mapjson_entry *e,
+                       uint64_t disk_offset, uint64_t length,
+                       struct error *err)
+{
+    size_t link = g->first + e->depth;
+
+    if (note_place(g, e, disk_offset, length, err) == -1)
+        return -1;
+    if (g->judges[e->depth].by == CONTENTS &&
         extents_append(&g->map.uncertain, disk_offset, length, err) == -1)
         return -1;
     if (g->query->is_in_pieces)
@@ -166,12 +201,12 @@ static int take_data(struct group *g, const struct mapjson_entry *e,
     if (judge->by == NOT_ASKED && find_judge(g, link, err) == -1)
         return -1;
     if (judge->by != WRITTEN || !e->has_file_offset)
-        return append_data(g, disk_offset, length, link, err);
+        return append_data(g, e, disk_offset, length, err);
     for (uint64_t at = file_offset;
          ranges_find(&judge->written, at, file_end, &piece);
          at = range_end(&piece))
-        if (append_data(g, disk_offset + (piece.file_offset - file_offset),
-                        piece.length, link, err) == -1)
+        if (append_data(g, e, disk_offset + (piece.file_offset - file_offset),
+                        piece.length, err) == -1)
             return -1;
     return 0;
 }
@@ -357,6 +392,7 @@ static int map_groups(const struct qemu *qemu, struct chain *chain,
             .first = first,
             .count = io_min(GROUP, chain->count - first),
             .open = &open,
+            .places = query->is_to_be_read ? &map->places : NULL,
             .disk_end = query->disk_offset,
         };
 
@@ -416,5 +452,9 @@ int image_map(const struct qemu *qemu, struct chain *chain,
                          chain->links[query->first].path, disk_end);
     if (query->disk_size != 0)
         disk_end = io_min(disk_end, query->disk_size);
+    if (query->is_to_be_read &&
+        places_settle(&map->places, &map->data, SHORTEST_STRETCH, &map->others,
+                      err) == -1)
+        return error_wrap(err, "%s", chain->role);
     return add_ends(chain, query, disk_end, map, err);
 }

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "export/chain.h"
 #include "lists/extents.h"
+#include "lists/places.h"
 #include "qemu/qemu.h"
 
 #include <stdbool.h>
@@ -26,6 +27,7 @@ struct image_query {
                            any */
     bool is_in_pieces;  /* data in the ranges that qemu-img convert would
                            read it in */
+    bool is_to_be_read; /* places and others are wanted */
 
     /* The part of the disk to map, in bytes, if length is not 0.  disk_size
      * has to be 0 then.
@@ -43,6 +45,13 @@ struct image_map {
                          time, though the disk is the same */
     bool has_compressed; /* some data has no file offset in the map: it is
                                  compressed, say */
+
+    /* Where data lies in the files that are held open (chain_data_fd), just as
+     * it is on the disk; and what of data QEMU has to read.  All else on the
+     * disk is zero.
+     */
+    struct places places; /* link is an index into the chain */
+    struct extents others;
 };
 
 /* Has qemu-img map the chain, and fills *map, which is empty and the caller's

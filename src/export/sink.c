@@ -328,6 +328,14 @@ static int writing_failed(const struct sink *s, struct error *err)
                      s->file_offset, s->length);
 }
 
+static int reading_failed(const struct sink_from *from, uint64_t offset,
+                          struct error *err)
+{
+    return error_set(err, errno, "%s: %s%scannot read at %s offset %" PRIu64,
+                     from->name, from->path == NULL ? "" : from->path,
+                     from->path == NULL ? "" : ": ", from->unit, offset);
+}
+
 static void note_sent(struct sink *s, uint64_t length)
 {
     s->file_offset += length;
@@ -351,9 +359,7 @@ int sink_send(struct sink *s, const struct sink_from *from, uint64_t offset,
         if (n == -1 && side == MOVER_WRITES)
             return writing_failed(s, err);
         if (n == -1)
-            return error_set(err, errno,
-                             "%s: cannot read at %s offset %" PRIu64,
-                             from->name, from->unit, offset + *sent);
+            return reading_failed(from, offset + *sent, err);
         if (n == 0)
             break;
         *sent += n;

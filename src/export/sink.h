@@ -94,7 +94,8 @@ const char *sink_name(const struct sink *sink, char name[SINK_NAME]);
 
 /* Something that bytes are read from. */
 struct sink_from {
-    const char *name; /* for messages: "source /dev/x", "spool" */
+    const char *name; /* for messages: "source", "spool" */
+    const char *path; /* and what of it, if there are several; else NULL */
     const char *unit; /* of its offsets: "disk" or "file" */
     int fd;
     bool is_direct; /* it has O_DIRECT */

@@ -25,8 +25,8 @@ enum { MOST_SHOWN = 128 };
 struct source_nbd {
     struct source source;        /* first */
     struct nbd_client *client;   /* the reader's, if there is one */
-    struct image_reader *reader; /* of chain; NULL: it is an export */
-    struct chain chain;          /* empty for an export */
+    struct image_reader *reader; /* of chain */
+    const struct chain *chain;   /* that it reads; NULL: it is an export */
     struct chain_view *view;     /* of chain; NULL: it is read by its names */
     struct sink *sink;           /* that it was told to send to */
     bool has_sink_failed;
@@ -111,8 +111,7 @@ static int nbd_flush(struct source *s, struct sink *sink, struct error *err)
     (void)sink;
     if (nbd_client_finish(n->client, err) == -1)
         return sending_failed(n, err);
-    /* An image that has shrunk meanwhile was read as zeroes. */
-    return chain_check_ends(&n->chain, err);
+    return 0;
 }
 
 static int nbd_find_data(struct source *s, struct extents *data, bool *is_map,
@@ -127,7 +126,6 @@ static void nbd_free(struct source *s)
         nbd_client_free(nbd_of(s)->client);
     image_reader_close(nbd_of(s)->reader);
     chain_hide(nbd_of(s)->view);
-    chain_close(&nbd_of(s)->chain);
     free(s);
 }
 
@@ -202,7 +200,7 @@ static int open_reader(const struct qemu *qemu, struct source_nbd *n,
     const struct image_reader_spec spec = {
         .qemu = qemu,
         .image = &image,
-        .path = n->chain.links[0].path,
+        .path = n->chain->links[0].path,
         .role = n->source.role,
         .watch = watch_reader(how->destination_fd),
         .cancel_fd = -1,
@@ -218,10 +216,10 @@ static int open_reader(const struct qemu *qemu, struct source_nbd *n,
         image.node = chain_node(n->view);
         image.inherit = chain_fds(n->view, &image.n_inherit);
     } else {
-        if (chain_files(&n->chain, 0, &files, err) == -1)
+        if (chain_files(n->chain, 0, &files, err) == -1)
             return -1;
         names = files.names;
-        if (chain_name(&n->chain, 0, how->is_direct, &options, &fd, err) == -1)
+        if (chain_name(n->chain, 0, how->is_direct, &options, &fd, err) == -1)
             return -1;
         image.files = &files;
         image.options = options;
@@ -232,7 +230,7 @@ static int open_reader(const struct qemu *qemu, struct source_nbd *n,
         return 0;
     /* It may read no file but those that the names meant when it started. */
     if (n->view == NULL)
-        chain_check_names(&n->chain, err);
+        chain_check_names(n->chain, err);
     return -1;
 }
 
@@ -244,7 +242,7 @@ static int check_files(const struct source_nbd *n, int destination_fd,
 {
     const struct child *qemu_nbd = image_reader_child(n->reader);
 
-    if (n->view == NULL && chain_check_files(&n->chain, qemu_nbd, err) == -1)
+    if (n->view == NULL && chain_check_files(n->chain, qemu_nbd, err) == -1)
         return -1;
     if (destination_fd == -1 || !child_has_open(qemu_nbd, destination_fd))
         return 0;
@@ -256,7 +254,7 @@ static int check_files(const struct source_nbd *n, int destination_fd,
  */
 static int show_compressed(struct source_nbd *n, struct error *err)
 {
-    const struct chain *chain = &n->chain;
+    const struct chain *chain = n->chain;
 
     if (chain->is_by_name)
         return 0;
@@ -283,7 +281,7 @@ static int open_image(const struct qemu *qemu, struct source_nbd *n,
     return 0;
 }
 
-int source_nbd_open_image(const struct qemu *qemu, struct chain *chain,
+int source_nbd_open_image(const struct qemu *qemu, const struct chain *chain,
                           const struct source_nbd_how *how,
                           struct source **source, struct error *err)
 {
@@ -294,8 +292,7 @@ int source_nbd_open_image(const struct qemu *qemu, struct chain *chain,
     n = new_source(chain->role, err);
     if (n == NULL)
         return -1;
-    n->chain = *chain;
-    *chain = (struct chain){.role = chain->role};
+    n->chain = chain;
     if (open_image(qemu, n, how, err) == -1) {
         nbd_free(&n->source);
         return -1;

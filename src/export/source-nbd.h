@@ -36,10 +36,10 @@ struct source_nbd_how {
     int destination_fd;
 };
 
-/* An image with its backing files, as chain_open has found them.  For the map
- * see image.h: this one only reads.  What was in chain becomes the source's.
+/* An image with its backing files, as chain_open has found them, all of it by
+ * a qemu-nbd; see source-image.h.  chain has to outlive the source.
  */
-int source_nbd_open_image(const struct qemu *qemu, struct chain *chain,
+int source_nbd_open_image(const struct qemu *qemu, const struct chain *chain,
                           const struct source_nbd_how *how,
                           struct source **source, struct error *err);
 

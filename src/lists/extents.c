@@ -131,6 +131,21 @@ int extents_merge_apart(const struct extents *a, const struct extents *b,
     return 0;
 }
 
+size_t extents_find(const struct extents *extents, uint64_t disk_offset)
+{
+    size_t from = 0, to = extents->count;
+
+    while (from < to) {
+        size_t middle = from + (to - from) / 2;
+
+        if (extent_end(&extents->list[middle]) <= disk_offset)
+            from = middle + 1;
+        else
+            to = middle;
+    }
+    return from;
+}
+
 uint64_t extents_total(const struct extents *extents)
 {
     uint64_t total = 0;

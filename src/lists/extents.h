@@ -60,6 +60,11 @@ int extents_combine(const struct extents *a, enum extents_op op,
 int extents_merge_apart(const struct extents *a, const struct extents *b,
                         struct extents *out, struct error *err);
 
+/* The number of the first one that ends behind disk_offset; if there is none,
+ * how many there are.
+ */
+size_t extents_find(const struct extents *extents, uint64_t disk_offset);
+
 /* Bytes in all of them. */
 uint64_t extents_total(const struct extents *extents);
 

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # SPDX-FileCopyrightText: the qcow-tool authors
 # An image whose map is one file's and whose data is another's would be
-# neither: what is read is what was mapped, or nothing is sent.
+# neither: what is read is what was mapped, or nothing is sent. Names count
+# where QEMU opens files by them, as with --direct.
 
 load ../lib/helpers
 
@@ -47,7 +48,7 @@ is_noticed() {
         renames qemu-nbd new.qcow2 "$link"
         cp "$link" kept.qcow2
         QCOW_TOOL_QEMU_NBD=$PWD/qemu-nbd is_noticed "$link" \
-            --source-format qcow2 --source image.qcow2
+            --source-format qcow2 --source image.qcow2 --direct
         mv kept.qcow2 "$link"
     done
 }
@@ -56,13 +57,13 @@ is_noticed() {
     qemu-img create -q -f qcow2 -b disk -F raw over.qcow2
     renames qemu-nbd other disk
     QCOW_TOOL_QEMU_NBD=$PWD/qemu-nbd is_noticed disk \
-        --source-format qcow2 --source over.qcow2
+        --source-format qcow2 --source over.qcow2 --direct
     make_disk other 4M data@2M+300K
     empty_image split.qcow2 4M -o data_file=data.raw
     allocate split.qcow2 1M+64K
     renames qemu-nbd other data.raw
     QCOW_TOOL_QEMU_NBD=$PWD/qemu-nbd is_noticed data.raw \
-        --source-format qcow2 --source split.qcow2
+        --source-format qcow2 --source split.qcow2 --direct
 }
 
 @test "an image that QEMU has to map by its name is noticed, too" {
@@ -79,5 +80,21 @@ is_noticed() {
     disk_image vpc other new.vpc
     renames qemu-img new.vpc image.vpc map
     QCOW_TOOL_QEMU_IMG=$PWD/qemu-img is_noticed image.vpc \
-        --source-format vpc --source image.vpc
+        --source-format vpc --source image.vpc --direct
+}
+
+@test "what is renamed after it was opened is sent as it was, if no name counts" {
+    local format
+    for format in qcow2 vpc; do
+        disk_image $format disk image.$format
+        disk_image $format other new.$format
+        cp image.$format kept.$format
+        renames qemu-img new.$format image.$format map
+        QCOW_TOOL_QEMU_IMG=$PWD/qemu-img qcow_tool stream --sandbox off \
+            --source-format $format --source image.$format \
+            --destination out.qcow2
+        [ ! -e new.$format ]
+        qemu-img compare -q -f $format -F qcow2 kept.$format out.qcow2
+        nothing_left
+    done
 }

@@ -1,7 +1,8 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # SPDX-FileCopyrightText: the qcow-tool authors
-# What all source formats have in common, and the qemu-nbd behind images.
+# What all source formats have in common, and the qemu-nbd behind images of
+# which QEMU has no map, such as a VHDX.
 
 load ../lib/helpers
 
@@ -9,6 +10,7 @@ setup() {
     helpers_setup
     make_disk disk 8M full
     disk_image qcow2 disk image.qcow2
+    disk_image vhdx disk image.vhdx
 }
 
 @test "the help names every format" {
@@ -61,7 +63,7 @@ setup() {
 }
 
 @test "a qemu-nbd that is missing is named" {
-    refused 1 --source-format qcow2 --source image.qcow2 \
+    refused 1 --source-format vhdx --source image.vhdx \
         --qemu-nbd /nowhere/qemu-nbd
     error_says "/nowhere/qemu-nbd.*No such file or directory"
 }
@@ -71,7 +73,7 @@ setup() {
 echo "qemu-nbd: no such luck" >&2
 exit 1
 END
-    refused 1 --source-format qcow2 --source image.qcow2 --qemu-nbd "$fake"
+    refused 1 --source-format vhdx --source image.vhdx --qemu-nbd "$fake"
     error_says "qemu-nbd.*no such luck"
 }
 
@@ -79,7 +81,7 @@ END
     fake qemu-nbd <<\END
 exit 0
 END
-    refused 1 --source-format qcow2 --source image.qcow2 --qemu-nbd "$fake"
+    refused 1 --source-format vhdx --source image.vhdx --qemu-nbd "$fake"
     error_says "qemu-nbd"
 }
 
@@ -89,8 +91,8 @@ END
 echo "qemu-nbd 5.2.0"
 END
     chmod 755 old
-    refused 1 --source-format qcow2 --source image.qcow2 --qemu-nbd "$PWD/old"
-    error_says "qemu-nbd of ./image.qcow2: .*; $PWD/old ended without a word"
+    refused 1 --source-format vhdx --source image.vhdx --qemu-nbd "$PWD/old"
+    error_says "qemu-nbd of ./image.vhdx: .*; $PWD/old ended without a word"
 }
 
 # Prints the process of the child of $tool that runs a command like $1.
@@ -123,7 +125,7 @@ exec sleep 31416
 END
     local name number
     while read -r name number; do
-        blocked_stream --source-format qcow2 --source image.qcow2 \
+        blocked_stream --source-format vhdx --source image.vhdx \
             --qemu-nbd "$fake"
         wait_until 20 child_like 'sleep 31416'
         kill -s "$name" "$tool"
@@ -135,7 +137,7 @@ END
 @test "signals end stream in mid-work, and its qemu-nbd" {
     local name number
     while read -r name number; do
-        blocked_stream --source-format qcow2 --source image.qcow2
+        blocked_stream --source-format vhdx --source image.vhdx
         wait_until 20 has_sent out.fifo
         child_like qemu-nbd >&2
         kill -s "$name" "$tool"
@@ -145,7 +147,7 @@ END
 }
 
 @test "a qemu-nbd that dies in mid-work is an error, not a short stream" {
-    blocked_stream --source-format qcow2 --source image.qcow2
+    blocked_stream --source-format vhdx --source image.vhdx
     wait_until 20 has_sent out.fifo
     kill -s KILL "$(child_like qemu-nbd)"
     timeout 20 cat out.fifo >rest
@@ -155,8 +157,8 @@ END
 }
 
 @test "a reader that leaves ends stream and its qemu-nbd" {
-    expect="1 0" through_socketpair qcow-tool stream --source-format qcow2 \
-        --source image.qcow2 --destination-fd '{}' -- \
+    expect="1 0" through_socketpair qcow-tool stream --source-format vhdx \
+        --source image.vhdx --destination-fd '{}' -- \
         python3 "$tests/drain.py" '{}' part.bin --leave-after 1000000
     error_says '^qcow-tool: stream: destination: .*offset' sender.stderr
     nothing_left

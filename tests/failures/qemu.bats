@@ -69,7 +69,7 @@ END
     local tool package='qemu-utils \(Debian\) or qemu-img \(Fedora\)'
     serve_fails "No such file.*$package" --qemu-img /nonexistent/qemu-img
     stream_fails "No such file.*$package" --qemu-io /nonexistent/qemu-io
-    qcow_tool 1 stream disk.qcow2 --source-format qcow2 \
+    qcow_tool 1 stream disk.qcow2 --source-format qcow2 --direct \
         --destination out.bin --qemu-nbd /nonexistent/qemu-nbd
     error_says "qemu-nbd: No such file.*$package"
     one_line stderr
