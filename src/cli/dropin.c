@@ -284,7 +284,7 @@ static int complete_stream_tool(struct options *o, char **names, int n_names,
         return error_set(err, 0, "one %s is needed, %d are given",
                          is_headers ? "IMAGE" : "DEVICE", n_names);
     o->headers = (struct headers_options){o->serve.qemu, names[0]};
-    o->serve.destination = names[0];
+    o->serve.destination.path = names[0];
     o->serve.is_prezeroed = true;
     o->serve.progress = progress_on_stdout(o->serve.source_fd, false);
     return 0;
@@ -295,7 +295,7 @@ static void set_defaults(struct options *o)
 {
     options_set_defaults(o);
     /* It has no way to say --force. */
-    o->stream.claim = o->serve.claim = CLAIM_WARN;
+    o->stream.claim = o->serve.destination.claim = CLAIM_WARN;
     /* Its task would be waited for, and could not be cancelled. */
     o->stall_seconds = 600;
     /* Its own importer may read this. */

@@ -62,13 +62,16 @@ const struct option_spec option_specs[] = {
      "by its UUID in LISTEN_FDNAMES"},
     {"destination", 0, "DISK", OPT_DESTINATION, SERVE, GROUP,
      "a block device, a file or a new file: PATH or\n"
-     "file://PATH; or DISK alone; - is standard\n"
-     "output, if that is a file"},
+     "file://PATH; an NBD URI; or DISK alone; - is\n"
+     "standard output, if that is a file"},
     {"destination-size", 0, "BYTES", OPT_DESTINATION_SIZE, SERVE, GROUP,
      "may be the length of the stream, or anything;\n"
      "what the disk itself measures counts"},
     {"prezeroed", 0, NULL, OPT_PREZEROED, SERVE, GROUP,
      "leave alone what the image does not allocate"},
+    {"discard", 0, "WHAT", OPT_DISCARD, SERVE, GROUP,
+     "of the space that zeroes take: unmap (default),\n"
+     "give it back; ignore, keep it"},
     {"force", 0, NULL, OPT_FORCE, STREAM | SERVE, GROUP,
      "write even to a destination that is in use:\n"
      "mounted, swap, below another device, or open\n"

@@ -9,6 +9,7 @@
 #include "cli/arguments.h"
 #include "cli/options.h"
 #include "cli/outgoing.h"
+#include "cli/serving.h"
 #include "cli/suggest.h"
 #include "cli/value.h"
 
@@ -19,42 +20,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-/* Options that only `serve` has. */
-static int apply_serve(struct serve_options *o, const struct option_spec *spec,
-                       const char *value, struct error *err)
-{
-    int word;
-
-    switch (spec->id) {
-    case OPT_SOURCE_FD:
-        return value_parse_fd_or_standard(spec->name, value, STDIN_FILENO,
-                                          &o->source_fd, err);
-    case OPT_SOURCE_SIZE:
-        return value_parse_size(spec->name, value, &o->source_size, err);
-    case OPT_DESTINATION:
-        o->is_to_stdout = strcmp(value, "-") == 0;
-        return value_parse_disk(spec->name, value, STDOUT_FILENO,
-                                &o->destination, err);
-    case OPT_DESTINATION_FORMAT:
-        return value_parse_word(spec->name, value, "raw", &word, err);
-    case OPT_DESTINATION_SIZE:
-        o->has_size_hint = true;
-        return value_parse_size(spec->name, value, &o->size_hint, err);
-    case OPT_SPOOL_LIMIT:
-        return value_parse_size(spec->name, value, &o->spool_limit, err);
-    case OPT_RATE_LIMIT:
-        return value_parse_size(spec->name, value, &o->rate_limit, err);
-    case OPT_CHECKSUM:
-        o->has_checksum = true;
-        return value_parse_word(spec->name, value, "sha256", &word, err);
-    case OPT_PREZEROED:
-        o->is_prezeroed = true;
-        return 0;
-    default:
-        return error_set(err, 0, "--%s is not for serve", spec->name);
-    }
-}
 
 /* Options that only `validate` has; true if it is one of them. */
 static bool apply_validate(struct validate_options *o,
@@ -129,7 +94,7 @@ static int apply(struct options *o, struct common *common,
     case OPT_PROTOCOL:
         return value_parse_word(spec->name, value, "none", &word, err);
     case OPT_FORCE:
-        o->stream.claim = o->serve.claim = CLAIM_FORCE;
+        o->stream.claim = o->serve.destination.claim = CLAIM_FORCE;
         return 0;
     case OPT_DIRECT:
         common->is_direct = true;
@@ -168,7 +133,7 @@ static int apply(struct options *o, struct common *common,
         if (apply_validate(&o->validate, spec, value))
             return 0;
         return o->command == COMMAND_SERVE
-                   ? apply_serve(&o->serve, spec, value, err)
+                   ? serving_apply(&o->serve, spec, value, err)
                    : outgoing_apply(&o->stream, spec, value, err);
     }
 }
@@ -185,7 +150,8 @@ static int check_report(const struct options *o, struct error *err)
     if (o->command == COMMAND_STREAM)
         is_taken = sink_address_is_fd(to) && io_is_same(fd, to->fd);
     else if (o->command == COMMAND_SERVE)
-        is_taken = o->serve.is_to_stdout && io_is_same(fd, STDOUT_FILENO);
+        is_taken =
+            o->serve.destination.is_stdout && io_is_same(fd, STDOUT_FILENO);
     else
         is_taken = io_is_same(fd, STDOUT_FILENO);
     return is_taken ? error_set(err, 0, "--report: something else goes there")
@@ -206,7 +172,7 @@ static int complete(struct options *o, const struct common *common,
     o->stream.progress = o->measure.progress = o->serve.progress = progress;
     o->validate.progress = progress;
     export->qemu = o->serve.qemu = common->qemu;
-    export->is_direct = o->serve.is_direct = common->is_direct;
+    export->is_direct = common->is_direct;
     /* Programs that call us know what they have. */
     export->is_raw_for_sure = progress == PROGRESS_MACHINE;
     export->spool_dir = o->serve.spool_dir = common->spool_dir;
@@ -217,11 +183,7 @@ static int complete(struct options *o, const struct common *common,
         if (format != NULL && value_parse_word("source-format", format,
                                                "qcow2", &word, err) == -1)
             return -1;
-        if (o->serve.destination == NULL)
-            return error_set(err, 0,
-                             "a disk is missing: DISK, or --destination "
-                             "DISK");
-        return 0;
+        return serving_complete(&o->serve, common->is_direct, err);
     }
     if (!o->validate.is_stream &&
         outgoing_complete(export, &common->source, err) == -1)

@@ -350,6 +350,7 @@ void route_next(struct route *r, uint64_t length, struct route_piece *piece)
         next = &r->ahead.list[r->consumed];
     if (next != NULL && next->file_offset == at) {
         piece->kind = ROUTE_DISK;
+        length = io_min(length, IO_PIECE - next->disk_offset % IO_PIECE);
         piece->length = io_min(length, next->length);
         piece->disk_offset = next->disk_offset;
         next->file_offset += piece->length;

@@ -56,7 +56,10 @@ struct route_piece {
     uint64_t disk_offset; /* ROUTE_DISK */
 };
 
-/* What to do with the next bytes, up to length of them (not 0). */
+/* What to do with the next bytes, up to length of them (not 0).  What goes to
+ * the disk ends at a multiple of IO_PIECE there at the latest, so that what
+ * follows begins with a block of the disk.
+ */
 void route_next(struct route *route, uint64_t length,
                 struct route_piece *piece);
 

@@ -38,7 +38,7 @@
 #include "import/phases.h"
 #include "import/route.h"
 #include "import/serve.h"
-#include "import/target-file.h"
+#include "import/target.h"
 #include "qemu/qemu-img.h"
 
 #include <errno.h>
@@ -85,6 +85,7 @@ struct import {
 static void cleanup_import(struct import *m)
 {
     progress_close(&m->progress);
+    target_cancel(m->target);
     mapper_free(m->mapper);
     route_free(m->route);
     inbox_free(m->inbox);
@@ -191,8 +192,8 @@ static int pass_gate(struct import *m, unsigned char *header,
         return error_set(err, 0,
                          "destination: too small: %s has %" PRIu64
                          " bytes, and the image's disk %" PRIu64,
-                         m->options->destination, m->target->size,
-                         m->image.virtual_size);
+                         destination_name(&m->options->destination),
+                         m->target->size, m->image.virtual_size);
     return 0;
 }
 
@@ -412,23 +413,18 @@ static void summarize(const struct import *m)
 static int open_ends(struct import *m, struct error *err)
 {
     const struct serve_options *o = m->options;
-    const struct target_file_how how = {
-        .is_direct = o->is_direct,
-        .may_grow = o->is_to_stdout,
-    };
 
     if (incoming_check(o->source_fd, err) == -1)
         return -1;
     if ((o->has_checksum && checksum_new(&m->incoming.checksum, err) == -1) ||
-        target_file_open(o->destination, &how, &m->target, err) == -1)
+        destination_open(&o->destination, &m->target, err) == -1)
         return -1;
     if (occupied_is_same(o->source_fd, m->target->fd))
         return error_set(err, 0, "destination: it is the source");
-    if (target_claim(m->target, o->claim, err) == -1)
-        return -1;
     io_keep_alive(o->source_fd);
     return progress_open(&m->progress, o->progress,
-                         o->is_to_stdout ? m->target->fd : o->source_fd,
+                         o->destination.is_stdout ? m->target->fd
+                                                  : o->source_fd,
                          o->report, err);
 }
 

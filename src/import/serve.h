@@ -5,10 +5,10 @@
 #ifndef QT_SERVE_H
 #define QT_SERVE_H
 
-#include "base/claim.h"
 #include "base/error.h"
 #include "base/progress.h"
 #include "base/report.h"
+#include "import/destination.h"
 #include "qemu/qemu.h"
 
 #include <stdbool.h>
@@ -20,11 +20,8 @@ struct serve_options {
     uint64_t source_size; /* the stream's exact length; 0: not known */
     uint64_t size_hint;   /* if has_size_hint: may be that, or anything */
     bool has_size_hint;
-    const char *destination;
-    bool is_to_stdout;       /* destination is: if it is empty, it grows */
-    enum claim_policy claim; /* of the destination */
+    struct destination destination;
     bool is_prezeroed;
-    bool is_direct;
     const char *spool_dir;
     uint64_t spool_limit; /* bytes; 0: none; or STORE_HALF_FREE (store.h) */
     bool has_checksum;    /* of what comes, SHA-256 */

@@ -342,6 +342,7 @@ int target_file_open(const char *path, const struct target_file_how *how,
         .held_fd = -1,
         .is_direct = how->is_direct,
     };
+    t->zeroing.is_refused[ZEROING_PUNCH_HOLE] = how->keeps_space;
     pthread_rwlock_init(&t->edges, NULL);
     if (open_file(t, err) == -1) {
         file_close(&t->target);

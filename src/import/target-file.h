@@ -35,7 +35,8 @@ struct target_file {
 };
 
 struct target_file_how {
-    bool is_direct; /* past the page cache, where that can be */
+    bool is_direct;   /* past the page cache, where that can be */
+    bool keeps_space; /* what is zeroed takes the space that it took */
 
     /* A file that is there and empty is to be as good as one that is not there
      * yet, but is nobody's to remove.

@@ -6,6 +6,8 @@
 
 #include "import/target.h"
 
+#include <stddef.h>
+
 int target_claim(struct target *t, enum claim_policy policy, struct error *err)
 {
     return t->ops->claim == NULL ? 0 : t->ops->claim(t, policy, err);
@@ -26,6 +28,12 @@ int target_zero(struct target *t, uint64_t disk_offset, uint64_t length,
                 struct error *err)
 {
     return t->ops->zero(t, disk_offset, length, err);
+}
+
+void target_cancel(struct target *t)
+{
+    if (t != NULL && t->ops->cancel != NULL)
+        t->ops->cancel(t);
 }
 
 int target_finish(struct target *t, struct error *err)

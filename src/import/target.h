@@ -33,6 +33,9 @@ struct target_ops {
     int (*zero)(struct target *t, uint64_t disk_offset, uint64_t length,
                 struct error *err);
 
+    /* As target_cancel.  NULL: what is under way ends by itself. */
+    void (*cancel)(struct target *t);
+
     /* As target_finish.  Nobody writes any more. */
     int (*finish)(struct target *t, struct error *err);
 
@@ -75,6 +78,11 @@ int target_write(struct target *target, const void *buf, size_t length,
 
 int target_zero(struct target *target, uint64_t disk_offset, uint64_t length,
                 struct error *err);
+
+/* Whoever writes, or is going to, fails at once: nobody waits for a server any
+ * more.  NULL is fine.  From any thread.
+ */
+void target_cancel(struct target *target);
 
 /* All is on stable storage when this returns 0, and what was created is to
  * stay.

@@ -5,20 +5,6 @@
 
 load ../lib/helpers
 
-# An image with data, allocated zeroes, a range marked zero over what was data,
-# one discarded, one marked zero where nothing was, and the rest unallocated.
-kinds_of_ranges() {
-    qemu-img create -q -f qcow2 kinds.qcow2 16M
-    qemu-io -f qcow2 \
-        -c 'write -P 0x11 1M 1M' -c 'write -P 0 3M 1M' \
-        -c 'write -P 0x22 5M 1M' -c 'write -z 5M 512K' \
-        -c 'write -z 7M 64K' -c 'write -z -u 8M 64K' \
-        -c 'write -P 0x33 9M 128K' -c 'discard 9M 64K' \
-        -c 'write -P 0x44 16776704 512' \
-        kinds.qcow2 >/dev/null
-    qemu-img convert -f qcow2 -O raw kinds.qcow2 kinds.raw
-}
-
 # A disk with data and holes, and its image.
 small_disk() {
     make_disk disk.raw "${1:-12M}" runs:256K/512K pieces:20 tail+512

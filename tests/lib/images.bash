@@ -11,6 +11,7 @@
 #   hex N                           as the 8 bytes of an entry
 #   figures [FILE]                  what --verbose said at the end
 #   at_most NAME LIMIT              a figure is no larger
+#   kinds_of_ranges                 kinds.qcow2 has all, kinds.raw is the same
 
 make_image() {
     python3 "$tests/make-image.py" "$@"
@@ -89,4 +90,18 @@ at_most() {
         echo "$1 is ${!1}, more than $2" >&2
         return 1
     }
+}
+
+# An image with data, allocated zeroes, a range marked zero over what was data,
+# one discarded, one marked zero where nothing was, and the rest unallocated.
+kinds_of_ranges() {
+    qemu-img create -q -f qcow2 kinds.qcow2 16M
+    qemu-io -f qcow2 \
+        -c 'write -P 0x11 1M 1M' -c 'write -P 0 3M 1M' \
+        -c 'write -P 0x22 5M 1M' -c 'write -z 5M 512K' \
+        -c 'write -z 7M 64K' -c 'write -z -u 8M 64K' \
+        -c 'write -P 0x33 9M 128K' -c 'discard 9M 64K' \
+        -c 'write -P 0x44 16776704 512' \
+        kinds.qcow2 >/dev/null
+    qemu-img convert -f qcow2 -O raw kinds.qcow2 kinds.raw
 }

@@ -189,10 +189,12 @@ static inline void say_serve(char out[SPACE],
     say_number(out, "fd", serve->source_fd, STDIN_FILENO);
     say_number(out, "size", serve->source_size, 0);
     say_number(out, "hint", serve->size_hint, 0);
-    say(out, "destination", serve->destination, "disk");
-    say_flag(out, "force", serve->claim == CLAIM_FORCE);
+    say(out, "destination", destination_name(&serve->destination), "disk");
+    say_flag(out, "force", serve->destination.claim == CLAIM_FORCE);
+    say_flag(out, "nbd", serve->destination.uri != NULL);
     say_flag(out, "prezeroed", serve->is_prezeroed);
-    say_flag(out, "direct", serve->is_direct);
+    say_flag(out, "keep", serve->destination.keeps_space);
+    say_flag(out, "direct", serve->destination.is_direct);
     say(out, "spool", serve->spool_dir, "/usual");
     say_limit(out, serve->spool_limit);
     say_progress(out, serve->progress);

@@ -528,7 +528,7 @@ static void test_claims(void)
 
     TEST("of a disk that is merely held exclusively they only warn");
     CHECK_OK(parse_dropin(DROPIN_STREAM_TOOL, in, &o, &err), &err);
-    CHECK_INT(o.serve.claim, CLAIM_WARN);
+    CHECK_INT(o.serve.destination.claim, CLAIM_WARN);
     TEST("after ten minutes without a move they fail, and QEMU is caged");
     CHECK_INT(o.stall_seconds, 600);
     CHECK_INT(o.serve.qemu.sandbox, CAGE_AUTO);
