@@ -40,9 +40,14 @@ const struct option_spec option_specs[] = {
      "send only what differs from BASE: an NBD URI;\n"
      "with hybrid and image files an image of the\n"
      "same format; else a raw disk"},
+    {"changed-blocks", 0, "FILE", OPT_CHANGED_BLOCKS, OUT, GROUP,
+     "send only what has changed, as xapi's\n"
+     "VDI.list_changed_blocks has it; - is standard\n"
+     "input, fd:FD an open fd"},
     {"zero-clusters", 0, "KIND", OPT_ZERO_CLUSTERS, OUT, GROUP,
-     "what is zero here but not in BASE goes as\n"
-     "data (default), or with the zero flag"},
+     "what is zero here but not in BASE, or has\n"
+     "become zero, goes as data (default), or with\n"
+     "the zero flag"},
     {"detect-zeroes", 0, NULL, OPT_DETECT_ZEROES, IMAGE, GROUP,
      "leave out zeroes inside of what is allocated"},
     {"stream", 0, "FILE", OPT_STREAM, VALIDATE, GROUP,

@@ -254,6 +254,7 @@ void options_set_defaults(struct options *o)
                         .info_fd = -1,
                         .base_map_fd = -1,
                         .base_info_fd = -1,
+                        .changes = {.blocks_fd = -1},
                         .is_raw_for_sure = true,
                         .qcow2 = {.cluster_size = 64 << 10,
                                   .refcount_bits = 16},

@@ -30,6 +30,17 @@ int outgoing_note(struct outgoing_words *words, const struct option_spec *spec,
                             "qcow2, raw, vpc, vhdx, vmdk, vdi", &word, err);
 }
 
+/* FILE, - or fd:FD. */
+static int parse_changed_blocks(const char *name, const char *value,
+                                struct export_changes *changes,
+                                struct error *err)
+{
+    if (strcmp(value, "-") == 0 || strncmp(value, "fd:", 3) == 0)
+        return value_parse_fd_or_standard(name, value, STDIN_FILENO,
+                                          &changes->blocks_fd, err);
+    return value_parse_path(name, value, &changes->blocks_path, err);
+}
+
 /* Options of what goes out. */
 static int apply_export(struct export_options *o,
                         const struct option_spec *spec, const char *value,
@@ -44,6 +55,8 @@ static int apply_export(struct export_options *o,
             return -1;
         o->is_marking_zeroes = word == 1;
         return 0;
+    case OPT_CHANGED_BLOCKS:
+        return parse_changed_blocks(spec->name, value, &o->changes, err);
     case OPT_DETECT_ZEROES:
         o->is_detecting_zeroes = true;
         return 0;
@@ -110,6 +123,23 @@ int outgoing_apply(struct stream_options *o, const struct option_spec *spec,
     }
 }
 
+/* Does the rest fit to a record of changes? */
+static int check_changes(const struct export_options *o,
+                         const struct outgoing_words *words, struct error *err)
+{
+    if (!export_changes_are_known(&o->changes))
+        return 0;
+    if (o->is_detecting_zeroes && !o->is_marking_zeroes)
+        return error_set(err, 0,
+                         "--detect-zeroes: what has changed is sent, be it "
+                         "zero or not, unless there is --zero-clusters flag");
+    if (o->changes.blocks_fd == STDIN_FILENO &&
+        strcmp(words->source, "-") == 0)
+        return error_set(err, 0,
+                         "--changed-blocks: standard input is the disk");
+    return 0;
+}
+
 int outgoing_complete(struct export_options *o,
                       const struct outgoing_words *words, struct error *err)
 {
@@ -123,6 +153,8 @@ int outgoing_complete(struct export_options *o,
     if (words->base != NULL &&
         value_parse_base("relative-to", words->base, &o->source, &o->base,
                          err) == -1)
+        return -1;
+    if (check_changes(o, words, err) == -1)
         return -1;
     if (q->is_v2 && o->is_marking_zeroes)
         return error_set(err, 0,

@@ -13,7 +13,9 @@
  *
  * With a base, less is sent.  If it is in the source's chain, what was
  * allocated since is what differs, and nothing is read at all.  Else both
- * disks are compared, where either may hold data.
+ * disks are compared, where either may hold data.  Or somebody has a record of
+ * what has changed (changes.c): then nothing else is asked, unless zeroes are
+ * to be told from data.
  */
 
 #include "config.h"
@@ -22,6 +24,7 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "base/occupied.h"
+#include "export/changes.h"
 #include "export/expectations.h"
 #include "export/export.h"
 #include "export/fiemap.h"
@@ -51,6 +54,7 @@ static void cleanup_preparation(struct preparation *p)
     extents_clear(&p->overlays);
     extents_clear(&p->base_data);
     extents_clear(&p->base_uncertain);
+    extents_clear(&p->changed);
     delta_clear(&p->delta);
 }
 
@@ -371,9 +375,12 @@ static int find_data(struct preparation *p, struct error *err)
         return -1;
     if (read_maps(p, err) == -1)
         return -1;
+    if (export_changes_are_known(&o->changes) && changes_find(p, err) == -1)
+        return -1;
     if (o->map_fd != -1)
         p->is_unsteady = true;
-    if (p->o->source.image_path != NULL || o->map_fd != -1)
+    if (p->o->source.image_path != NULL || o->map_fd != -1 ||
+        !selection_needs_map(p))
         return 0;
     return ask_source(p, err);
 }

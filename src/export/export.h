@@ -35,6 +35,17 @@ static inline uint64_t export_piece_end(const struct export_piece *piece,
                               : piece->file_offset + piece->length;
 }
 
+/* A record of what has changed on the source since somebody has had it. */
+struct export_changes {
+    const char *blocks_path; /* of a file (changed-blocks.h); NULL: none */
+    int blocks_fd;           /* one that is open; -1: none */
+};
+
+static inline bool export_changes_are_known(const struct export_changes *c)
+{
+    return c->blocks_path != NULL || c->blocks_fd != -1;
+}
+
 struct export_options {
     struct qemu qemu;
     struct export_source source;
@@ -43,8 +54,14 @@ struct export_options {
      * EXPORT_NONE: send all.
      */
     struct export_source base;
-    bool is_marking_zeroes;   /* what is zero here but not on the base becomes
-                               no data, but marked */
+
+    /* In the place of a base: send all of what has changed, whatever it is. */
+    struct export_changes changes;
+
+    /* What is zero here but not on the base, or has changed, becomes no data,
+     * but marked.
+     */
+    bool is_marking_zeroes;
     bool is_detecting_zeroes; /* in what the map says is data */
 
     /* For a raw source and base, maps of what they hold; -1: none.  Some are

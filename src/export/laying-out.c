@@ -74,15 +74,15 @@ static int build_for_importer(struct preparation *p, struct layout_plan *plan,
 int laying_out(struct preparation *p, struct error *err)
 {
     const struct export_options *o = p->o;
-    bool has_base = o->base.kind != EXPORT_NONE;
     struct layout_plan plan = {
         .layout = o->layout,
         .options = o->qcow2,
         .disk_size = p->disk->source->disk_size,
         .data = &p->delta.data,
         /* The ranges that were read, if only zeroes were left out. */
-        .status = !has_base && p->may_be_data.count > 0 ? &p->may_be_data
-                                                        : &p->delta.data,
+        .status = !selection_is_difference(p) && p->may_be_data.count > 0
+                      ? &p->may_be_data
+                      : &p->delta.data,
         .zeroes = &p->delta.zeroes,
     };
 

@@ -22,16 +22,31 @@ static bool is_by_contents(const struct export_options *o)
            (o->source.kind == EXPORT_RAW && o->map_fd == -1);
 }
 
+static bool is_by_changes(const struct preparation *p)
+{
+    return export_changes_are_known(&p->o->changes);
+}
+
+bool selection_is_difference(const struct preparation *p)
+{
+    return p->o->base.kind != EXPORT_NONE || is_by_changes(p);
+}
+
+bool selection_needs_map(const struct preparation *p)
+{
+    return !is_by_changes(p) || p->o->is_marking_zeroes;
+}
+
 bool selection_is_stable(const struct preparation *p)
 {
     const struct export_options *o = p->o;
     bool is_compared = o->base.kind != EXPORT_NONE && !p->is_in_chain;
 
-    if (!p->is_unsteady || is_compared)
+    if (!p->is_unsteady || is_compared || !selection_needs_map(p))
         return true;
     /* As qemu-img convert does, that layout goes by the map even so. */
     return is_by_contents(o) &&
-           (o->layout != LAYOUT_CONVERT || o->base.kind != EXPORT_NONE);
+           (o->layout != LAYOUT_CONVERT || selection_is_difference(p));
 }
 
 int selection_refuse_unstable(const struct preparation *p, struct error *err)
@@ -44,7 +59,7 @@ int selection_refuse_unstable(const struct preparation *p, struct error *err)
                       : "--layout streamable and --detect-zeroes";
     return error_set(err, 0,
                      "source: where its data is can be told another way each "
-                     "time, and --offset could join two images: add "
+                     "time, and pieces could be of two images: add "
                      "--expect-id, with the id that measure prints, or send "
                      "the whole with %s",
                      instead);
@@ -161,11 +176,39 @@ static int select_compared(struct preparation *p, struct error *err)
                             err);
 }
 
+/* All of it replaces what its receiver has, so zeroes count as well. */
+static int select_changed(struct preparation *p, struct error *err)
+{
+    uint64_t granule = qcow2_granule(&p->o->qcow2);
+    uint64_t disk_size = p->disk->source->disk_size;
+    struct extents CLEANUP(extents) changed = {0},
+                                    CLEANUP(extents) where = {0};
+
+    /* Whole granules: no other can be sent, or marked. */
+    if (extents_widen(&p->changed, granule, disk_size, &changed, err) == -1)
+        return -1;
+    if (!p->o->is_marking_zeroes) {
+        extents_move(&p->delta.data, &changed);
+        return 0;
+    }
+    if (extents_combine(&changed, EXTENTS_BOTH, &p->may_be_data, disk_size,
+                        &where, err) == -1 ||
+        look(p, &where, p->o->is_detecting_zeroes ? &where : &p->uncertain,
+             &p->delta.data, err) == -1 ||
+        extents_combine(&changed, EXTENTS_WITHOUT, &p->delta.data, disk_size,
+                        &p->delta.zeroes, err) == -1)
+        return -1;
+    return delta_mark_zeroes(&p->delta, &p->delta.data, granule, disk_size,
+                             err);
+}
+
 int selection_make(struct preparation *p, struct error *err)
 {
     uint64_t disk_size = p->disk->source->disk_size;
     struct extents CLEANUP(extents) data = {0};
 
+    if (is_by_changes(p))
+        return select_changed(p, err);
     if (p->o->base.kind == EXPORT_NONE)
         return select_all(p, err);
     if (p->is_in_chain ? select_allocated(p, &data, err) == -1

@@ -31,7 +31,8 @@ struct preparation {
     char *base_format;        /* of an image; NULL: as the source's */
     struct extents base_data; /* may be data on the base */
     struct extents base_uncertain;
-    struct delta delta; /* what is to be sent */
+    struct extents changed; /* by a record, if the options name one */
+    struct delta delta;     /* what is to be sent */
 };
 
 /* Will the same ranges be sent the next time, if neither source nor base
@@ -43,6 +44,12 @@ bool selection_is_stable(const struct preparation *p);
  * instead.  Returns -1.
  */
 int selection_refuse_unstable(const struct preparation *p, struct error *err);
+
+/* Is less sent than the disk: what differs from a base, or has changed? */
+bool selection_is_difference(const struct preparation *p);
+
+/* Must it be known where zeroes are, or are they sent as all else? */
+bool selection_needs_map(const struct preparation *p);
 
 /* Fills p->delta, what is to be sent, by all else that is known of p.  Reads
  * the disk where it is uncertain.
