@@ -21,6 +21,7 @@ struct inbox {
     struct spool spool;
     struct ledger ledger;
     bool are_tables_kept; /* inbox_keep_tables */
+    uint64_t wanted_end;  /* inbox_wanted_end */
     bool has_failed;
     struct error failure; /* the first one */
 };

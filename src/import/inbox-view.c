@@ -14,6 +14,10 @@
  * its limit, tables of windows that are mapped are dropped.  The lock is not
  * held while the spool's file is read, so a byte may go while a read of it is
  * under way: whoever reads tables asks the ledger before and after.
+ *
+ * A compressed cluster is read once.  So its room is given back as soon as it
+ * has been read, but for its first and its last sector: others may have parts
+ * of these, and how many do is not known before all have been read.
  */
 
 #include "config.h"
@@ -24,6 +28,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/eventfd.h>
 
 /* No qcow2 file is longer than this: offsets in its tables have 56 bits. */
 #define LONGEST_FILE (UINT64_C(1) << 56)
@@ -116,38 +121,58 @@ static bool is_cut_sector(const struct arrival *a, uint64_t file_offset,
  * are read, so that nobody claims them meanwhile.  Returns an errno value.
  */
 static int check_compressed(struct inbox_view *v, uint64_t file_offset,
-                            uint32_t length)
+                            uint32_t length, bool *is_compressed)
 {
     struct inbox *in = v->inbox;
     struct error err;
-    bool is_compressed;
 
     LOCK_ASSERT_HELD(&in->lock);
     if (ledger_add_compressed(&in->ledger, !v->is_open, file_offset, length,
-                              &is_compressed, &err) == 0)
+                              is_compressed, &err) == 0)
         return 0;
     inbox_note_failure(in, &err);
     return EIO;
+}
+
+/* Waits for the bytes before file_end, and has them asked for. */
+static enum inbox_wait wait_for(struct inbox_view *v, uint64_t file_end)
+{
+    struct inbox *in = v->inbox;
+
+    LOCK_ASSERT_HELD(&in->lock);
+    in->wanted_end = io_max(in->wanted_end, file_end);
+    if (in->arrival.arrived < file_end)
+        eventfd_write(v->wake_fd, 1);
+    return arrival_wait(&in->arrival, file_end, NULL);
 }
 
 /* Waits for the bytes, and notes them.  *missing: so many at their end are not
  * in the stream, and read as zeroes.  Returns an errno value.
  */
 static int begin_compressed(struct inbox_view *v, uint64_t file_offset,
-                            uint32_t length, uint32_t *missing)
+                            uint32_t length, uint32_t *missing,
+                            bool *is_compressed)
 {
     struct arrival *a = &v->inbox->arrival;
     uint64_t file_end = file_offset + length;
 
     LOCK_FOR_SCOPE(&v->inbox->lock);
     *missing = 0;
-    if (arrival_wait(a, file_end, NULL) == INBOX_CANCELLED)
+    if (wait_for(v, file_end) == INBOX_CANCELLED)
         return EIO;
     if (is_cut_sector(a, file_offset, length) && file_end > a->arrived)
         *missing = file_end - a->arrived;
     if (!is_here(v, file_end - *missing))
         return EIO;
-    return check_compressed(v, file_offset, length);
+    return check_compressed(v, file_offset, length, is_compressed);
+}
+
+/* Gives back what only this compressed cluster has. */
+static void give_back_compressed(struct inbox *in, uint64_t file_offset,
+                                 uint32_t length)
+{
+    if (length > IO_SECTOR)
+        inbox_punch(in, file_offset, length - IO_SECTOR);
 }
 
 /* As nbd_export's read. */
@@ -156,12 +181,16 @@ static int read_waiting(void *opaque, void *buf, uint32_t length,
 {
     struct inbox_view *v = opaque;
     uint32_t missing;
-    int r = begin_compressed(v, file_offset, length, &missing);
+    bool is_compressed;
+    int r = begin_compressed(v, file_offset, length, &missing, &is_compressed);
 
     if (r != 0)
         return r;
     memset((char *)buf + length - missing, 0, missing);
-    return read_here(v->inbox, buf, length - missing, file_offset);
+    r = read_here(v->inbox, buf, length - missing, file_offset);
+    if (r == 0 && is_compressed)
+        give_back_compressed(v->inbox, file_offset, length);
+    return r;
 }
 
 static void show(struct inbox *in, struct inbox_view *v,
@@ -178,9 +207,10 @@ void inbox_show_arrived(struct inbox *in, struct inbox_view *v)
     show(in, v, read_arrived);
 }
 
-void inbox_show_waiting(struct inbox *in, struct inbox_view *v)
+void inbox_show_waiting(struct inbox *in, struct inbox_view *v, int wake_fd)
 {
     show(in, v, read_waiting);
+    v->wake_fd = wake_fd;
 }
 
 void inbox_view_opened(struct inbox_view *v)

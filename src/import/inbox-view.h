@@ -24,6 +24,7 @@ struct inbox_view {
     bool has_fault;            /* see inbox_take_fault */
     uint64_t fault_end;        /* a file offset */
     bool is_open;              /* inbox_view_opened */
+    int wake_fd;               /* of inbox_show_waiting */
     struct ranges_batch reads; /* that inbox_settle_reads has not seen */
 };
 
@@ -34,9 +35,12 @@ void inbox_show_arrived(struct inbox *inbox, struct inbox_view *view);
 
 /* For a QEMU that decodes compressed clusters of windows that are mapped, each
  * once: what has not arrived is waited for.  Such data is refused where it has
- * bytes of other data, or of tables.
+ * bytes of other data, or of tables.  Its room in the spool is given back when
+ * it has been read.  wake_fd, an eventfd or -1, is written to when bytes are
+ * waited for (inbox_wanted_end).
  */
-void inbox_show_waiting(struct inbox *inbox, struct inbox_view *view);
+void inbox_show_waiting(struct inbox *inbox, struct inbox_view *view,
+                        int wake_fd);
 
 /* From now on QEMU does not read the header, nor the tables that every run
  * reads (inbox_protect): it has the image open.

@@ -96,6 +96,12 @@ uint64_t inbox_allowed(struct inbox *in)
     return a->arrived < a->allowed_end ? a->allowed_end - a->arrived : 0;
 }
 
+uint64_t inbox_wanted_end(struct inbox *in)
+{
+    LOCK_FOR_SCOPE(&in->lock);
+    return in->wanted_end;
+}
+
 enum inbox_wait inbox_wait(struct inbox *in, uint64_t file_end)
 {
     LOCK_FOR_SCOPE(&in->lock);

@@ -62,6 +62,11 @@ void inbox_allow(struct inbox *inbox, uint64_t file_end);
 /* How many bytes that is, from what has arrived on. */
 uint64_t inbox_allowed(struct inbox *inbox);
 
+/* The file offset behind the last byte that was asked for by a view that waits
+ * (inbox_show_waiting).  Unless that has arrived, somebody is waiting.
+ */
+uint64_t inbox_wanted_end(struct inbox *inbox);
+
 /* Waits until all before file_end has arrived, or never will. */
 enum inbox_wait inbox_wait(struct inbox *inbox, uint64_t file_end);
 

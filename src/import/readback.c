@@ -36,7 +36,8 @@ static int check(void *opaque, struct error *err)
         return -1;
     if (inbox_take_fault(&rb->view, &fault_end))
         return inbox_truncated_sector(rb->inbox, fault_end, err);
-    return 0;
+    /* What one of two that share bytes has read is gone for the other. */
+    return inbox_check_compressed(rb->inbox, err);
 }
 
 /* A request has failed.  A qemu-nbd that says so, and goes on, could not
@@ -55,7 +56,7 @@ static int failed_to_read(struct readback *rb, struct error *err)
 }
 
 int readback_open(const struct qemu *qemu, struct inbox *inbox,
-                  uint64_t cluster_size, int cancel_fd,
+                  uint64_t cluster_size, int wake_fd, int cancel_fd,
                   struct readback **readback, struct error *err)
 {
     struct readback *rb = calloc(1, sizeof *rb);
@@ -79,7 +80,7 @@ int readback_open(const struct qemu *qemu, struct inbox *inbox,
     if (rb == NULL)
         return error_set(err, errno, "no memory for reading back");
     rb->inbox = inbox;
-    inbox_show_waiting(inbox, &rb->view);
+    inbox_show_waiting(inbox, &rb->view, wake_fd);
     r = nbd_server_start(&rb->view.export, &rb->bridge, &bridge_fd, err);
     if (r == 0)
         qemu_bridge_node(node, bridge_fd);

@@ -15,11 +15,12 @@
 struct readback;
 
 /* Starts a qemu-nbd on a bridge that waits for what has not arrived, for an
- * image of clusters of cluster_size bytes.  inbox must outlive it.  When
- * cancel_fd becomes readable, what is under way fails.
+ * image of clusters of cluster_size bytes.  inbox must outlive it.  wake_fd is
+ * for inbox_show_waiting.  When cancel_fd becomes readable, what is under way
+ * fails.
  */
 int readback_open(const struct qemu *qemu, struct inbox *inbox,
-                  uint64_t cluster_size, int cancel_fd,
+                  uint64_t cluster_size, int wake_fd, int cancel_fd,
                   struct readback **readback, struct error *err);
 
 /* Reads length bytes of the disk: whole clusters that are compressed (the last

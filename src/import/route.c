@@ -56,6 +56,11 @@
 #include <stdlib.h>
 #include <sys/eventfd.h>
 
+/* So many bytes of the stream may come before the reader asks for them, while
+ * it has others to read.
+ */
+#define READ_AHEAD (UINT64_C(64) << 20)
+
 struct route {
     struct route_options o;
     struct worker *mover, *zeroer, *reader;
@@ -160,7 +165,7 @@ static int read_back(void *opaque, struct worker *worker,
     struct route *r = opaque;
 
     if (r->readback == NULL &&
-        readback_open(r->o.qemu, r->o.inbox, r->o.cluster_size,
+        readback_open(r->o.qemu, r->o.inbox, r->o.cluster_size, r->o.wake_fd,
                       worker_stop_fd(worker), &r->readback, err) == -1)
         return -1;
     for (size_t i = 0; i < count; i++)
@@ -315,6 +320,26 @@ uint64_t route_backlog(void *opaque, uint64_t *needed_end)
     return bytes;
 }
 
+/* Is there too much in the spool, and will there be less without more of the
+ * stream?  length bytes from file_offset on are the next.  A disk slower than
+ * the stream is no reason to fail: the mover makes room, and so does the
+ * reader, unless it waits for what comes next.
+ */
+static bool is_room_coming(struct route *r, uint64_t file_offset,
+                           uint64_t length)
+{
+    uint64_t wanted_end = inbox_wanted_end(r->o.inbox);
+    bool has_room = inbox_has_room(r->o.inbox, length);
+
+    LOCK_ASSERT_HELD(&r->lock);
+    if (r->is_held)
+        return false;
+    if (!has_room && !worker_is_idle(r->mover))
+        return true;
+    return !worker_is_idle(r->reader) && file_offset >= wanted_end &&
+           (!has_room || file_offset - wanted_end >= READ_AHEAD);
+}
+
 /* What to do with bytes at file_offset that are not known to be data.  May
  * make *length less.
  */
@@ -327,11 +352,8 @@ static enum route_kind kind_of_unknown(struct route *r, uint64_t file_offset,
     if (r->is_mapped && !r->has_compressed && file_offset >= r->decided &&
         (!r->is_held || file_offset >= r->needed_end))
         return ROUTE_DROP;
-    /* A disk slower than the stream is no reason to fail: the mover makes
-     * room.  It may be waiting for what was decided on, so that must come.
-     */
-    if (file_offset >= r->decided && !r->is_held &&
-        !inbox_has_room(r->o.inbox, *length) && !worker_is_idle(r->mover))
+    /* Who makes room may be waiting for what was decided on. */
+    if (file_offset >= r->decided && is_room_coming(r, file_offset, *length))
         return ROUTE_WAIT;
     allowed = inbox_allowed(r->o.inbox);
     *length = io_min(*length, allowed);

@@ -78,7 +78,7 @@ static void test_races(void)
     TEST("compressed data is not claimed while it is read");
     inbox = make_inbox(0);
     append(inbox, 0, BLOCK);
-    inbox_show_waiting(inbox, &view);
+    inbox_show_waiting(inbox, &view, -1);
     inbox_view_opened(&view);
     read_meanwhile(&view, claim_and_move, 0);
     CHECK_INT(claimed, -1);
@@ -106,7 +106,7 @@ static void test_faults(void)
     append(inbox, 0, 1000);
     inbox_end_stream(inbox, false);
     inbox_show_arrived(inbox, &mapped);
-    inbox_show_waiting(inbox, &read_back);
+    inbox_show_waiting(inbox, &read_back, -1);
     CHECK_INT(read_shown(&mapped, 500, 2000), EIO);
     CHECK(!inbox_take_fault(&read_back, &end));
     CHECK_INT(read_shown(&read_back, 500, 3000), EIO);

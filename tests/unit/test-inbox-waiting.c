@@ -4,6 +4,7 @@
 
 #include "config.h"
 
+#include "import/kept.h"
 #include "shared-inbox.h"
 
 #include <pthread.h>
@@ -43,7 +44,7 @@ static void *read_waiting(void *opaque)
     static unsigned char buf[100];
     const struct nbd_export *e = &w->view.export;
 
-    inbox_show_waiting(w->inbox, &w->view);
+    inbox_show_waiting(w->inbox, &w->view, -1);
     w->read_result =
         e->read(e->opaque, buf, sizeof buf, w->file_end - sizeof buf);
     if (w->read_result == 0)
@@ -195,7 +196,7 @@ static void test_cut_sector(void)
         TEST(cases[i].name);
         append(inbox, 0, 1000);
         cases[i].end(inbox);
-        inbox_show_waiting(inbox, &e);
+        inbox_show_waiting(inbox, &e, -1);
         CHECK_INT(e.export.read(e.export.opaque, buf, cases[i].length, 900),
                   cases[i].result);
         if (cases[i].result == 0) {
@@ -207,6 +208,42 @@ static void test_cut_sector(void)
     }
 }
 
+/* A compressed cluster from inside the first block to the first sector of the
+ * third, and another from there on.
+ */
+static void test_give_back(void)
+{
+    enum { FROM = BLOCK + 300, END = BLOCK + 2 * KEPT_BLOCK + IO_SECTOR };
+    struct inbox *inbox = make_inbox(5 * KEPT_BLOCK);
+    struct inbox_view e;
+    struct error err;
+
+    TEST("what was read of a compressed cluster makes room");
+    inbox_skip(inbox, BLOCK);
+    append(inbox, BLOCK, BLOCK + 4 * KEPT_BLOCK);
+    inbox_show_waiting(inbox, &e, -1);
+    inbox_view_opened(&e);
+    CHECK(!inbox_has_room(inbox, 2 * KEPT_BLOCK));
+    check_shown(&e, FROM, END);
+    CHECK(inbox_has_room(inbox, 2 * KEPT_BLOCK));
+
+    TEST("but for the sectors at its ends, which others may have parts of");
+    CHECK(!inbox_has_room(inbox, 3 * KEPT_BLOCK));
+    check_shown(&e, BLOCK, BLOCK + IO_SECTOR);
+    check_shown(&e, END - 100, BLOCK + 4 * KEPT_BLOCK);
+    check_shown(&e, END - 200, END);
+    CHECK_OK(inbox_check_compressed(inbox, &err), &err);
+    CHECK(!inbox_has_room(inbox, 3 * KEPT_BLOCK));
+
+    TEST("what is asked for is known before it has come");
+    CHECK_UINT(inbox_wanted_end(inbox), BLOCK + 4 * KEPT_BLOCK);
+    inbox_end_stream(inbox, false);
+    CHECK_INT(read_shown(&e, BLOCK + 4 * KEPT_BLOCK, LONGEST), EIO);
+    CHECK_UINT(inbox_wanted_end(inbox), LONGEST);
+    inbox_hide(&e);
+    inbox_free(inbox);
+}
+
 int main(void)
 {
     test_begin();
@@ -215,5 +252,6 @@ int main(void)
     test_wait();
     test_reads_while_arriving();
     test_cut_sector();
+    test_give_back();
     return test_end();
 }
