@@ -93,3 +93,29 @@ ssize_t incoming_read(struct incoming *in, char *buf, uint64_t length,
     in->is_ended = n == 0 || (in->size != 0 && in->received == in->size);
     return n;
 }
+
+int incoming_check_size(const struct incoming *in, struct error *err)
+{
+    if (in->received >= in->size)
+        return 0;
+    if (in->is_broken) {
+        *err = in->breakage;
+        return -1;
+    }
+    return error_set(err, 0,
+                     "source: truncated: it ends at file offset %" PRIu64
+                     ", and --source-size is %" PRIu64,
+                     in->received, in->size);
+}
+
+int incoming_explain(const struct incoming *in, struct error *err)
+{
+    if (in->is_broken)
+        *err = in->breakage;
+    else if (in->is_hinted)
+        error_wrap(err,
+                   "source: nothing came behind the %" PRIu64
+                   " bytes of --destination-size",
+                   in->hint);
+    return -1;
+}

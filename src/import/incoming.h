@@ -61,4 +61,14 @@ int incoming_wait(struct incoming *in, int wake_fd, int timeout_ms,
 ssize_t incoming_read(struct incoming *in, char *buf, uint64_t length,
                       struct error *err);
 
+/* It has ended: as much has come as was announced, or it is an error, even
+ * if the disk needs no more.
+ */
+int incoming_check_size(const struct incoming *in, struct error *err);
+
+/* If what err says may be the consequence of how the stream ended, that is the
+ * cause.  Returns -1.
+ */
+int incoming_explain(const struct incoming *in, struct error *err);
+
 #endif

@@ -82,12 +82,20 @@ struct import {
     char sha256[CHECKSUM_SPACE]; /* of all that came, at the end */
 };
 
+/* Nobody but us writes to the disk any more. */
+static void end_others(struct import *m)
+{
+    target_cancel(m->target);
+    mapper_free(m->mapper);
+    m->mapper = NULL;
+    route_free(m->route);
+    m->route = NULL;
+}
+
 static void cleanup_import(struct import *m)
 {
     progress_close(&m->progress);
-    target_cancel(m->target);
-    mapper_free(m->mapper);
-    route_free(m->route);
+    end_others(m);
     inbox_free(m->inbox);
     target_close(m->target);
     cleanup_close_fd(&m->wake_fd);
@@ -327,19 +335,6 @@ static int receive_all(struct import *m, struct error *err)
     return 0;
 }
 
-/* What came is all that the disk needs, but not all that was announced. */
-static int fail_size(const struct import *m, struct error *err)
-{
-    if (m->incoming.is_broken) {
-        *err = m->incoming.breakage;
-        return -1;
-    }
-    return error_set(err, 0,
-                     "source: truncated: it ends at file offset %" PRIu64
-                     ", and --source-size is %" PRIu64,
-                     m->incoming.received, m->options->source_size);
-}
-
 /* Takes what nobody needs, until it ends and all is on the disk. */
 static int drain(struct import *m, struct error *err)
 {
@@ -353,8 +348,8 @@ static int drain(struct import *m, struct error *err)
 
         phases_complete(&m->progress, m->route);
         if (m->incoming.is_ended &&
-            m->incoming.received < m->options->source_size)
-            return fail_size(m, err);
+            incoming_check_size(&m->incoming, err) == -1)
+            return -1;
         if (is_over && route_is_idle(m->route))
             return 0;
         if (m->incoming.is_ended) {
@@ -428,18 +423,12 @@ static int open_ends(struct import *m, struct error *err)
                          o->report, err);
 }
 
-/* If what has failed is the consequence of how the stream ended, that is the
- * cause.  Returns -1.
- */
-static int explain_end(const struct import *m, struct error *err)
+/* Says what is left behind.  Returns -1. */
+static int explain_disk(struct import *m, struct error *err)
 {
-    if (m->incoming.is_broken)
-        *err = m->incoming.breakage;
-    else if (m->incoming.is_hinted)
-        error_wrap(err,
-                   "source: nothing came behind the %" PRIu64
-                   " bytes of --destination-size",
-                   m->options->size_hint);
+    end_others(m);
+    if (m->target != NULL && target_is_spoilt(m->target))
+        error_append(err, "; the destination is partly written");
     return -1;
 }
 
@@ -458,7 +447,7 @@ static int transfer(struct import *m, struct error *err)
     progress_stage(&m->progress, 100, 0);
     progress_skip(&m->progress, m->incoming.received);
     if (receive_all(m, err) == -1)
-        return explain_end(m, err);
+        return incoming_explain(&m->incoming, err);
     if (drain(m, err) == -1)
         return -1;
     progress_phase(&m->progress, PHASE_FLUSHING);
@@ -489,7 +478,7 @@ int serve(const struct serve_options *o, struct error *err)
     if (o->report != NULL)
         fill_report(&m, o->report);
     if (r == -1)
-        return -1;
+        return explain_disk(&m, err);
     progress_succeed(&m.progress);
     summarize(&m);
     return 0;

@@ -21,12 +21,14 @@ int target_create(struct target *t, uint64_t disk_size, struct error *err)
 int target_write(struct target *t, const void *buf, size_t length,
                  uint64_t disk_offset, struct error *err)
 {
+    t->is_written = true;
     return t->ops->write(t, buf, length, disk_offset, err);
 }
 
 int target_zero(struct target *t, uint64_t disk_offset, uint64_t length,
                 struct error *err)
 {
+    t->is_written = true;
     return t->ops->zero(t, disk_offset, length, err);
 }
 
@@ -34,6 +36,11 @@ void target_cancel(struct target *t)
 {
     if (t != NULL && t->ops->cancel != NULL)
         t->ops->cancel(t);
+}
+
+bool target_is_spoilt(const struct target *t)
+{
+    return t->is_written && t->made_path == NULL;
 }
 
 int target_finish(struct target *t, struct error *err)

@@ -8,6 +8,7 @@
 #include "base/claim.h"
 #include "base/error.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -48,8 +49,9 @@ struct target {
     const struct target_ops *ops;
     int fd;        /* of a raw file or device; -1: it is not one, or not yet */
     uint64_t size; /* UINT64_MAX: it does not exist yet, any will do */
-    bool is_created;       /* by us: reads as zeroes */
-    const char *made_path; /* removed on failure; NULL: nothing is */
+    bool is_created;        /* by us: reads as zeroes */
+    const char *made_path;  /* removed on failure; NULL: nothing is */
+    atomic_bool is_written; /* target.c's; or zeroed: a byte of it, or not */
 };
 
 /* Refuses a disk that somebody else uses, if it can be known.  CLAIM_WARN only
@@ -83,6 +85,11 @@ int target_zero(struct target *target, uint64_t disk_offset, uint64_t length,
  * more.  NULL is fine.  From any thread.
  */
 void target_cancel(struct target *target);
+
+/* Was something there that is no longer what it was?  Nobody may be writing any
+ * more.
+ */
+bool target_is_spoilt(const struct target *target);
 
 /* All is on stable storage when this returns 0, and what was created is to
  * stay.

@@ -186,3 +186,22 @@ fails_at() {
         --destination new.raw --destination-size 1000000
     same_bytes disk.raw new.raw
 }
+
+@test "a failure says whether the disk that was there is partly written" {
+    # The header is all that comes, then half of the data.
+    expect="* 1" send_image disk.qcow2 --length 65536 -- \
+        --destination copy.raw
+    untouched copy.raw
+    run ! grep -q 'partly written' receiver.stderr
+    expect="* 1" send_image disk.qcow2 --length $((size / 2)) -- \
+        --destination copy.raw
+    run ! untouched copy.raw
+    error_says '; the destination is partly written$' receiver.stderr
+    one_line receiver.stderr
+    # What was made for it is removed, and nothing is said.
+    expect="* 1" send_image disk.qcow2 --length $((size / 2)) -- \
+        --destination new.raw
+    [ ! -e new.raw ]
+    run ! grep -q 'partly written' receiver.stderr
+    nothing_left
+}
