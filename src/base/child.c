@@ -25,6 +25,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -92,6 +93,19 @@ static void cleanup_child(struct child *c)
 
 enum { LISTEN_FD = 3 }; /* sd_listen_fds(3) */
 
+/* SIGXFSZ is ignored: who writes more is told so. */
+static int limit_files(uint64_t bytes)
+{
+    struct rlimit limit;
+
+    if (bytes == 0)
+        return 0;
+    if (getrlimit(RLIMIT_FSIZE, &limit) == -1)
+        return -1;
+    limit.rlim_cur = io_min(bytes, limit.rlim_cur);
+    return setrlimit(RLIMIT_FSIZE, &limit);
+}
+
 /* Becomes the program.  Only async-signal-safe calls: other threads of ours
  * may have held any lock when we forked.
  */
@@ -132,7 +146,8 @@ static _Noreturn void become(const struct child_spec *spec,
             goto fail;
     }
     environment_enter(environment);
-    if (cage_enter(cage, status_fd) == -1)
+    if (limit_files(spec->file_limit) == -1 ||
+        cage_enter(cage, status_fd) == -1)
         goto fail;
     prctl(PR_SET_PDEATHSIG, SIGKILL); /* another user's is cleared */
     if (getppid() != parent)

@@ -29,6 +29,11 @@ struct child_spec {
 
     const struct cage_spec *cage; /* what it may do; NULL: what we may */
 
+    /* Bytes that a file may have that it writes or preallocates; 0: as many as
+     * ours.  What is more fails with EFBIG.
+     */
+    uint64_t file_limit;
+
     int cancel_fd; /* readable: kill it, the work is off; -1 for none */
 
     /* Fills buf with up to space bytes of standard input, and returns how

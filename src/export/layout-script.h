@@ -14,11 +14,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* One run of qemu-io: how the image is to be shown to it. */
+/* One run: how the image is to be shown to QEMU. */
 struct layout_run {
     uint64_t store_size; /* bytes of the file */
     bool has_no_disk;    /* its header says that the disk has 0 bytes */
-    bool is_reserving;   /* its one command is to fail, and frees clusters */
+    bool is_reserving;   /* its one command is for qemu_img_reserve() */
 };
 
 /* The commands are made one at a time: there can be millions. */

@@ -17,11 +17,10 @@
  *     there it is a write and a discard, whose cluster the next one takes.
  *   - The refcount blocks come first of all.  One is there from the start; if
  *     it does not cover the whole file, the others come from a preallocation
- *     that fails (`truncate -m falloc`, of a disk of 0 bytes).  QEMU makes
- *     refcount blocks for all of its clusters, then has the file grow for
- *     these, which an export cannot; so it frees them, and leaves the blocks.
- *     The claim of the bridge is what makes it fail: there is room for tables
- *     only.
+ *     that fails (`resize --preallocation=falloc`, of a disk of 0 bytes).
+ *     QEMU makes refcount blocks for all of its clusters, then has the file
+ *     grow for these, which a limit on its size forbids; so it frees them, and
+ *     leaves the blocks.
  *
  *         | header | hole | block | L1 | more blocks | refcount table |
  *

@@ -76,7 +76,8 @@ struct layout_geometry {
     uint64_t store_size;  /* a little more than the file can need */
 
     /* Refcount blocks come from a preallocation that fails: of reserve_size
-     * bytes, in a file of room_size, in which there is none for them.
+     * bytes, in a file that may have room_size, in which there is no room for
+     * them (qemu_img_reserve).
      */
     bool is_reserved;
     uint64_t reserve_size, room_size;

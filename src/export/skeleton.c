@@ -162,7 +162,6 @@ struct session {
     const struct qemu *qemu;
     struct layout_script *script;
     struct nbd_export export;
-    bool is_to_fail;
     bool has_line; /* the next command, which nobody has yet: */
     char line[QEMU_IO_LINE];
 };
@@ -197,22 +196,30 @@ static bool next_command(void *opaque, char line[QEMU_IO_LINE])
 static int run_program(struct session *s, char complaint[QEMU_IO_COMPLAINT],
                        struct error *err)
 {
-    struct qemu_io_image image = {.is_to_fail = s->is_to_fail};
     struct nbd_server *server;
-    int r;
+    int bridge_fd, r;
 
-    if (nbd_server_start(&s->export, &server, &image.bridge_fd, err) == -1)
+    if (nbd_server_start(&s->export, &server, &bridge_fd, err) == -1)
         return -1;
     if (is_for_img(s)) {
         s->has_line = false;
-        r = qemu_img_resize(s->qemu, image.bridge_fd, s->is_to_fail,
-                            s->script->preallocation,
+        r = qemu_img_resize(s->qemu, bridge_fd, s->script->preallocation,
                             s->script->preallocated_size, err);
     } else {
-        r = qemu_io_run(s->qemu, &image, next_command, s, complaint, err);
+        r = qemu_io_run(s->qemu, bridge_fd, next_command, s, complaint, err);
     }
     nbd_server_stop(server);
     return r;
+}
+
+/* The run that has one command, which is to fail: on the store itself. */
+static int reserve(struct session *s, const struct layout_run *run,
+                   const struct store *store, struct error *err)
+{
+    if (!has_command(s))
+        return 0;
+    return qemu_img_reserve(s->qemu, store_fd(store), run->store_size,
+                            s->script->preallocated_size, err);
 }
 
 /* One run, in which QEMU does what the plan says next. */
@@ -220,21 +227,18 @@ static int run_commands(const struct qemu *qemu, struct layout_script *script,
                         const struct layout_run *run, struct store *store,
                         char complaint[QEMU_IO_COMPLAINT], struct error *err)
 {
-    struct session session = {
-        .qemu = qemu,
-        .script = script,
-        .is_to_fail = run->is_reserving,
-    };
+    struct session session = {.qemu = qemu, .script = script};
     char ignored[QEMU_IO_COMPLAINT];
     int r = 0;
 
+    if (run->is_reserving)
+        return reserve(&session, run, store, err);
     if (run->has_no_disk &&
         header_write_disk_size(store_fd(store), 0, err) == -1)
         return -1;
     store_show_writable(store, run->store_size, &session.export);
     while (r == 0 && has_command(&session)) {
-        /* The first complaint counts; in this run there has to be one. */
-        if (run->is_reserving || complaint[0] != '\0')
+        if (complaint[0] != '\0') /* the first one counts */
             complaint = ignored;
         r = run_program(&session, complaint, err);
         if (store_check(store, err) == -1)

@@ -342,7 +342,7 @@ int qemu_img_map(const struct qemu *qemu, const struct qemu_img_map *map,
     return r;
 }
 
-int qemu_img_resize(const struct qemu *qemu, int bridge_fd, bool is_to_fail,
+int qemu_img_resize(const struct qemu *qemu, int bridge_fd,
                     const char *preallocation, uint64_t disk_size,
                     struct error *err)
 {
@@ -358,14 +358,39 @@ int qemu_img_resize(const struct qemu *qemu, int bridge_fd, bool is_to_fail,
         .cage = &cage,
         .cancel_fd = -1,
     };
-    struct error failure;
 
-    qemu_bridge_options(options, bridge_fd, is_to_fail);
+    qemu_bridge_options(options, bridge_fd);
     snprintf(how, sizeof how, "--preallocation=%s", preallocation);
     snprintf(size, sizeof size, "%" PRIu64, disk_size);
-    if (!is_to_fail)
-        return qemu_run(&spec, err);
-    if (qemu_run(&spec, &failure) == 0 || failure.errnum == 0)
+    return qemu_run(&spec, err);
+}
+
+int qemu_img_reserve(const struct qemu *qemu, int store_fd,
+                     uint64_t file_limit, uint64_t disk_size,
+                     struct error *err)
+{
+    char options[QEMU_NODE_SPACE], size[24];
+    const char *const argv[] = {
+        qemu->img,      "resize", "-q", "--preallocation=falloc",
+        "--image-opts", options,  size, NULL,
+    };
+    struct cage_spec cage = qemu_cage(qemu, NULL, 1);
+    const struct child_spec spec = {
+        .argv = argv,
+        .inherit = &store_fd,
+        .n_inherit = 1,
+        .cage = &cage,
+        .file_limit = file_limit,
+        .cancel_fd = -1,
+    };
+    struct error failure;
+
+    cage.may_write = true;
+    qemu_freeing_options(options, store_fd);
+    snprintf(size, sizeof size, "%" PRIu64, disk_size);
+    if (qemu_run(&spec, &failure) == 0)
+        return error_set(err, 0, "QEMU: the spool grew beyond its limit");
+    if (failure.errnum == 0)
         return 0;
     *err = failure;
     return -1;

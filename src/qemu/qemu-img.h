@@ -82,12 +82,21 @@ int qemu_img_map(const struct qemu *qemu, const struct qemu_img_map *map,
                  struct error *err);
 
 /* Gives the disk of the image behind the bridge disk_size bytes, more than it
- * has, and preallocates them, as `truncate -m' of qemu-io does.  is_to_fail is
- * as there.
+ * has, and preallocates them, as `truncate -m' of qemu-io does.
  */
-int qemu_img_resize(const struct qemu *qemu, int bridge_fd, bool is_to_fail,
+int qemu_img_resize(const struct qemu *qemu, int bridge_fd,
                     const char *preallocation, uint64_t disk_size,
                     struct error *err);
+
+/* Makes refcount blocks for a disk of disk_size bytes in the image without a
+ * disk that is open as store_fd: has QEMU preallocate it all in a file that
+ * may have file_limit bytes, which is enough for the blocks only.  So that
+ * fails, as it shall, and the disk is as it was.  QEMU needs the file itself:
+ * before 5.1 it puts the blocks where that ends, and an export does not grow.
+ */
+int qemu_img_reserve(const struct qemu *qemu, int store_fd,
+                     uint64_t file_limit, uint64_t disk_size,
+                     struct error *err);
 
 /* Describes one image alone, not its backing files.  It may be held by
  * another process.  name is a file name, of a format; if format is NULL, it is

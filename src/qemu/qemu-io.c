@@ -80,9 +80,9 @@ int qemu_io_probe(struct qemu *qemu, struct error *err)
     return qemu_has_option(argv, "[-m ", &qemu->io_preallocates, err);
 }
 
-int qemu_io_run(const struct qemu *qemu, const struct qemu_io_image *image,
-                qemu_io_next *next, void *opaque,
-                char complaint[QEMU_IO_COMPLAINT], struct error *err)
+int qemu_io_run(const struct qemu *qemu, int bridge_fd, qemu_io_next *next,
+                void *opaque, char complaint[QEMU_IO_COMPLAINT],
+                struct error *err)
 {
     char node[QEMU_NODE_SPACE];
     const char *const argv[] = {
@@ -95,21 +95,15 @@ int qemu_io_run(const struct qemu *qemu, const struct qemu_io_image *image,
     const struct child_spec spec = {
         .argv = argv,
         .cage = &cage,
-        .inherit = &image->bridge_fd,
+        .inherit = &bridge_fd,
         .n_inherit = 1,
         .cancel_fd = -1,
         .feed = feed,
         .consume = listen,
         .opaque = &session,
     };
-    struct error failure;
 
-    qemu_bridge_options(node, image->bridge_fd, image->is_to_fail);
+    qemu_bridge_options(node, bridge_fd);
     complaint[0] = '\0';
-    if (!image->is_to_fail)
-        return qemu_run(&spec, err);
-    if (qemu_run(&spec, &failure) == 0 || failure.errnum == 0)
-        return 0;
-    *err = failure;
-    return -1;
+    return qemu_run(&spec, err);
 }

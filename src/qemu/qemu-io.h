@@ -15,24 +15,16 @@ int qemu_io_probe(struct qemu *qemu, struct error *err);
 /* Puts the next command into line, without a newline; false: no more. */
 typedef bool qemu_io_next(void *opaque, char line[QEMU_IO_LINE]);
 
-/* What commands are run on. */
-struct qemu_io_image {
-    int bridge_fd;
-
-    /* The commands fail, as they shall, and free many clusters. */
-    bool is_to_fail;
-};
-
 /* Runs commands on the qcow2 image behind the bridge, in order.
  *
  * qemu-io goes on after a command that failed.  Most make it exit with 1 at
- * its end, which is an error here unless is_to_fail; its errnum is 0.  Not all
- * do, so the caller has to look at what became of the image.  The first line
+ * its end, which is an error here; its errnum is 0.  Not all do, so the caller
+ * has to look at what became of the image.  The first line
  * that was printed besides prompts goes to complaint, cut to fit; if there
  * was none, that is empty.
  */
-int qemu_io_run(const struct qemu *qemu, const struct qemu_io_image *image,
-                qemu_io_next *next, void *opaque,
-                char complaint[QEMU_IO_COMPLAINT], struct error *err);
+int qemu_io_run(const struct qemu *qemu, int bridge_fd, qemu_io_next *next,
+                void *opaque, char complaint[QEMU_IO_COMPLAINT],
+                struct error *err);
 
 #endif

@@ -203,13 +203,21 @@ void qemu_map_node(char *node, int bridge_fd, uint64_t disk_offset,
              disk_offset, size, bridge_fd);
 }
 
-void qemu_bridge_options(char *options, int bridge_fd, bool is_freeing)
+void qemu_bridge_options(char *options, int bridge_fd)
 {
     snprintf(options, QEMU_NODE_SPACE,
              "driver=qcow2,discard=unmap,file.driver=nbd,"
-             "file.server.type=fd,file.server.str=%d,file.detect-zeroes=on%s",
-             bridge_fd,
-             is_freeing ? ",l2-cache-size=128K,refcount-cache-size=256K" : "");
+             "file.server.type=fd,file.server.str=%d,file.detect-zeroes=on",
+             bridge_fd);
+}
+
+void qemu_freeing_options(char *options, int fd)
+{
+    snprintf(options, QEMU_NODE_SPACE,
+             "driver=qcow2,discard=unmap,l2-cache-size=128K,"
+             "refcount-cache-size=256K,file.driver=file,"
+             "file.filename=/proc/self/fd/%d",
+             fd);
 }
 
 static void write_file(FILE *text, const char *role, int fd)

@@ -112,11 +112,15 @@ void qemu_map_node(char *node, int bridge_fd, uint64_t disk_offset,
                    uint64_t length);
 
 /* The same image to be changed, as --image-opts has it.  Zeroes that QEMU
- * writes come as WRITE_ZEROES, clusters that it frees as TRIM.  is_freeing:
- * QEMU is going to free many clusters.  It looks through all tables in its
- * caches for each of them, so it gets small ones.
+ * writes come as WRITE_ZEROES, clusters that it frees as TRIM.
  */
-void qemu_bridge_options(char *options, int bridge_fd, bool is_freeing);
+void qemu_bridge_options(char *options, int bridge_fd);
+
+/* A qcow2 image in an inherited file, of which QEMU is going to free many
+ * clusters.  It looks through all tables in its caches for each of them, so it
+ * gets small ones.
+ */
+void qemu_freeing_options(char *options, int fd);
 
 /* One image of a chain, as QEMU is to open it. */
 struct qemu_link {

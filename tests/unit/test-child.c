@@ -14,6 +14,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 /* Far longer than a test may take: whatever sleeps so long is killed. */
 #define FOREVER "10000"
@@ -315,6 +316,33 @@ static void test_surroundings(void)
     }
 }
 
+static void test_file_limit(void)
+{
+    const char *const argv[] = {
+        "sh",
+        "-c",
+        "head -c 8 </dev/zero >a; head -c 9 </dev/zero >b",
+        NULL,
+    };
+    const struct child_spec spec = {
+        .argv = argv,
+        .file_limit = 8,
+        .cancel_fd = -1,
+    };
+    struct error err = {0};
+    struct stat st;
+
+    TEST("no file gets larger than its limit, and it is told why");
+    test_require(chdir(test_dir()) == 0, "chdir");
+    CHECK_INT(child_run(&spec, &err), -1);
+    CHECK(strstr(err.msg, "File too large") != NULL);
+    CHECK(stat("a", &st) == 0 && st.st_size == 8);
+    CHECK(stat("b", &st) == 0 && st.st_size == 8);
+    unlink("a");
+    unlink("b");
+    test_require(chdir("/") == 0, "chdir");
+}
+
 /* A child that never ends by itself writes into a pipe, which ends it.  As
  * nobody else has that end of the pipe, its other end tells when all are gone.
  */
@@ -577,6 +605,7 @@ int main(void)
     test_missing();
     test_traffic();
     test_surroundings();
+    test_file_limit();
     test_killed();
     test_killed_silent();
     test_consume_fails();
