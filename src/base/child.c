@@ -439,6 +439,21 @@ int child_start(const struct child_spec *spec, struct child **child,
     return 0;
 }
 
+int child_finish(struct child *c, struct error *err)
+{
+    int pause_ms = 1;
+    STALL_WAIT_FOR(STALL_DISK, c->name); /* it flushes what it has */
+
+    while (!has_ended(c)) {
+        if (io_wait(-1, 0, -1, pause_ms) == -1)
+            return error_set(err, errno, "cannot wait for %s", c->name);
+        pause_ms = io_min(pause_ms * 2, GLANCE_MS);
+    }
+    listener_wait(c->listener, LAST_WORDS_MS);
+    listener_take(c->listener, &c->words);
+    return judge(c, err) == -1 ? error_wrap(err, "QEMU") : 0;
+}
+
 void child_stop(struct child *c)
 {
     if (c == NULL)

@@ -71,6 +71,11 @@ struct child;
 int child_start(const struct child_spec *spec, struct child **child,
                 struct error *err);
 
+/* Waits for one that is to end by itself, and judges it as child_run does.  It
+ * is still to be stopped.
+ */
+int child_finish(struct child *child, struct error *err);
+
 /* Kills and reaps it, if it has not ended by itself, and frees it.  NULL is
  * fine.
  */

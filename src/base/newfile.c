@@ -15,6 +15,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+enum { TRIES = 1000 }; /* of names */
+
 /* Does the name still stand for that file? */
 static bool is_still(const char *path, dev_t dev, ino_t ino)
 {
@@ -96,6 +98,53 @@ int newfile_keep(struct newfile *made)
         (errno != EIO && errno != ENOSPC && errno != EDQUOT))
         return 0;
     return -1;
+}
+
+int newfile_begin(const char *path, int flags, struct newfile *made)
+{
+    char *CLEANUP(free_ptr) dir = newfile_directory(path);
+    int fd = -1;
+
+    *made = (struct newfile){0};
+    /* Another one that was killed may have left a file of that name. */
+    for (unsigned i = 0; dir != NULL && fd == -1 && i < TRIES; i++) {
+        char *CLEANUP(free_ptr) name = NULL;
+
+        if (asprintf(&name, "%s/.qcow-tool.%d.%u", dir, (int)getpid(), i) ==
+            -1)
+            break;
+        fd = newfile_create(name, flags, made);
+        if (fd == -1 && errno != EEXIST)
+            break;
+    }
+    return fd;
+}
+
+/* rename(2), which does not replace anything. */
+static int give_name(const char *from, const char *to)
+{
+    if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0)
+        return 0;
+    if (errno != EINVAL && errno != ENOSYS)
+        return -1;
+    /* Not every file system can do that. */
+    return link(from, to) == -1 ? -1 : unlink(from);
+}
+
+int newfile_publish(struct newfile *made, const char *path, bool may_replace)
+{
+    char *name = strdup(path);
+
+    if (name == NULL)
+        return -1;
+    if (may_replace ? rename(made->path, path) == -1
+                    : give_name(made->path, path) == -1) {
+        free(name);
+        return -1;
+    }
+    free(made->path);
+    made->path = name;
+    return newfile_keep(made);
 }
 
 void newfile_remove(struct newfile *made)

@@ -5,6 +5,7 @@
 #ifndef QT_NEWFILE_H
 #define QT_NEWFILE_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 struct newfile {
@@ -30,6 +31,18 @@ int newfile_keep(struct newfile *made);
  * is done after newfile_keep, or if nothing was made.
  */
 void newfile_remove(struct newfile *made);
+
+/* For a file that gets its name, path, when it is complete: creates one beside
+ * it, with flags as above, under a name that nobody looks for.  Returns the
+ * fd, or -1 and errno.
+ */
+int newfile_begin(const char *path, int flags, struct newfile *made);
+
+/* It is complete: calls it path, in the place of what was there if
+ * may_replace, and makes that last.  Returns -1 and errno: EEXIST if something
+ * is there.
+ */
+int newfile_publish(struct newfile *made, const char *path, bool may_replace);
 
 /* The directory that path is in; memory to free, or NULL with errno. */
 char *newfile_directory(const char *path);

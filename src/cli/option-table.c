@@ -69,6 +69,11 @@ const struct option_spec option_specs[] = {
      "a block device, a file or a new file: PATH or\n"
      "file://PATH; an NBD URI; or DISK alone; - is\n"
      "standard output, if that is a file"},
+    {"destination-format", 0, "FORMAT", OPT_DESTINATION_FORMAT, SERVE, GROUP,
+     "raw (default): the disk itself; or qcow2, vpc,\n"
+     "vhdx, vmdk, vdi: a new image file"},
+    {"destination-options", 0, "OPTIONS", OPT_DESTINATION_OPTIONS, SERVE,
+     GROUP, "of that image, as qemu-img create -o has them"},
     {"destination-size", 0, "BYTES", OPT_DESTINATION_SIZE, SERVE, GROUP,
      "may be the length of the stream, or anything;\n"
      "what the disk itself measures counts"},
@@ -168,8 +173,6 @@ const struct option_spec option_specs[] = {
      "of the stream: qcow2 is the only one"},
     {"destination-format", 0, "FORMAT", OPT_DESTINATION_FORMAT, STREAM, GROUP,
      "of the stream: qcow2 is the only one"},
-    {"destination-format", 0, "FORMAT", OPT_DESTINATION_FORMAT, SERVE, GROUP,
-     "of the disk: raw is the only one"},
     {"source-protocol", 0, "NAME", OPT_PROTOCOL, OLD, GROUP,
      "none is the only one"},
     {"destination-protocol", 0, "NAME", OPT_PROTOCOL, STREAM | SERVE, GROUP,

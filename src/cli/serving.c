@@ -29,6 +29,51 @@ static int parse_destination(const char *name, const char *value,
     return -1;
 }
 
+/* Is it KEY, or KEY. and more, up to = or the end of the option? */
+static bool has_key(const char *option, size_t length, const char *key)
+{
+    size_t n = strlen(key);
+
+    return length >= n && strncmp(option, key, n) == 0 &&
+           (length == n || option[n] == '=' || option[n] == '.');
+}
+
+/* Refuses what `qemu-img create -o' takes, but that would not be one file that
+ * holds all of the disk, or needs more than we pass on.
+ */
+static int check_image_options(const struct destination *d, struct error *err)
+{
+    static const char *const keys[] = {
+        "backing_file",
+        "backing_fmt",
+        "data_file",
+        "data_file_raw",
+        "encryption",
+        "encrypt",
+        "size",
+        "help",
+        "?",
+        "",
+    };
+    /* A VMDK may be several files, or one that can be written only once. */
+    bool is_vmdk = strcmp(d->image_format, "vmdk") == 0;
+
+    for (const char *at = d->image_options;; at++) {
+        size_t length = strcspn(at, ",");
+        bool is_bad = is_vmdk && has_key(at, length, "subformat");
+
+        for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
+            is_bad = is_bad || has_key(at, length, keys[i]);
+        if (is_bad)
+            return error_set(err, 0,
+                             "--destination-options: '%.*s' is not supported",
+                             (int)length, at);
+        at += length;
+        if (*at == '\0')
+            return 0;
+    }
+}
+
 int serving_apply(struct serve_options *o, const struct option_spec *spec,
                   const char *value, struct error *err)
 {
@@ -43,7 +88,15 @@ int serving_apply(struct serve_options *o, const struct option_spec *spec,
     case OPT_DESTINATION:
         return parse_destination(spec->name, value, &o->destination, err);
     case OPT_DESTINATION_FORMAT:
-        return value_parse_word(spec->name, value, "raw", &word, err);
+        if (value_parse_word(spec->name, value,
+                             "raw, qcow2, vpc, vhdx, vmdk, vdi", &word,
+                             err) == -1)
+            return -1;
+        o->destination.image_format = word == 0 ? NULL : value;
+        return 0;
+    case OPT_DESTINATION_OPTIONS:
+        o->destination.image_options = value;
+        return 0;
     case OPT_DESTINATION_SIZE:
         o->has_size_hint = true;
         return value_parse_size(spec->name, value, &o->size_hint, err);
@@ -77,6 +130,20 @@ int serving_complete(struct serve_options *o, bool is_direct,
         return error_set(err, 0,
                          "a disk is missing: DISK, or --destination DISK");
     d->is_direct = is_direct;
+    if (d->image_format == NULL && d->image_options != NULL)
+        return error_set(err, 0,
+                         "--destination-options are those of an image: "
+                         "--destination-format says which");
+    if (d->image_options != NULL && check_image_options(d, err) == -1)
+        return -1;
+    if (d->image_format != NULL && (d->uri != NULL || d->is_stdout))
+        return error_set(err, 0,
+                         "--destination-format %s: an image is made in a new "
+                         "file, which '%s' is not",
+                         d->image_format, d->uri != NULL ? d->uri : "-");
+    if (is_direct && d->image_format != NULL)
+        return error_set(err, 0,
+                         "--direct is for a raw disk: QEMU writes an image");
     if (is_direct && d->uri != NULL)
         return error_set(err, 0,
                          "--direct is for a file or a device: whose page "

@@ -6,6 +6,7 @@
 
 #include "import/destination.h"
 #include "import/target-file.h"
+#include "import/target-image.h"
 #include "import/target-nbd.h"
 
 #include <stddef.h>
@@ -15,9 +16,15 @@ const char *destination_name(const struct destination *d)
     return d->uri != NULL ? d->uri : d->path;
 }
 
-static int open_target(const struct destination *d, struct target **target,
-                       struct error *err)
+static int open_target(const struct destination *d, const struct qemu *qemu,
+                       struct target **target, struct error *err)
 {
+    const struct target_image_how image = {
+        .path = d->path,
+        .format = d->image_format,
+        .options = d->image_options,
+        .may_replace = d->claim == CLAIM_FORCE,
+    };
     const struct target_file_how how = {
         .is_direct = d->is_direct,
         .may_grow = d->is_stdout,
@@ -26,13 +33,15 @@ static int open_target(const struct destination *d, struct target **target,
 
     if (d->uri != NULL)
         return target_nbd_open(d->uri, d->keeps_space, target, err);
+    if (d->image_format != NULL)
+        return target_image_open(qemu, &image, target, err);
     return target_file_open(d->path, &how, target, err);
 }
 
-int destination_open(const struct destination *d, struct target **target,
-                     struct error *err)
+int destination_open(const struct destination *d, const struct qemu *qemu,
+                     struct target **target, struct error *err)
 {
-    if (open_target(d, target, err) == -1)
+    if (open_target(d, qemu, target, err) == -1)
         return -1;
     return target_claim(*target, d->claim, err);
 }

@@ -8,13 +8,19 @@
 #include "base/claim.h"
 #include "base/error.h"
 #include "import/target.h"
+#include "qemu/qemu.h"
 
 #include <stdbool.h>
 
 /* The strings are the caller's. */
 struct destination {
-    const char *path; /* of a raw file or device; or NULL */
+    const char *path; /* of a file or device; or NULL */
     const char *uri;  /* of an NBD export, as nbd_connect_uri(3) has it */
+
+    /* NULL: the raw disk.  Else a new image, as QEMU calls it, at path, with
+     * options as in target-image.h.
+     */
+    const char *image_format, *image_options;
 
     bool is_stdout;   /* path is: if it is empty, it grows */
     bool is_direct;   /* path, past the page cache */
@@ -25,8 +31,9 @@ struct destination {
 /* The caller's name for it; NULL: there is none. */
 const char *destination_name(const struct destination *destination);
 
-/* Opens it, changing nothing, and claims it. */
+/* Opens it, changing nothing, and claims it.  qemu has to outlive it. */
 int destination_open(const struct destination *destination,
-                     struct target **target, struct error *err);
+                     const struct qemu *qemu, struct target **target,
+                     struct error *err);
 
 #endif

@@ -412,7 +412,7 @@ static int open_ends(struct import *m, struct error *err)
     if (incoming_check(o->source_fd, err) == -1)
         return -1;
     if ((o->has_checksum && checksum_new(&m->incoming.checksum, err) == -1) ||
-        destination_open(&o->destination, &m->target, err) == -1)
+        destination_open(&o->destination, &o->qemu, &m->target, err) == -1)
         return -1;
     if (occupied_is_same(o->source_fd, m->target->fd))
         return error_set(err, 0, "destination: it is the source");

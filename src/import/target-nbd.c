@@ -6,36 +6,31 @@
 
 #include "base/log.h"
 #include "import/target-nbd.h"
-#include "nbd/writer.h"
 
 #include <errno.h>
 #include <stdlib.h>
-
-struct target_nbd {
-    struct target target; /* first */
-    struct nbd_writer *writer;
-};
 
 static struct target_nbd *nbd_of(struct target *t)
 {
     return (struct target_nbd *)t;
 }
 
-static int nbd_write(struct target *t, const void *buf, size_t length,
+int target_nbd_write(struct target *t, const void *buf, size_t length,
                      uint64_t disk_offset, struct error *err)
 {
     return nbd_writer_write(nbd_of(t)->writer, buf, length, disk_offset, err);
 }
 
-static int nbd_zero(struct target *t, uint64_t disk_offset, uint64_t length,
+int target_nbd_zero(struct target *t, uint64_t disk_offset, uint64_t length,
                     struct error *err)
 {
     return nbd_writer_zero(nbd_of(t)->writer, disk_offset, length, err);
 }
 
-static void nbd_cancel(struct target *t)
+void target_nbd_cancel(struct target *t)
 {
-    nbd_writer_cancel(nbd_of(t)->writer);
+    if (nbd_of(t)->writer != NULL)
+        nbd_writer_cancel(nbd_of(t)->writer);
 }
 
 static int nbd_finish(struct target *t, struct error *err)
@@ -53,9 +48,9 @@ int target_nbd_open(const char *uri, bool keeps_space, struct target **target,
                     struct error *err)
 {
     static const struct target_ops ops = {
-        .write = nbd_write,
-        .zero = nbd_zero,
-        .cancel = nbd_cancel,
+        .write = target_nbd_write,
+        .zero = target_nbd_zero,
+        .cancel = target_nbd_cancel,
         .finish = nbd_finish,
         .close = nbd_free,
     };

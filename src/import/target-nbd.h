@@ -7,8 +7,24 @@
 
 #include "base/error.h"
 #include "import/target.h"
+#include "nbd/writer.h"
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* What is written by an nbd_writer begins with this. */
+struct target_nbd {
+    struct target target; /* first */
+    struct nbd_writer *writer;
+};
+
+/* These write to it, and are in its struct target_ops. */
+int target_nbd_write(struct target *t, const void *buf, size_t length,
+                     uint64_t disk_offset, struct error *err);
+int target_nbd_zero(struct target *t, uint64_t disk_offset, uint64_t length,
+                    struct error *err);
+void target_nbd_cancel(struct target *t);
 
 /* Connects to the server, and refuses an export that is read-only.  One that
  * cannot be flushed is taken, with a warning.  keeps_space: zeroes are to take

@@ -242,6 +242,11 @@ int nbd_connections_open(struct nbd_connections *c,
     return 0;
 }
 
+bool nbd_connections_is_lost(struct nbd_handle *nbd)
+{
+    return nbd_aio_is_dead(nbd) == 1 || nbd_aio_is_closed(nbd) == 1;
+}
+
 void nbd_connections_close(struct nbd_connections *c)
 {
     for (size_t i = 0; i < c->count; i++)

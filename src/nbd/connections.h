@@ -60,6 +60,9 @@ void nbd_connections_close(struct nbd_connections *c);
 int nbd_connections_wait(struct nbd_connections *c, int timeout_ms,
                          struct error *err);
 
+/* Can nothing be asked of that connection any more? */
+bool nbd_connections_is_lost(struct nbd_handle *connection);
+
 /* What libnbd says of its last failure in this thread. */
 const char *nbd_cause(void);
 

@@ -139,7 +139,7 @@ static const char *find_loss(const struct nbd_pump *p, struct nbd_handle *nbd)
 {
     const char *loss = p->connections->loss;
 
-    if (nbd_aio_is_dead(nbd) != 1 && nbd_aio_is_closed(nbd) != 1)
+    if (!nbd_connections_is_lost(nbd))
         return NULL;
     return loss[0] == '\0' ? "the server closed the connection" : loss;
 }

@@ -240,6 +240,14 @@ int nbd_writer_finish(struct nbd_writer *w, struct error *err)
     return 0;
 }
 
+bool nbd_writer_is_lost(const struct nbd_writer *w)
+{
+    for (size_t i = 0; i < w->connections.count; i++)
+        if (nbd_connections_is_lost(w->connections.list[i]))
+            return true;
+    return false;
+}
+
 void nbd_writer_cancel(struct nbd_writer *w)
 {
     if (w->pump != NULL)

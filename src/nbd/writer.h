@@ -39,6 +39,9 @@ int nbd_writer_zero(struct nbd_writer *writer, uint64_t disk_offset,
 /* Waits for all answers, has the server flush if it can, and disconnects. */
 int nbd_writer_finish(struct nbd_writer *writer, struct error *err);
 
+/* Has the connection to the server been lost? */
+bool nbd_writer_is_lost(const struct nbd_writer *writer);
+
 /* All calls under way fail, and those that come. */
 void nbd_writer_cancel(struct nbd_writer *writer);
 

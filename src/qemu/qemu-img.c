@@ -123,29 +123,44 @@ static void write_options(char text[OPTIONS_SPACE],
                  options->refcount_bits);
 }
 
-int qemu_img_create(const struct qemu *qemu, int store_fd,
-                    const struct qcow2_options *options, uint64_t disk_size,
-                    struct error *err)
+int qemu_img_create_any(const struct qemu *qemu, int fd, const char *name,
+                        const char *format, const char *options,
+                        uint64_t disk_size, struct error *err)
 {
-    char qcow2_options[OPTIONS_SPACE], file[FILE_SPACE], size[24];
-    const char *const argv[] = {
-        qemu->img, "create",      "-q", "-f", "qcow2",
-        "-o",      qcow2_options, file, size, NULL,
-    };
+    char file[FILE_SPACE], size[24];
+    const char *argv[10] = {qemu->img, "create", "-q", "-f", format};
+    size_t n = 5;
     struct cage_spec cage = qemu_cage(qemu, NULL, 1);
     const struct child_spec spec = {
         .argv = argv,
-        .inherit = &store_fd,
+        .inherit = &fd,
         .n_inherit = 1,
         .cage = &cage,
         .cancel_fd = -1,
     };
 
     cage.may_write = true;
-    write_options(qcow2_options, options);
-    snprintf(file, sizeof file, "/proc/self/fd/%d", store_fd);
+    snprintf(file, sizeof file, "/proc/self/fd/%d", fd);
     snprintf(size, sizeof size, "%" PRIu64, disk_size);
-    if (qemu_run(&spec, err) == 0)
+    if (options != NULL) {
+        argv[n++] = "-o";
+        argv[n++] = options;
+    }
+    argv[n++] = name == NULL ? file : name;
+    argv[n++] = size;
+    argv[n] = NULL;
+    return qemu_run(&spec, err);
+}
+
+int qemu_img_create(const struct qemu *qemu, int store_fd,
+                    const struct qcow2_options *options, uint64_t disk_size,
+                    struct error *err)
+{
+    char text[OPTIONS_SPACE];
+
+    write_options(text, options);
+    if (qemu_img_create_any(qemu, store_fd, NULL, "qcow2", text, disk_size,
+                            err) == 0)
         return 0;
     return is_at_limit(store_fd, options, disk_size)
                ? error_set(err, EFBIG, "spool: QEMU cannot write")

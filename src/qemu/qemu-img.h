@@ -32,6 +32,14 @@ int qemu_img_create(const struct qemu *qemu, int store_fd,
                     const struct qcow2_options *options, uint64_t disk_size,
                     struct error *err);
 
+/* The same of any format, with options as `qemu-img create -o' has them, NULL
+ * for none.  They must name no other file.  name is what the file may be
+ * called instead of /proc/self/fd/N; NULL: that.
+ */
+int qemu_img_create_any(const struct qemu *qemu, int fd, const char *name,
+                        const char *format, const char *options,
+                        uint64_t disk_size, struct error *err);
+
 /* A disk to read. */
 struct qemu_disk {
     const char *uri;     /* of a raw disk behind NBD; NULL: it has options */

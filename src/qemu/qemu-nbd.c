@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* SPDX-FileCopyrightText: the qcow-tool authors */
-/* qemu-nbd: lets us read what is on the disk of an image. */
+/* qemu-nbd: lets us read or write what is on the disk of an image. */
 
 #include "config.h"
 
@@ -39,10 +39,9 @@ int qemu_nbd_start(const struct qemu *qemu, const struct qemu_nbd_image *image,
                    struct child **child, int *client_fd, struct error *err)
 {
     int CLEANUP(close_fd) listening = -1, CLEANUP(close_fd) connection = -1;
-    const char *argv[6] = {qemu->nbd, "--read-only"};
-    size_t n = 2;
-    const struct cage_spec cage =
-        qemu_cage(qemu, image->files, image->n_inherit);
+    const char *argv[6] = {qemu->nbd};
+    size_t n = 1;
+    struct cage_spec cage = qemu_cage(qemu, image->files, image->n_inherit);
     struct child_spec spec = {
         .argv = argv,
         .cage = &cage,
@@ -51,6 +50,9 @@ int qemu_nbd_start(const struct qemu *qemu, const struct qemu_nbd_image *image,
         .cancel_fd = -1,
     };
 
+    cage.may_write = image->is_writable;
+    if (!image->is_writable)
+        argv[n++] = "--read-only";
     if (image->node != NULL) {
         argv[n++] = image->node;
     } else {

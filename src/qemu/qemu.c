@@ -56,6 +56,21 @@ static bool is_node(const char *name)
            strncmp(name, "/proc/self/fd/", 14) == 0;
 }
 
+/* "/proc/self/fd/7: ", with which qemu-img begins some of its messages. */
+static void drop_fd_name(struct error *err)
+{
+    static const char before[] = "qemu-img: /proc/self/fd/";
+    char *at = strstr(err->msg, before), *end;
+
+    if (at == NULL)
+        return;
+    end = at + strlen(before);
+    end += strspn(end, "0123456789");
+    at += strlen("qemu-img: ");
+    if (strncmp(end, ": ", 2) == 0)
+        memmove(at, end + 2, strlen(end + 2) + 1);
+}
+
 /* QEMU says of each node what it could not open, and then why.  Which file it
  * was is put before that by who knows its name.
  */
@@ -81,6 +96,7 @@ int qemu_run(const struct child_spec *spec, struct error *err)
     if (child_run(spec, err) == 0)
         return 0;
     drop_nodes(err);
+    drop_fd_name(err);
     return name_package(err);
 }
 
@@ -323,6 +339,18 @@ char *qemu_raw_options(int fd)
     if (asprintf(&options,
                  "driver=raw,force-share=on,file.filename=/proc/self/fd/%d",
                  fd) == -1)
+        return NULL;
+    return options;
+}
+
+char *qemu_image_options(const char *format, int fd)
+{
+    char *options;
+
+    if (asprintf(&options,
+                 "driver=%s,file.driver=file,"
+                 "file.filename=/proc/self/fd/%d",
+                 format, fd) == -1)
         return NULL;
     return options;
 }

@@ -157,6 +157,9 @@ char *qemu_chain_options(const char *file_name, const struct qemu_link *links,
 char *qemu_raw_options(int fd);
 char *qemu_export_options(const char *socket_path, const char *export_name);
 
+/* The same for an image in the open file fd, to be written. */
+char *qemu_image_options(const char *format, int fd);
+
 /* path as QEMU takes it for a file name, whatever is in it: one with a
  * colon could be taken for a protocol.  Returns memory to free, or NULL.
  */

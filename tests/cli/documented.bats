@@ -129,7 +129,8 @@ same() {
     [ "$(bash_words qcow-tool stream --layout = c)" = convert ]
     [ "$(bash_words qcow-tool stream --layout =)" = \
         $'any\nconvert\nstreamable' ]
-    [ "$(bash_words qcow-tool serve --destination-format '')" = raw ]
+    [ "$(bash_words qcow-tool stream --destination-format '')" = qcow2 ]
+    [ "$(bash_words qcow-tool serve --destination-format 'vh')" = vhdx ]
     [ "$(bash_words qcow-tool serve --source-format '')" = qcow2 ]
 }
 
@@ -175,6 +176,7 @@ same() {
     cp disk copy-of-before.raw
     qcow-tool stream disk >disk.qcow2
     gzip -k disk.qcow2
+    qemu-img convert -c -f raw -O qcow2 disk packed.qcow2
     qcow-tool stream now.qcow2 --source-format qcow2 \
         --relative-to before.qcow2 >difference.qcow2
     mkdir work

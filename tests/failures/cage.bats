@@ -92,6 +92,22 @@ is_nobodys() {
     done
 }
 
+@test "a QEMU that makes an image writes to that file alone" {
+    local name
+    requires sandbox:landlock sandbox:seccomp
+    for name in passwd create connect-out fork shell memory; do
+        cp "$(command -v intruder)" $name
+        qcow_tool 1 serve --qemu-img "$PWD/$name" --destination new.qcow2 \
+            --destination-format qcow2 <disk.qcow2
+        error_says "denied $name: "
+        qcow_tool 1 serve --qemu-nbd "$PWD/$name" --destination new.qcow2 \
+            --destination-format qcow2 <disk.qcow2
+        error_says "denied $name: "
+    done
+    [ ! -e new.qcow2 ] && [ ! -e intruded ]
+    nothing_left
+}
+
 @test "a QEMU that reads files reads those alone, whoever they belong to" {
     local policy
     requires root sandbox:landlock sandbox:seccomp

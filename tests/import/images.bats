@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # SPDX-FileCopyrightText: the qcow-tool authors
 # Images that `stream` did not make come through a connection that stays open
-# after the last byte, onto a file full of other data.
+# after the last byte, onto a file full of other data, and into a new image.
 
 load ../lib/helpers
 
@@ -13,7 +13,18 @@ arrives() {
     keep_open=1 time_limit=20 send_image "$1" -- --destination copy.raw \
         --source-size "$(stat -c %s "$1")"
     same_bytes guest.raw copy.raw
+    becomes_image "$1"
     nothing_left
+}
+
+# becomes_image IMAGE
+# Of another format in each test.
+becomes_image() {
+    local formats=(qcow2 vpc vhdx vmdk vdi) format
+    format=${formats[BATS_SUITE_TEST_NUMBER % 5]}
+    rm -f "copy.$format"
+    qcow_tool serve "copy.$format" --destination-format "$format" <"$1"
+    same_image "$1" "copy.$format" "$format"
 }
 
 mixed_disk() {

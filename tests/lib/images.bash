@@ -11,6 +11,7 @@
 #   hex N                           as the 8 bytes of an entry
 #   figures [FILE]                  what --verbose said at the end
 #   at_most NAME LIMIT              a figure is no larger
+#   same_image IMAGE OTHER FORMAT   the same disk
 #   kinds_of_ranges                 kinds.qcow2 has all, kinds.raw is the same
 
 make_image() {
@@ -104,4 +105,14 @@ kinds_of_ranges() {
         -c 'write -P 0x44 16776704 512' \
         kinds.qcow2 >/dev/null
     qemu-img convert -f qcow2 -O raw kinds.qcow2 kinds.raw
+}
+
+# same_image IMAGE OTHER FORMAT
+# The qcow2 image and the other have the same disk, to the byte.
+same_image() {
+    [ "$(virtual_size "$1" qcow2)" = "$(virtual_size "$2" "$3")" ] &&
+        qemu-img compare -q -f qcow2 -F "$3" "$1" "$2" >&2 || {
+        echo "$1 and $2 differ" >&2
+        return 1
+    }
 }

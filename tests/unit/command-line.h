@@ -194,6 +194,10 @@ static inline void say_serve(char out[SPACE],
     say(out, "destination", destination_name(&serve->destination), "disk");
     say_flag(out, "force", serve->destination.claim == CLAIM_FORCE);
     say_flag(out, "nbd", serve->destination.uri != NULL);
+    if (serve->destination.image_format != NULL)
+        say(out, "image", serve->destination.image_format, "");
+    if (serve->destination.image_options != NULL)
+        say(out, "options", serve->destination.image_options, "");
     say_flag(out, "prezeroed", serve->is_prezeroed);
     say_flag(out, "keep", serve->destination.keeps_space);
     say_flag(out, "direct", serve->destination.is_direct);
