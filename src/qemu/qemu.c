@@ -4,6 +4,7 @@
 
 #include "config.h"
 
+#include "qemu/lack.h"
 #include "qemu/qemu.h"
 
 #include <errno.h>
@@ -97,6 +98,7 @@ int qemu_run(const struct child_spec *spec, struct error *err)
         return 0;
     drop_nodes(err);
     drop_fd_name(err);
+    lack_name(spec->argv[0], err);
     return name_package(err);
 }
 

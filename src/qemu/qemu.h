@@ -50,7 +50,8 @@ struct qemu_files {
 void qemu_find(struct qemu *qemu);
 
 /* child_run and child_start (child.h) of one of its programs: if that is not
- * there, the error names the package that it is in.
+ * there, the error names the package that it is in, and after a run what it
+ * lacks (lack.h).
  */
 int qemu_run(const struct child_spec *spec, struct error *err);
 int qemu_start(const struct child_spec *spec, struct child **child,

@@ -1,8 +1,8 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # SPDX-FileCopyrightText: the qcow-tool authors
-# QEMU without what came in 5.1 and 6.0. Programs made here stand in for it:
-# they are the host's, but know less.
+# QEMU without what came in 5.1, 5.2 and 6.0. Programs made here stand in for
+# it: they are the host's, but know less.
 
 load ../lib/helpers
 
@@ -58,4 +58,31 @@ END
     export QCOW_TOOL_QEMU_IMG=$fake
     drop_in qcow-stream-tool read_headers disk.qcow2
     [ "$output" = "$new" ]
+}
+
+@test "what a qemu-img lacks is named, and the destination left as it was" {
+    local real
+    make_disk disk 4M data@0+4M
+    qemu-img convert -f raw -O qcow2 disk image.qcow2
+    make_disk copy 4M seed:7 full
+    cp copy before
+    real=$(command -v qemu-img)
+    fake qemu-img <<END
+case " \$* " in
+*' map '*) echo 'qemu-img: qcow2: unknown compression type: 1' >&2; exit 1 ;;
+*' create '*)
+    echo "qemu-img: x: Invalid parameter 'extended_l2'" >&2; exit 1 ;;
+esac
+exec $real "\$@"
+END
+    chmod 755 "$BATS_TEST_TMPDIR"
+    qcow_tool 1 serve copy --qemu-img "$fake" <image.qcow2
+    error_says '^qcow-tool: serve: QEMU: this fake-qemu-img cannot read .* zstd'
+    same_bytes copy before
+    stdout_to=out qcow_tool 1 stream disk --extended-l2 --qemu-img "$fake"
+    error_says '^qcow-tool: stream: QEMU: this fake-qemu-img knows no extended L2'
+    [ ! -s out ]
+    qcow_tool 1 stream image.qcow2 --source-format qcow2 --qemu-img "$fake"
+    error_says 'source: ./image.qcow2: QEMU: this fake-qemu-img cannot read .*zstd'
+    nothing_left
 }

@@ -4,9 +4,11 @@
 
 #include "config.h"
 
+#include "qemu/lack.h"
 #include "qemu/qemu.h"
 #include "test.h"
 
+#include <errno.h>
 #include <limits.h>
 
 static void test_bridge_node(void)
@@ -67,6 +69,65 @@ static void test_file_name(void)
         TEST(file_names[i].name);
         CHECK_STR(file_name, file_names[i].file_name);
         free(file_name);
+    }
+}
+
+#define ZSTD                                                                  \
+    "QEMU: this qemu-img cannot read what is compressed with zstd (some "     \
+    "can, from 5.1 on)"
+#define EXTENDED "QEMU: this qemu-img knows no extended L2 entries (since 5.2)"
+
+/* As 4.2.1 and 7.0.0 say it. */
+static const struct {
+    const char *name, *said;
+    const char *named; /* NULL: it is something else */
+} lacks[] = {
+    {"zstd, if that was left out",
+     "QEMU: qemu-img: qcow2: unknown compression type: 1", ZSTD},
+    {"zstd, as the image calls it",
+     "QEMU: qemu-img: Unsupported qcow2 feature(s): compression type", ZSTD},
+    {"zstd, by its bit",
+     "QEMU: qemu-img: Unsupported qcow2 feature(s): Unknown incompatible "
+     "feature: 8",
+     ZSTD},
+    {"zstd before another, by their bits",
+     "QEMU: qemu-img: Unsupported qcow2 feature(s): Unknown incompatible "
+     "feature: 18",
+     ZSTD},
+    {"extended L2 entries, by their bit",
+     "QEMU: qemu-img: Unsupported qcow2 feature(s): Unknown incompatible "
+     "feature: 10",
+     EXTENDED},
+    {"extended L2 entries, to be made",
+     "QEMU: qemu-img: /proc/self/fd/7: Invalid parameter 'extended_l2'",
+     EXTENDED},
+    {"a format", "QEMU: qemu-img: Unknown driver 'vhdx'",
+     "QEMU: this qemu-img was built without the driver 'vhdx'"},
+    {"a format that is not allowed",
+     "QEMU: qemu-img: Driver 'vdi' is not whitelisted",
+     "QEMU: this qemu-img was built without the driver 'vdi'"},
+    {"a format with a name of any length is as QEMU said it",
+     "QEMU: qemu-img: Unknown driver 'abcdefghijabcdefghijabcdefghijab'",
+     NULL},
+    {"a bit that nobody knows is as QEMU said it",
+     "QEMU: qemu-img: Unsupported qcow2 feature(s): Unknown incompatible "
+     "feature: 28",
+     NULL},
+    {"a broken image is as QEMU said it",
+     "QEMU: qemu-img: Active L1 table offset invalid", NULL},
+};
+
+static void test_lacks(void)
+{
+    for (size_t i = 0; i < N_ELEMENTS(lacks); i++) {
+        struct error err;
+        bool is_named = lacks[i].named != NULL;
+
+        TEST(lacks[i].name);
+        error_set(&err, 0, "%s", lacks[i].said);
+        CHECK_INT(lack_name("/usr/bin/qemu-img", &err), -1);
+        CHECK_STR(err.msg, is_named ? lacks[i].named : lacks[i].said);
+        CHECK_INT(err.errnum, is_named ? ENOTSUP : 0);
     }
 }
 
@@ -134,6 +195,7 @@ int main(void)
     test_bridge_node();
     test_map_node();
     test_file_name();
+    test_lacks();
     test_geometry();
     test_find();
     return test_end();
