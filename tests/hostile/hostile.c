@@ -2,7 +2,8 @@
 /* SPDX-FileCopyrightText: the qcow-tool authors */
 /* Sends broken images to `serve', thousands of them, and judges the outcome.
  *
- *     hostile [-s SEED] [-n COUNT] [-c CASE] [-j JOBS] [-k] [-v] IMAGE...
+ *     hostile [-s SEED] [-n COUNT] [-c CASE] [-j JOBS] [-k] [-m MIB] [-v]
+ *         IMAGE...
  *
  * COUNT (1000) images, made of valid ones, several JOBS (2) at a time.  SEED
  * (1) and the number of a case decide what is done to which image, if the
@@ -10,6 +11,7 @@
  * see it again: -c runs that one alone, says everything and keeps its files.
  * -k: fails also unless a fair part of the images were accepted, and refused
  * by their headers, and by their tables.  -v: a line for each case.
+ * -m: how much memory the largest process of a case may take (85 MiB).
  *
  * qcow-tool and qemu-img are the first in PATH.  All files are in a directory
  * of TMPDIR.
@@ -60,9 +62,8 @@
 #include <unistd.h>
 
 enum {
-    TIME_LIMIT_S = 60,    /* the machine may be busy */
-    CPU_LIMIT_S = 10,     /* of all processes of one import together */
-    MEMORY_LIMIT_MB = 85, /* the largest process: there are three at most */
+    TIME_LIMIT_S = 60, /* the machine may be busy */
+    CPU_LIMIT_S = 10,  /* of all processes of one import together */
     MOST_FAILURES = 10,
     FILL = 0xaa,
     OUTPUT = 4096, /* bytes of what a program says */
@@ -92,7 +93,11 @@ static struct {
     unsigned n_seeds;
     struct counters *counters;
     char dir[256];
-} run = {.seed = 1, .count = 1000, .jobs = 2};
+    /* MiB, of the largest process: there are three at most.  What we have at
+     * the moment of the fork counts, too.
+     */
+    unsigned memory_limit;
+} run = {.seed = 1, .count = 1000, .jobs = 2, .memory_limit = 85};
 
 /* One case. */
 struct hostile {
@@ -266,7 +271,7 @@ static void check_usage(struct hostile *h, const struct rusage *usage)
 
     note_most(&run.counters->most_memory, usage->ru_maxrss);
     note_most(&run.counters->most_cpu_ms, ms);
-    if (usage->ru_maxrss / 1024 > MEMORY_LIMIT_MB)
+    if (usage->ru_maxrss / 1024 > run.memory_limit)
         fail(h, "%ld KiB of memory", usage->ru_maxrss);
     if (ms > CPU_LIMIT_S * 1000)
         fail(h, "%" PRIu64 " ms of processor time", ms);
@@ -523,7 +528,7 @@ static void parse(int argc, char **argv)
 {
     int option;
 
-    while ((option = getopt(argc, argv, "s:n:c:j:kv")) != -1)
+    while ((option = getopt(argc, argv, "s:n:c:j:km:v")) != -1)
         switch (option) {
         case 's':
             run.seed = strtoull(optarg, NULL, 10);
@@ -541,6 +546,9 @@ static void parse(int argc, char **argv)
             break;
         case 'k':
             run.wants_mixture = true;
+            break;
+        case 'm':
+            run.memory_limit = strtoul(optarg, NULL, 10);
             break;
         case 'v':
             run.is_verbose = true;
