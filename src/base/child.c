@@ -165,14 +165,26 @@ static int hear_complaints(struct child *c, const struct cage *cage,
                            int status_fd, struct error *err)
 {
     struct cage_complaint complaint;
+    ssize_t n;
 
-    while (io_read_full(status_fd, &complaint, sizeof complaint) ==
+    while ((n = io_read_full(status_fd, &complaint, sizeof complaint)) ==
            sizeof complaint) {
         if (complaint.part == CAGE_NO_PART)
             return error_set(err, complaint.errnum, "cannot run %s", c->name);
         if (cage_lacks(cage, &complaint, err) == -1)
             return -1;
     }
+    return n == -1 ? error_set(err, errno, "cannot hear from %s", c->name) : 0;
+}
+
+/* Our ends of its standard streams never keep us waiting. */
+static int unblock(struct child *c, struct error *err)
+{
+    const int fds[] = {c->in, c->out, c->err};
+
+    for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++)
+        if (fds[i] != -1 && fcntl(fds[i], F_SETFL, O_NONBLOCK) == -1)
+            return error_set(err, errno, "a pipe of %s", c->name);
     return 0;
 }
 
@@ -224,15 +236,11 @@ static int start_in(const struct cage *cage, struct child *c,
     setpgid(c->pid, c->pid); /* whoever of us two is first */
 
     close(steal_fd(&status_w));
-    if (hear_complaints(c, cage, status_r, err) == -1) {
+    if (hear_complaints(c, cage, status_r, err) == -1 ||
+        unblock(c, err) == -1) {
         child_kill(c);
         return -1;
     }
-    if (c->out != -1)
-        fcntl(c->out, F_SETFL, O_NONBLOCK);
-    fcntl(c->err, F_SETFL, O_NONBLOCK);
-    if (c->in != -1)
-        fcntl(c->in, F_SETFL, O_NONBLOCK);
     return 0;
 }
 
@@ -258,8 +266,8 @@ struct feeding {
 };
 
 /* The child can take some input. */
-static void feed(struct child *c, const struct child_spec *spec,
-                 struct feeding *f)
+static int feed(struct child *c, const struct child_spec *spec,
+                struct feeding *f, struct error *err)
 {
     ssize_t n;
 
@@ -268,18 +276,21 @@ static void feed(struct child *c, const struct child_spec *spec,
         f->length = spec->feed(spec->opaque, f->buf, sizeof f->buf);
         if (f->length == 0) {
             close(steal_fd(&c->in));
-            return;
+            return 0;
         }
     }
     n = write(c->in, f->buf + f->sent, f->length - f->sent);
     if (n >= 0)
         f->sent += n;
-    else if (errno != EAGAIN && errno != EINTR)
+    else if (errno == EPIPE)
         close(steal_fd(&c->in)); /* it stopped listening; its status tells */
+    else if (errno != EAGAIN && errno != EINTR)
+        return error_set(err, errno, "QEMU: cannot write to %s", c->name);
+    return 0;
 }
 
 /* Reads what fd has; returns 1 if there may be more, 0 when there is none
- * now, -1 when consume failed.
+ * now, -1 when that or consume failed.
  */
 static int drain(struct child *c, const struct child_spec *spec, int *fd,
                  struct error *err)
@@ -290,7 +301,9 @@ static int drain(struct child *c, const struct child_spec *spec, int *fd,
     n = read(*fd, buf, sizeof buf);
     if (n == -1 && (errno == EAGAIN || errno == EINTR))
         return 0;
-    if (n <= 0) {
+    if (n == -1)
+        return error_set(err, errno, "QEMU: cannot read from %s", c->name);
+    if (n == 0) {
         close(steal_fd(fd));
         return 0;
     }
@@ -317,9 +330,7 @@ static int drain_rest(struct child *c, const struct child_spec *spec,
         if (more == 0)
             break;
     }
-    if (c->err != -1)
-        drain(c, spec, &c->err, err);
-    return 0;
+    return c->err != -1 && drain(c, spec, &c->err, err) == -1 ? -1 : 0;
 }
 
 /* Has it ended?  If so it is reaped. */
@@ -379,8 +390,8 @@ static int pump(struct child *c, const struct child_spec *spec,
             return drain_rest(c, spec, err);
         if (fds[3].revents != 0)
             return error_set(err, ECANCELED, "%s", c->name);
-        if (fds[0].revents != 0)
-            feed(c, spec, &feeding);
+        if (fds[0].revents != 0 && feed(c, spec, &feeding, err) == -1)
+            return -1;
         if (fds[1].revents != 0 && drain(c, spec, &c->out, err) == -1)
             return -1;
         if (fds[2].revents != 0 && drain(c, spec, &c->err, err) == -1)

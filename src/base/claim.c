@@ -132,11 +132,20 @@ int claim_take(int fd, const char *name, bool is_ours,
 {
     char words[OCCUPIED_WORDS];
     struct stat st;
+    int is_occupied;
 
-    if (policy == CLAIM_FORCE || fstat(fd, &st) == -1 ||
-        (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode)))
+    if (policy == CLAIM_FORCE)
         return 0;
-    if (occupied_find("", &st, words))
+    if (fstat(fd, &st) == -1)
+        return error_set(err, errno, "destination: %s", name);
+    if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
+        return 0;
+    is_occupied = occupied_find("", &st, words);
+    if (is_occupied == -1)
+        return error_set(err, errno,
+                         "destination: cannot tell whether %s is in use",
+                         name);
+    if (is_occupied == 1)
         return refuse(name, words, policy, err);
     if (is_ours)
         hold_locks(fd);

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -95,6 +96,11 @@ int error_append(struct error *err, const char *fmt, ...)
     va_end(ap);
     put(err, text);
     return -1;
+}
+
+bool error_is_shortage(int errnum)
+{
+    return errnum == ENOMEM || errnum == EMFILE || errnum == ENFILE;
 }
 
 bool error_is_of(const struct error *err, const char *end)

@@ -35,6 +35,11 @@ int error_wrap(struct error *err, const char *fmt, ...)
 int error_append(struct error *err, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* Does that errno value mean that there is no more of something just now:
+ * memory, fds?  Then nothing can be told from a failure to look.
+ */
+bool error_is_shortage(int errnum);
+
 /* Is it of this end: does it begin with "END: "? */
 bool error_is_of(const struct error *err, const char *end);
 

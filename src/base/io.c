@@ -120,12 +120,14 @@ ssize_t io_write_most(int fd, const void *buf, size_t length)
         errno = EINTR;
         if (signals_caught() == 0)
             n = write(fd, (const char *)buf + done, length - done);
-        if (n > 0)
+        if (n == 0)
+            errno = EIO; /* it would be tried for ever */
+        if (n > 0) {
             io_moved();
-        if (n >= 0)
             done += n;
-        else if (!may_retry(fd, POLLOUT))
+        } else if (n == 0 || !may_retry(fd, POLLOUT)) {
             return done > 0 ? (ssize_t)done : -1;
+        }
     }
     return done;
 }
@@ -152,18 +154,18 @@ ssize_t io_pread_full(int fd, void *buf, size_t length, uint64_t offset)
         ssize_t n =
             pread(fd, (char *)buf + done, length - done, offset + done);
 
+        /* O_DIRECT refuses to go on inside a block: the file ended there. */
+        if (n == -1 && errno == EINVAL && (offset + done) % IO_SECTOR != 0)
+            break;
         if (n == -1) {
             if (may_retry(fd, POLLIN))
                 continue;
             return -1;
         }
+        if (n == 0)
+            break;
         io_moved();
         done += n;
-        /* What ends inside a block is the end of the file; another try
-         * would be refused with O_DIRECT.
-         */
-        if (n == 0 || (offset + done) % IO_SECTOR != 0)
-            break;
     }
     return done;
 }
@@ -178,6 +180,10 @@ int io_pwrite_full(int fd, const void *buf, size_t length, uint64_t offset)
         if (n == -1) {
             if (may_retry(fd, POLLOUT))
                 continue;
+            return -1;
+        }
+        if (n == 0) {
+            errno = EIO; /* it would be tried for ever */
             return -1;
         }
         io_moved();

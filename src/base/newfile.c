@@ -5,6 +5,7 @@
 #include "config.h"
 
 #include "base/cleanup.h"
+#include "base/error.h"
 #include "base/newfile.h"
 
 #include <errno.h>
@@ -48,6 +49,18 @@ static int create_named_by(const char *link, int flags, bool *is_made)
     return fd;
 }
 
+/* It could not be removed later, so it is now.  Returns -1; errno stays. */
+static int give_up(int fd, const char *path)
+{
+    int errnum = errno;
+
+    if (path != NULL)
+        unlink(path);
+    close(fd);
+    errno = errnum;
+    return -1;
+}
+
 int newfile_create(const char *path, int flags, struct newfile *made)
 {
     int fd = open(path, flags | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
@@ -63,9 +76,11 @@ int newfile_create(const char *path, int flags, struct newfile *made)
         }
         fd = create_named_by(path, flags, &is_made);
     }
-    if (!is_made || fstat(fd, &st) == -1)
+    if (!is_made)
         return fd;
-    made->path = is_link ? realpath(path, NULL) : strdup(path);
+    if (fstat(fd, &st) == -1 ||
+        (made->path = is_link ? realpath(path, NULL) : strdup(path)) == NULL)
+        return give_up(fd, is_link ? NULL : path);
     made->dev = st.st_dev;
     made->ino = st.st_ino;
     return fd;
@@ -83,21 +98,27 @@ char *newfile_directory(const char *path)
     return dir;
 }
 
+/* Most other errors say that there is no such thing as flushing it. */
+static bool is_failure(int errnum)
+{
+    return errnum == EIO || errnum == ENOSPC || errnum == EDQUOT ||
+           error_is_shortage(errnum);
+}
+
 int newfile_keep(struct newfile *made)
 {
-    char *CLEANUP(free_ptr) path = STEAL_PTR(made->path);
     char *CLEANUP(free_ptr) dir = NULL;
     int CLEANUP(close_fd) fd = -1;
 
-    if (path != NULL)
-        dir = newfile_directory(path);
+    if (made->path == NULL)
+        return 0;
+    dir = newfile_directory(made->path);
     if (dir != NULL)
         fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    /* Most other errors say that there is no such thing as flushing it. */
-    if (fd == -1 || fsync(fd) == 0 ||
-        (errno != EIO && errno != ENOSPC && errno != EDQUOT))
-        return 0;
-    return -1;
+    if ((fd == -1 || fsync(fd) == -1) && is_failure(errno))
+        return -1;
+    free(STEAL_PTR(made->path));
+    return 0;
 }
 
 int newfile_begin(const char *path, int flags, struct newfile *made)

@@ -17,13 +17,13 @@ struct newfile {
 /* Creates path, as open(2) with flags, O_CREAT and O_EXCL, and notes in *made
  * what it is.  But a symbolic link that leads to nothing is followed, by the
  * kernel and its rules: what it names is created.  Returns the fd, or -1 and
- * errno: EEXIST if path is there.
+ * errno, with nothing left: EEXIST if path is there.
  */
 int newfile_create(const char *path, int flags, struct newfile *made);
 
 /* The file is to stay: makes its name last, too, as far as that is possible.
  * A directory that can be written but not read cannot be flushed.  Returns -1
- * and errno if the name may be lost.
+ * and errno if the name may be lost: then it is still to be removed.
  */
 int newfile_keep(struct newfile *made);
 

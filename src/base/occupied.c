@@ -5,9 +5,11 @@
 #include "config.h"
 
 #include "base/cleanup.h"
+#include "base/error.h"
 #include "base/occupied.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/loop.h>
@@ -30,6 +32,7 @@ struct search {
     } devices[DEVICES_MOST];
     size_t count; /* 0: it is a file */
     char *words;
+    int shortage; /* errno: not all could be looked at; 0: it could */
 };
 
 static void cleanup_file(FILE *const *f)
@@ -44,14 +47,24 @@ static void cleanup_dir(DIR *const *dir)
         closedir(*dir);
 }
 
-static FILE *open_file(const char *root, const char *fmt, ...)
-    __attribute__((format(printf, 2, 3)));
+/* What could not be opened is not there, or not for us; unless there was no
+ * memory or fd just now.
+ */
+static void note_shortage(int *shortage)
+{
+    if (error_is_shortage(errno))
+        *shortage = errno;
+}
 
-static FILE *open_file(const char *root, const char *fmt, ...)
+static FILE *open_file(int *shortage, const char *root, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static FILE *open_file(int *shortage, const char *root, const char *fmt, ...)
 {
     char path[PATH_MAX];
     size_t length = strlen(root);
     va_list ap;
+    FILE *f;
 
     if (length >= sizeof path)
         return NULL;
@@ -59,7 +72,43 @@ static FILE *open_file(const char *root, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(path + length, sizeof path - length, fmt, ap);
     va_end(ap);
-    return fopen(path, "re");
+    f = fopen(path, "re");
+    if (f == NULL)
+        note_shortage(shortage);
+    return f;
+}
+
+static DIR *open_dir(struct search *s, const char *path)
+{
+    DIR *dir = opendir(path);
+
+    if (dir == NULL)
+        note_shortage(&s->shortage);
+    return dir;
+}
+
+struct lines {
+    FILE *f;
+    char *line;
+    size_t space;
+};
+
+static void cleanup_lines(struct lines *l)
+{
+    cleanup_file(&l->f);
+    free(l->line);
+}
+
+/* The next one, or NULL. */
+static char *next_line(struct search *s, struct lines *l)
+{
+    if (l->f == NULL)
+        return NULL;
+    if (getline(&l->line, &l->space, l->f) != -1)
+        return l->line;
+    if (!feof(l->f))
+        note_shortage(&s->shortage);
+    return NULL;
 }
 
 /* The next entry of a directory but . and .., or NULL. */
@@ -140,11 +189,11 @@ static void add_partitions(struct search *s)
 
     snprintf(path, sizeof path, "%s/sys/dev/block/%u:%u", s->root,
              major(s->st->st_rdev), minor(s->st->st_rdev));
-    dir = opendir(path);
+    dir = open_dir(s, path);
     while ((name = next_name(dir)) != NULL) {
         FILE *CLEANUP(file) is_partition =
-            open_file(path, "/%s/partition", name);
-        FILE *CLEANUP(file) f = open_file(path, "/%s/dev", name);
+            open_file(&s->shortage, path, "/%s/partition", name);
+        FILE *CLEANUP(file) f = open_file(&s->shortage, path, "/%s/dev", name);
         unsigned a, b;
 
         if (is_partition != NULL && f != NULL &&
@@ -156,11 +205,12 @@ static void add_partitions(struct search *s)
 /* mountinfo has the device of the files, which btrfs makes up, and a name. */
 static bool look_at_mounts(struct search *s)
 {
-    FILE *CLEANUP(file) f = open_file(s->root, "/proc/self/mountinfo");
-    char *CLEANUP(free_ptr) line = NULL;
-    size_t space = 0;
+    struct lines CLEANUP(lines) lines = {
+        .f = open_file(&s->shortage, s->root, "/proc/self/mountinfo"),
+    };
+    const char *line;
 
-    while (s->count > 0 && f != NULL && getline(&line, &space, f) != -1) {
+    while (s->count > 0 && (line = next_line(s, &lines)) != NULL) {
         char *CLEANUP(free_ptr) where = NULL, *CLEANUP(free_ptr) name = NULL;
         const char *rest = strstr(line, " - ");
         struct stat st;
@@ -192,11 +242,12 @@ static bool is_file(const struct search *s, dev_t dev, ino_t ino)
 
 static bool look_at_swap(struct search *s)
 {
-    FILE *CLEANUP(file) f = open_file(s->root, "/proc/swaps");
-    char *CLEANUP(free_ptr) line = NULL;
-    size_t space = 0;
+    struct lines CLEANUP(lines) lines = {
+        .f = open_file(&s->shortage, s->root, "/proc/swaps"),
+    };
+    char *line;
 
-    while (f != NULL && getline(&line, &space, f) != -1) {
+    while ((line = next_line(s, &lines)) != NULL) {
         struct stat st;
         size_t i = s->count;
 
@@ -222,11 +273,11 @@ static bool look_at_holders(struct search *s)
 
         snprintf(path, sizeof path, "%s/sys/dev/block/%u:%u/holders", s->root,
                  major(s->devices[i].dev), minor(s->devices[i].dev));
-        dir = opendir(path);
+        dir = open_dir(s, path);
         name = next_name(dir);
         if (name == NULL)
             continue;
-        f = open_file(path, "/%s/dm/name", name);
+        f = open_file(&s->shortage, path, "/%s/dm/name", name);
         if (f != NULL && fscanf(f, "%127s", dm_name) == 1)
             return found(s, i, " is part of /dev/mapper/%s", dm_name);
         return found(s, i, " is part of /dev/%s", name);
@@ -258,7 +309,7 @@ static bool look_at_loops(struct search *s)
     const char *name;
 
     snprintf(path, sizeof path, "%s/sys/block", s->root);
-    dir = opendir(path);
+    dir = open_dir(s, path);
     while ((name = next_name(dir)) != NULL) {
         FILE *CLEANUP(file) f = NULL;
         int CLEANUP(close_fd) fd = -1;
@@ -267,11 +318,13 @@ static bool look_at_loops(struct search *s)
         size_t i;
 
         if (strncmp(name, "loop", 4) == 0)
-            f = open_file(path, "/%s/loop/backing_file", name);
+            f = open_file(&s->shortage, path, "/%s/loop/backing_file", name);
         if (f == NULL) /* it has nothing below */
             continue;
         snprintf(device, sizeof device, "/dev/%s", name);
         fd = open(device, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+        if (fd == -1)
+            note_shortage(&s->shortage);
         if (fd == -1 || !loop_below(fd, &info))
             continue;
         i = find_loop(s, &info, &is_found);
@@ -281,8 +334,8 @@ static bool look_at_loops(struct search *s)
     return false;
 }
 
-bool occupied_find(const char *root, const struct stat *st,
-                   char words[OCCUPIED_WORDS])
+int occupied_find(const char *root, const struct stat *st,
+                  char words[OCCUPIED_WORDS])
 {
     struct search s = {.root = root, .st = st, .words = words};
 
@@ -290,29 +343,34 @@ bool occupied_find(const char *root, const struct stat *st,
         add_device(&s, st->st_rdev, "");
         add_partitions(&s);
     }
-    return look_at_mounts(&s) || look_at_swap(&s) || look_at_holders(&s) ||
-           look_at_loops(&s);
+    if (look_at_mounts(&s) || look_at_swap(&s) || look_at_holders(&s) ||
+        look_at_loops(&s))
+        return 1;
+    errno = s.shortage;
+    return s.shortage == 0 ? 0 : -1;
 }
 
 /* A block device, or the one that it is a partition of. */
-static dev_t whole_disk(dev_t dev)
+static dev_t whole_disk(dev_t dev, int *shortage)
 {
     FILE *CLEANUP(file) is_partition =
-        open_file("", "/sys/dev/block/%u:%u/partition", major(dev),
+        open_file(shortage, "", "/sys/dev/block/%u:%u/partition", major(dev),
                   minor(dev));
     FILE *CLEANUP(file) f = NULL;
     unsigned a, b;
 
     if (is_partition == NULL)
         return dev;
-    f = open_file("", "/sys/dev/block/%u:%u/../dev", major(dev), minor(dev));
+    f = open_file(shortage, "", "/sys/dev/block/%u:%u/../dev", major(dev),
+                  minor(dev));
     return f != NULL && fscanf(f, "%u:%u", &a, &b) == 2 ? makedev(a, b) : dev;
 }
 
 /* Two partitions of a disk are two; all else on one disk is the same. */
-static bool is_same_device(dev_t a, dev_t b)
+static bool is_same_device(dev_t a, dev_t b, int *shortage)
 {
-    return a == b || whole_disk(a) == b || a == whole_disk(b);
+    return a == b || whole_disk(a, shortage) == b ||
+           a == whole_disk(b, shortage);
 }
 
 static bool is_on_loop(int fd, const struct stat *below)
@@ -326,17 +384,37 @@ static bool is_on_loop(int fd, const struct stat *below)
                                          info.lo_inode == below->st_ino;
 }
 
-bool occupied_is_same(int fd, int other_fd)
+int occupied_is_same(int fd, int other_fd)
 {
     struct stat a, b;
+    int shortage = 0;
 
+    if (fd == -1 || other_fd == -1)
+        return 0;
     if (fstat(fd, &a) == -1 || fstat(other_fd, &b) == -1)
-        return false;
+        return -1;
     if (S_ISREG(a.st_mode) && S_ISREG(b.st_mode))
         return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
     if (S_ISBLK(a.st_mode) && S_ISBLK(b.st_mode) &&
-        is_same_device(a.st_rdev, b.st_rdev))
-        return true;
-    return (S_ISBLK(a.st_mode) && is_on_loop(fd, &b)) ||
-           (S_ISBLK(b.st_mode) && is_on_loop(other_fd, &a));
+        is_same_device(a.st_rdev, b.st_rdev, &shortage))
+        return 1;
+    if ((S_ISBLK(a.st_mode) && is_on_loop(fd, &b)) ||
+        (S_ISBLK(b.st_mode) && is_on_loop(other_fd, &a)))
+        return 1;
+    errno = shortage;
+    return shortage == 0 ? 0 : -1;
+}
+
+int occupied_check_same(int destination_fd, int other_fd, const char *other,
+                        struct error *err)
+{
+    int is_same = occupied_is_same(destination_fd, other_fd);
+
+    if (is_same == -1)
+        return error_set(err, errno,
+                         "destination: cannot tell whether it is the %s",
+                         other);
+    return is_same == 0
+               ? 0
+               : error_set(err, 0, "destination: it is the %s", other);
 }

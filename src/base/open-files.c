@@ -55,6 +55,9 @@ int open_files_list(pid_t pid, const char *name, struct io_file_id **list,
         snprintf(path, sizeof path, "/proc/%d/fd/%s", (int)pid, entry->d_name);
         if (io_identify_path(path, &id) == 0)
             r = files_push(&files, id, err);
+        else if (errno != ENOENT) /* it has closed that one */
+            r = error_set(err, errno, "cannot see what %s has open: %s", name,
+                          path);
     }
     closedir(dir);
     *list = files.list;

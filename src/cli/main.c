@@ -177,7 +177,8 @@ int main(int argc, char **argv)
     if (call.dropin == DROPIN_NONE
             ? options_parse(argc, argv, o, &err) == -1
             : dropin_parse(call.dropin, argc, argv, o, &err) == -1)
-        return fail(&call, &err, EXIT_USAGE);
+        return fail(&call, &err,
+                    error_is_shortage(err.errnum) ? EXIT_FAILURE : EXIT_USAGE);
     if (o->wants_help)
         return show_help(&call);
     if (o->wants_version)

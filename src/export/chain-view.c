@@ -42,6 +42,8 @@ struct shown_file {
     struct nbd_server *server;
     bool is_for_data;
     atomic_ullong missed; /* the file offset behind what was not there */
+    atomic_int failure;   /* errno of a read; 0: none failed */
+    uint64_t failed_at;   /* at that file offset; set before failure is */
 };
 
 struct chain_view {
@@ -54,6 +56,18 @@ struct chain_view {
     int *fds; /* two of a link, at most */
 };
 
+/* Only its server's thread is here.  Returns errno. */
+static int note_failure(struct shown_file *f, uint64_t file_offset)
+{
+    int errnum = errno;
+
+    if (atomic_load(&f->failure) == 0) {
+        f->failed_at = file_offset;
+        atomic_store(&f->failure, errnum);
+    }
+    return errnum;
+}
+
 static int read_file(void *opaque, void *buf, uint32_t length,
                      uint64_t file_offset)
 {
@@ -61,7 +75,7 @@ static int read_file(void *opaque, void *buf, uint32_t length,
     ssize_t got = io_pread_full(f->fd, buf, length, file_offset);
 
     if (got == -1)
-        return errno;
+        return note_failure(f, file_offset);
     header_hide_backing(file_offset, buf, got);
     if ((uint32_t)got == length)
         return 0;
@@ -159,7 +173,14 @@ int chain_check(struct chain_view *view, struct error *err)
     for (size_t i = 0; i < view->count; i++) {
         struct shown_file *f = &view->files[i];
         uint64_t missed = atomic_load(&f->missed);
+        int failure = atomic_load(&f->failure);
 
+        if (nbd_server_check(f->server, err) == -1)
+            return -1;
+        if (failure != 0)
+            return error_set(err, failure,
+                             "%s: %s: cannot read at file offset %" PRIu64,
+                             view->role, f->link->path, f->failed_at);
         if (missed == 0)
             continue;
         return error_set(err, 0,

@@ -368,31 +368,49 @@ int chain_data_fd(const struct chain_link *link)
     return link->data_fd != -1 ? link->data_fd : link->fd;
 }
 
-size_t chain_find_fd(const struct chain *chain, int fd)
+/* Returns 1 if it is, 0, or -1. */
+static int is_of_link(const struct chain *chain, size_t i, int fd,
+                      struct error *err)
 {
-    size_t i = 0;
+    const struct chain_link *link = &chain->links[i];
+    int CLEANUP(close_fd) file = -1;
+    int is_same = 0;
 
-    if (fd == -1)
-        return chain->count;
-    for (; i < chain->count; i++) {
-        const struct chain_link *link = &chain->links[i];
-        struct error ignored;
-        int CLEANUP(close_fd) file = -1;
-
-        if (link->is_file && chain_open_link(chain, i, &file, &ignored) == 0 &&
-            occupied_is_same(file, fd))
-            break;
-        if (link->data_fd != -1 && occupied_is_same(link->data_fd, fd))
-            break;
-    }
-    return i;
+    if (link->is_file && chain_open_link(chain, i, &file, err) == -1)
+        return -1;
+    if (link->is_file)
+        is_same = occupied_is_same(file, fd);
+    if (is_same == 0)
+        is_same = occupied_is_same(link->data_fd, fd);
+    if (is_same == -1)
+        error_set(err, errno, "%s: cannot tell which file %s is", chain->role,
+                  link->path);
+    return is_same;
 }
 
-size_t chain_find_path(const struct chain *chain, const char *path)
+int chain_find_fd(const struct chain *chain, int fd, size_t *i,
+                  struct error *err)
+{
+    int is_it = 0;
+
+    for (*i = 0; fd != -1 && *i < chain->count; (*i)++) {
+        is_it = is_of_link(chain, *i, fd, err);
+        if (is_it != 0)
+            break;
+    }
+    if (fd == -1)
+        *i = chain->count;
+    return is_it == -1 ? -1 : 0;
+}
+
+int chain_find_path(const struct chain *chain, const char *path, size_t *i,
+                    struct error *err)
 {
     int CLEANUP(close_fd) fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
-    return fd == -1 ? chain->count : chain_find_fd(chain, fd);
+    if (fd == -1 && error_is_shortage(errno))
+        return error_set(err, errno, "base: cannot open %s", path);
+    return chain_find_fd(chain, fd, i, err);
 }
 
 int chain_replaced(const struct chain *chain, const char *path,
@@ -434,7 +452,10 @@ static int check_end(const struct chain *chain, size_t i, struct error *err)
     if (fd == -1 && chain_open_link(chain, i, &again, err) == -1)
         return -1;
     there = lseek(fd == -1 ? again : fd, 0, SEEK_END);
-    if (there == -1 || IO_ROUND_UP((uint64_t)there, unit) >= link->needed_end)
+    if (there == -1)
+        return error_set(err, errno, "%s: cannot tell the size of %s",
+                         chain->role, link->path);
+    if (IO_ROUND_UP((uint64_t)there, unit) >= link->needed_end)
         return 0;
     return error_set(err, 0,
                      "%s: %s is truncated: it ends at file offset %" PRIu64

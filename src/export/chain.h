@@ -57,9 +57,13 @@ struct chain {
 int chain_open(const struct qemu *qemu, const char *role, const char *path,
                const char *format, struct chain *chain, struct error *err);
 
-/* Which of the links is this file, or has its data there?  If none, count. */
-size_t chain_find_path(const struct chain *chain, const char *path);
-size_t chain_find_fd(const struct chain *chain, int fd);
+/* Which of the links is this file, or has its data there?  *i is count if
+ * there is none, as for a path that cannot be opened, and fd -1.
+ */
+int chain_find_path(const struct chain *chain, const char *path, size_t *i,
+                    struct error *err);
+int chain_find_fd(const struct chain *chain, int fd, size_t *i,
+                  struct error *err);
 
 /* *fd is the file of a link, and the caller's.  Fails if the path has come to
  * mean another one.

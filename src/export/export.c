@@ -74,9 +74,7 @@ static int open_file(const struct preparation *p, const char *role,
 {
     if (source_file_open(role, path, p->o->is_direct, source, err) == -1)
         return -1;
-    if (occupied_is_same(p->destination_fd, (*source)->fd))
-        return refuse_overwrite(err, role);
-    return 0;
+    return occupied_check_same(p->destination_fd, (*source)->fd, role, err);
 }
 
 static int open_uri(const struct preparation *p, const char *role,
@@ -183,11 +181,12 @@ static int follow(const struct preparation *p, const char *role,
                   const char *path, const char *format, struct chain *chain,
                   struct error *err)
 {
-    if (chain_open(&p->o->qemu, role, path, format, chain, err) == -1)
+    size_t i;
+
+    if (chain_open(&p->o->qemu, role, path, format, chain, err) == -1 ||
+        chain_find_fd(chain, p->destination_fd, &i, err) == -1)
         return -1;
-    if (chain_find_fd(chain, p->destination_fd) < chain->count)
-        return refuse_overwrite(err, role);
-    return 0;
+    return i < chain->count ? refuse_overwrite(err, role) : 0;
 }
 
 /* The disk's size is known. */
@@ -220,9 +219,10 @@ static int map_image(struct preparation *p, struct error *err)
         (p->disk->source == NULL &&
          accept_size(p, chain.links[0].disk_size, err) == -1))
         return -1;
-    base = p->o->base.kind == EXPORT_IMAGE
-               ? chain_find_path(&chain, p->o->base.image_path)
-               : chain.count;
+    base = chain.count;
+    if (p->o->base.kind == EXPORT_IMAGE &&
+        chain_find_path(&chain, p->o->base.image_path, &base, err) == -1)
+        return -1;
     p->is_in_chain = base < chain.count;
     query.n_overlays = p->is_in_chain ? base : 0;
     if (p->disk->source != NULL)

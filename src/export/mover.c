@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/sendfile.h>
@@ -59,6 +60,34 @@ static ssize_t copy(struct mover *m, int in_fd, uint64_t in_offset,
     return got;
 }
 
+/* Does the errno value mean that sendfile(2) does not know such files? */
+static bool is_refusal(int errnum)
+{
+    return errnum == EINVAL || errnum == ENOSYS || errnum == EOPNOTSUPP ||
+           errnum == EPERM || errnum == EBADF;
+}
+
+/* sendfile has failed with errno: did it read or write?  What failed to be
+ * written is not tried again.
+ */
+static ssize_t blame(struct mover *m, int in_fd, uint64_t in_offset,
+                     uint64_t length, enum mover_side *side)
+{
+    int errnum = errno;
+
+    if (m->buf == NULL)
+        m->buf = io_alloc_aligned(IO_PIECE);
+    if (m->buf == NULL ||
+        io_pread_full(in_fd, m->buf, io_min(length, IO_PIECE), in_offset) ==
+            -1) {
+        *side = MOVER_READS;
+        return -1;
+    }
+    *side = MOVER_WRITES;
+    errno = errnum;
+    return -1;
+}
+
 ssize_t mover_move(struct mover *m, int in_fd, bool is_direct,
                    uint64_t in_offset, uint64_t length, int out_fd,
                    enum mover_side *side)
@@ -83,7 +112,8 @@ ssize_t mover_move(struct mover *m, int in_fd, bool is_direct,
             continue;
         if (errno == EINTR || errno == EPIPE || errno == ECONNRESET)
             return -1;
-        /* Refused, or failed on either side: the other way tells which */
+        if (!is_refusal(errno))
+            return blame(m, in_fd, in_offset, length, side);
         m->is_copying = true;
     }
     return copy(m, in_fd, in_offset, length, out_fd, side);

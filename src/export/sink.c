@@ -143,8 +143,10 @@ int sink_open(const struct sink_address *address, struct sink *s,
                          address->fd == STDERR_FILENO ? "error" : "output");
     if (open_address(s, address, err) == -1)
         return -1;
-    s->is_disk =
-        fstat(s->fd, &st) == 0 && (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode));
+    if (fstat(s->fd, &st) == -1)
+        return error_set(err, errno, "destination: fd %d", s->fd);
+    s->is_file = S_ISREG(st.st_mode);
+    s->is_disk = s->is_file || S_ISBLK(st.st_mode);
     io_keep_alive(s->fd);
     flags = fcntl(s->fd, F_GETFL);
     if (flags == -1)
@@ -278,20 +280,21 @@ int sink_aim(struct sink *s, uint64_t file_offset, uint64_t length,
 
     s->file_offset = file_offset;
     s->length = length;
-    if (fstat(s->fd, &st) == -1 ||
-        (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode)))
+    if (!s->is_disk)
         return 0;
     at = lseek(s->fd, 0, SEEK_CUR);
     if (at == -1)
         return error_set(err, errno, "destination: cannot seek");
-    return S_ISREG(st.st_mode) ? aim_at_file(s, st.st_size, at, err)
-                               : aim_at_device(s, at, err);
+    if (!s->is_file)
+        return aim_at_device(s, at, err);
+    if (fstat(s->fd, &st) == -1)
+        return error_set(err, errno, "destination: cannot tell its size");
+    return aim_at_file(s, st.st_size, at, err);
 }
 
 int sink_begin(struct sink *s, struct error *err)
 {
     char name[SINK_NAME];
-    struct stat st;
 
     if (claim(s, err) == -1)
         return -1;
@@ -304,8 +307,7 @@ int sink_begin(struct sink *s, struct error *err)
                              sink_name(s, name));
         return 0;
     }
-    if (s->path != NULL && fstat(s->fd, &st) == 0 && S_ISREG(st.st_mode) &&
-        ftruncate(s->fd, 0) == -1)
+    if (s->path != NULL && s->is_file && ftruncate(s->fd, 0) == -1)
         return error_set(err, errno, "destination: cannot empty %s", s->path);
     return 0;
 }
@@ -427,13 +429,11 @@ static int finish_socket(struct sink *s, struct error *err)
 
 int sink_finish(struct sink *s, struct error *err)
 {
-    struct stat st;
     int fd = s->fd;
     STALL_WAIT_FOR(kind_of(s), "the destination");
 
     /* Only then is it known that a disk has taken it all. */
-    if (fstat(fd, &st) == 0 && (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode)) &&
-        fdatasync(fd) == -1)
+    if (s->is_disk && fdatasync(fd) == -1)
         return error_set(err, errno, "destination: cannot flush it");
     if (!s->is_opened)
         return 0;

@@ -40,7 +40,8 @@ struct sink {
     const char *path; /* the address's; NULL: none */
     int fd;
     bool is_opened;           /* ours to close, flush and cut */
-    bool is_disk;             /* or a file; else somebody reads the stream */
+    bool is_file;             /* a regular one */
+    bool is_disk;             /* that, or a device; else somebody reads it */
     struct newfile made;      /* there was no such file: removed on failure */
     enum claim_policy policy; /* CLAIM_FORCE before sink_claim */
     int held_fd;              /* by sink_claim; or -1 */

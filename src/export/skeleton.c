@@ -208,6 +208,9 @@ static int run_program(struct session *s, char complaint[QEMU_IO_COMPLAINT],
     } else {
         r = qemu_io_run(s->qemu, bridge_fd, next_command, s, complaint, err);
     }
+    /* What qemu-io could not do then is seen by the map alone. */
+    if (nbd_server_check(server, err) == -1)
+        r = -1;
     nbd_server_stop(server);
     return r;
 }

@@ -37,7 +37,9 @@ static int check(void *opaque, struct error *err)
     if (inbox_take_fault(&rb->view, &fault_end))
         return inbox_truncated_sector(rb->inbox, fault_end, err);
     /* What one of two that share bytes has read is gone for the other. */
-    return inbox_check_compressed(rb->inbox, err);
+    if (inbox_check_compressed(rb->inbox, err) == -1)
+        return -1;
+    return nbd_server_check(rb->bridge, err);
 }
 
 /* A request has failed.  A qemu-nbd that says so, and goes on, could not

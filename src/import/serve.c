@@ -414,8 +414,8 @@ static int open_ends(struct import *m, struct error *err)
     if ((o->has_checksum && checksum_new(&m->incoming.checksum, err) == -1) ||
         destination_open(&o->destination, &o->qemu, &m->target, err) == -1)
         return -1;
-    if (occupied_is_same(o->source_fd, m->target->fd))
-        return error_set(err, 0, "destination: it is the source");
+    if (occupied_check_same(m->target->fd, o->source_fd, "source", err) == -1)
+        return -1;
     io_keep_alive(o->source_fd);
     return progress_open(&m->progress, o->progress,
                          o->destination.is_stdout ? m->target->fd

@@ -137,7 +137,8 @@ static int ask_status(struct nbd_client *c, struct answer *a)
     if (r == -1)
         return error_set(a->err, 0,
                          "%s: no block status at disk offset %" PRIu64 ": %s",
-                         c->connections.role, from, nbd_cause());
+                         c->connections.role, from,
+                         nbd_connections_cause(&c->connections, nbd));
     if (a->disk_offset == from)
         return error_set(a->err, 0,
                          "%s: empty block status at disk offset %" PRIu64,
@@ -177,7 +178,8 @@ static int deliver_oldest(struct nbd_client *c, struct error *err)
             return -1;
     if (r == -1) {
         error_set(err, 0, "%s: cannot read at disk offset %" PRIu64 ": %s",
-                  c->connections.role, s->disk_offset, nbd_cause());
+                  c->connections.role, s->disk_offset,
+                  nbd_connections_cause(&c->connections, s->nbd));
         c->is_refused =
             nbd_aio_is_dead(s->nbd) != 1 && nbd_aio_is_closed(s->nbd) != 1;
         return -1;
@@ -212,7 +214,8 @@ static int ask(struct nbd_client *c, uint64_t disk_offset, size_t length,
     if (s->cookie == -1)
         return error_set(err, 0,
                          "%s: cannot read at disk offset %" PRIu64 ": %s",
-                         c->connections.role, disk_offset, nbd_cause());
+                         c->connections.role, disk_offset,
+                         nbd_connections_cause(&c->connections, s->nbd));
     c->asked++;
     return 0;
 }

@@ -49,6 +49,16 @@ const char *nbd_cause(void)
     return text;
 }
 
+const char *nbd_connections_cause(const struct nbd_connections *c,
+                                  struct nbd_handle *nbd)
+{
+    const char *cause = nbd_cause();
+
+    if (nbd_aio_is_dead(nbd) != 1 && nbd_aio_is_closed(nbd) != 1)
+        return cause;
+    return c->loss[0] != '\0' ? c->loss : cause;
+}
+
 static int nbd_failed(const struct nbd_connections *c, struct error *err,
                       const char *what)
 {

@@ -66,4 +66,10 @@ bool nbd_connections_is_lost(struct nbd_handle *connection);
 /* What libnbd says of its last failure in this thread. */
 const char *nbd_cause(void);
 
+/* Why a command to nbd failed: what has broken its connection, as far as that
+ * is known, or the above.
+ */
+const char *nbd_connections_cause(const struct nbd_connections *c,
+                                  struct nbd_handle *nbd);
+
 #endif

@@ -13,6 +13,7 @@ int nbd_map(const struct qemu *qemu, const struct nbd_shown *shown,
     struct nbd_server *server = NULL;
     char node[QEMU_NODE_SPACE];
     int bridge_fd, r;
+    bool is_broken;
 
     *is_qemus = false;
     if (shown->export != NULL) {
@@ -26,8 +27,9 @@ int nbd_map(const struct qemu *qemu, const struct nbd_shown *shown,
         request.n_inherit = 1;
     }
     r = qemu_img_map(qemu, &request, err);
+    is_broken = r == -1 && nbd_server_check(server, err) == -1;
     nbd_server_stop(server);
-    if (shown->check(shown->opaque, err) == -1)
+    if (is_broken || shown->check(shown->opaque, err) == -1)
         return -1;
     *is_qemus = r == -1;
     return r;

@@ -33,6 +33,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stddef.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -125,15 +126,37 @@ struct nbd_server {
     const struct nbd_export *export;
     pthread_t thread;
     int fd, client_fd;
+    atomic_int failure; /* errno of the first call that broke it; 0: none */
     char *buf; /* of MAX_PAYLOAD bytes; only touched pages cost memory */
 };
+
+/* A client that has left, and a signal, are no failure. */
+static void note_failure(struct nbd_server *s)
+{
+    int none = 0;
+
+    if (errno != EPIPE && errno != ECONNRESET && errno != EINTR)
+        atomic_compare_exchange_strong(&s->failure, &none, errno);
+}
 
 /* The socket is blocking, and nbd_server_stop shuts it down under us: that
  * reads as its end.  These return false when there is no more to be had.
  */
 static bool receive(struct nbd_server *s, void *buf, size_t length)
 {
-    return io_read_full(s->fd, buf, length) == (ssize_t)length;
+    ssize_t n = io_read_full(s->fd, buf, length);
+
+    if (n == -1)
+        note_failure(s);
+    return n == (ssize_t)length;
+}
+
+static bool put(struct nbd_server *s, const void *buf, size_t length)
+{
+    if (io_write_full(s->fd, buf, length) == 0)
+        return true;
+    note_failure(s);
+    return false;
 }
 
 static bool discard(struct nbd_server *s, uint64_t length)
@@ -158,8 +181,7 @@ static bool reply_option(struct nbd_server *s, uint32_t option, uint32_t type,
         .length = htobe32(length),
     };
 
-    return io_write_full(s->fd, &reply, sizeof reply) == 0 &&
-           io_write_full(s->fd, data, length) == 0;
+    return put(s, &reply, sizeof reply) && put(s, data, length);
 }
 
 /* The data of NBD_OPT_INFO and NBD_OPT_GO: a name and a list of what the
@@ -214,7 +236,7 @@ static bool negotiate(struct nbd_server *s)
     };
     uint32_t client_flags;
 
-    if (io_write_full(s->fd, &greeting, sizeof greeting) == -1 ||
+    if (!put(s, &greeting, sizeof greeting) ||
         !receive(s, &client_flags, sizeof client_flags))
         return false;
     for (;;) {
@@ -350,8 +372,7 @@ static bool handle_request(struct nbd_server *s)
     if (error == 0 && request.type == NBD_CMD_READ)
         payload = request.length;
     reply.error = htobe32(nbd_errno(error));
-    return io_write_full(s->fd, &reply, sizeof reply) == 0 &&
-           io_write_full(s->fd, s->buf, payload) == 0;
+    return put(s, &reply, sizeof reply) && put(s, s->buf, payload);
 }
 
 static void *serve(void *opaque)
@@ -403,6 +424,15 @@ int nbd_server_start(const struct nbd_export *export,
     *server = s;
     *client_fd = s->client_fd;
     return 0;
+}
+
+int nbd_server_check(const struct nbd_server *s, struct error *err)
+{
+    int failure = s == NULL ? 0 : atomic_load(&s->failure);
+
+    if (failure == 0)
+        return 0;
+    return error_set(err, failure, "QEMU: the bridge to it has broken");
 }
 
 void nbd_server_stop(struct nbd_server *s)

@@ -36,6 +36,12 @@ int nbd_server_start(const struct nbd_export *export,
                      struct nbd_server **server, int *client_fd,
                      struct error *err);
 
+/* Has the connection failed, other than by the client's leaving it?  Then that
+ * is the cause of what the client did: returns -1 with it.  For when the
+ * client has ended; server may be NULL, as there is nothing wrong with it.
+ */
+int nbd_server_check(const struct nbd_server *server, struct error *err);
+
 /* Cuts the connection, whatever state it is in, waits for the thread and
  * frees it all.  For after the client has been reaped; NULL is fine.
  */

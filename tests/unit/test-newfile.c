@@ -8,6 +8,7 @@
 #include "test.h"
 
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 /* In a directory of its own. */
@@ -62,6 +63,25 @@ static void test_removed(void)
     CHECK(is_there("new"));
     close(fd);
     unlink("new");
+}
+
+static void test_shortage(void)
+{
+    struct rlimit before, few;
+    struct newfile made;
+    int fd;
+
+    TEST("what could not be made to stay is removed");
+    fd = newfile_create("new", O_WRONLY, &made);
+    test_require(getrlimit(RLIMIT_NOFILE, &before) == 0, "getrlimit");
+    few = (struct rlimit){.rlim_cur = fd, .rlim_max = before.rlim_max};
+    test_require(setrlimit(RLIMIT_NOFILE, &few) == 0, "setrlimit");
+    CHECK_INT(newfile_keep(&made), -1);
+    CHECK_INT(errno, EMFILE);
+    setrlimit(RLIMIT_NOFILE, &before);
+    newfile_remove(&made);
+    CHECK(!is_there("new"));
+    close(fd);
 }
 
 static void test_links(void)
@@ -124,6 +144,7 @@ int main(void)
     test_begin();
     test_require(chdir(test_dir()) == 0, "chdir");
     test_removed();
+    test_shortage();
     test_links();
     test_unnamed();
     return test_end();

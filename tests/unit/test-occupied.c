@@ -8,7 +8,9 @@
 #include "base/occupied.h"
 #include "test.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/sysmacros.h>
 
 enum { DISK = 8 }; /* the major number of SCSI disks */
@@ -71,7 +73,8 @@ static void check_used(unsigned device, const char *expected)
     };
     char words[OCCUPIED_WORDS];
 
-    CHECK_STR(occupied_find(test_dir(), &st, words) ? words : NULL, expected);
+    CHECK_STR(occupied_find(test_dir(), &st, words) == 1 ? words : NULL,
+              expected);
 }
 
 static void test_mounted(void)
@@ -123,9 +126,9 @@ static void test_swap(void)
     test_require(stat(made[0], &st) == 0 && stat(made[1], &other) == 0,
                  "stat");
     TEST("a file may be swap");
-    CHECK(occupied_find(test_dir(), &st, words));
+    CHECK_INT(occupied_find(test_dir(), &st, words), 1);
     CHECK_STR(words, " is used as swap");
-    CHECK(!occupied_find(test_dir(), &other, words));
+    CHECK_INT(occupied_find(test_dir(), &other, words), 0);
     remove_all();
 }
 
@@ -133,6 +136,24 @@ static void test_nothing(void)
 {
     TEST("where nothing can be looked at, nothing is in use");
     check_used(0, NULL);
+}
+
+static void test_shortage(void)
+{
+    struct rlimit before, few;
+    struct stat st = {.st_mode = S_IFREG | 0600};
+    char words[OCCUPIED_WORDS];
+
+    TEST("who has no fd to look cannot say that nothing uses it");
+    make("/proc/swaps", "");
+    test_require(getrlimit(RLIMIT_NOFILE, &before) == 0, "getrlimit");
+    few = (struct rlimit){.rlim_cur = 3, .rlim_max = before.rlim_max};
+    test_require(setrlimit(RLIMIT_NOFILE, &few) == 0, "setrlimit");
+    CHECK_INT(occupied_find(test_dir(), &st, words), -1);
+    CHECK_INT(errno, EMFILE);
+    setrlimit(RLIMIT_NOFILE, &before);
+    CHECK_INT(occupied_find(test_dir(), &st, words), 0);
+    remove_all();
 }
 
 static void test_same(void)
@@ -143,11 +164,13 @@ static void test_same(void)
     make("/disk", "");
     file = open(made[0], O_RDWR | O_CLOEXEC);
     again = open(made[0], O_RDONLY | O_CLOEXEC);
-    CHECK(occupied_is_same(file, file));
-    CHECK(occupied_is_same(file, again));
-    CHECK(!occupied_is_same(file, null));
-    CHECK(!occupied_is_same(null, null));
-    CHECK(!occupied_is_same(-1, -1));
+    CHECK_INT(occupied_is_same(file, file), 1);
+    CHECK_INT(occupied_is_same(file, again), 1);
+    CHECK_INT(occupied_is_same(file, null), 0);
+    CHECK_INT(occupied_is_same(null, null), 0);
+    CHECK_INT(occupied_is_same(-1, -1), 0);
+    CHECK_INT(occupied_is_same(file, 1000), -1);
+    CHECK_INT(errno, EBADF);
     close(null);
     close(file);
     close(again);
@@ -161,6 +184,7 @@ int main(void)
     test_held();
     test_swap();
     test_nothing();
+    test_shortage();
     test_same();
     return test_end();
 }
