@@ -4,6 +4,7 @@
 
 #include "config.h"
 
+#include "base/become.h"
 #include "base/cage.h"
 #include "base/child.h"
 #include "base/cleanup.h"
@@ -24,8 +25,6 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -89,75 +88,6 @@ static void cleanup_child(struct child *c)
     cleanup_close_fd(&c->in);
     cleanup_close_fd(&c->out);
     cleanup_close_fd(&c->err);
-}
-
-enum { LISTEN_FD = 3 }; /* sd_listen_fds(3) */
-
-/* SIGXFSZ is ignored: who writes more is told so. */
-static int limit_files(uint64_t bytes)
-{
-    struct rlimit limit;
-
-    if (bytes == 0)
-        return 0;
-    if (getrlimit(RLIMIT_FSIZE, &limit) == -1)
-        return -1;
-    limit.rlim_cur = io_min(bytes, limit.rlim_cur);
-    return setrlimit(RLIMIT_FSIZE, &limit);
-}
-
-/* Becomes the program.  Only async-signal-safe calls: other threads of ours
- * may have held any lock when we forked.
- */
-static _Noreturn void become(const struct child_spec *spec,
-                             const struct cage *cage,
-                             struct environment *environment, pid_t parent,
-                             int in, int out, int err, int status_fd)
-{
-    struct cage_complaint failure = {.part = CAGE_NO_PART};
-    int moved;
-
-    signals_reset_in_child();
-    setpgid(0, 0); /* a terminal's ^C is for us to handle */
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != parent)
-        _exit(126);
-    if (in == -1)
-        in = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    if (out == -1)
-        out = open("/dev/null", O_WRONLY | O_CLOEXEC);
-    if (in == -1 || out == -1 || dup2(in, STDIN_FILENO) == -1 ||
-        dup2(out, STDOUT_FILENO) == -1 || dup2(err, STDERR_FILENO) == -1)
-        goto fail;
-    for (size_t i = 0; i < spec->n_inherit; i++)
-        if (fcntl(spec->inherit[i], F_SETFD, 0) == -1)
-            goto fail;
-    if (spec->listen_fd != 0) {
-        /* The status pipe may stand where that is to be. */
-        if (status_fd == LISTEN_FD) {
-            moved = fcntl(status_fd, F_DUPFD_CLOEXEC, LISTEN_FD + 1);
-            if (moved == -1)
-                goto fail;
-            status_fd = moved;
-        }
-        if (spec->listen_fd == LISTEN_FD
-                ? fcntl(LISTEN_FD, F_SETFD, 0) == -1
-                : dup2(spec->listen_fd, LISTEN_FD) == -1)
-            goto fail;
-    }
-    environment_enter(environment);
-    if (limit_files(spec->file_limit) == -1 ||
-        cage_enter(cage, status_fd) == -1)
-        goto fail;
-    prctl(PR_SET_PDEATHSIG, SIGKILL); /* another user's is cleared */
-    if (getppid() != parent)
-        _exit(126);
-    execvp(spec->argv[0], (char *const *)spec->argv);
-fail:
-    failure.errnum = errno;
-    if (write(status_fd, &failure, sizeof failure) == -1)
-        _exit(126);
-    _exit(failure.errnum == ENOENT ? 127 : 126);
 }
 
 /* Listens to it until it has become the program. */
