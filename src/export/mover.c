@@ -14,12 +14,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/sendfile.h>
+#include <unistd.h>
 
-void mover_open(struct mover *m)
+/* Large enough for file systems that only have to note what is shared. */
+#define RANGE (8 * IO_PIECE)
+
+void mover_open(struct mover *m, bool is_to_file)
 {
     const char *wanted = getenv("QCOW_TOOL_MOVER");
 
-    *m = (struct mover){0};
+    *m = (struct mover){.is_to_file = is_to_file};
     m->is_copying = wanted != NULL && strcmp(wanted, "copy") == 0;
 }
 
@@ -88,22 +92,52 @@ static ssize_t blame(struct mover *m, int in_fd, uint64_t in_offset,
     return -1;
 }
 
+/* Returns 0 where sendfile(2) has to tell: where such files or file systems,
+ * or an fd that appends, are refused, and at the end.
+ */
+static ssize_t copy_range(struct mover *m, int in_fd, uint64_t in_offset,
+                          uint64_t length, int out_fd)
+{
+    off_t offset = in_offset;
+    ssize_t n;
+
+    if (!m->is_to_file)
+        return 0;
+    n = copy_file_range(in_fd, &offset, out_fd, NULL, io_min(length, RANGE),
+                        0);
+    if (n == -1)
+        return is_refusal(errno) || errno == EXDEV ? 0 : -1;
+    m->ranged += n;
+    return n;
+}
+
+static ssize_t send_some(struct mover *m, int in_fd, uint64_t in_offset,
+                         uint64_t length, int out_fd)
+{
+    off_t offset = in_offset;
+    ssize_t n;
+
+    /* One that a signal cut short must not be gone on with. */
+    errno = EINTR;
+    if (signals_caught() != 0)
+        return -1;
+    n = copy_range(m, in_fd, in_offset, length, out_fd);
+    if (n == 0)
+        n = sendfile(out_fd, in_fd, &offset, io_min(length, IO_PIECE));
+    if (n > 0)
+        io_moved();
+    return n;
+}
+
 ssize_t mover_move(struct mover *m, int in_fd, bool is_direct,
                    uint64_t in_offset, uint64_t length, int out_fd,
                    enum mover_side *side)
 {
     /* Reading through the page cache is what sendfile would do. */
     while (!m->is_copying && !is_direct && m->checksum == NULL) {
-        off_t offset = in_offset;
-        ssize_t n = -1;
+        ssize_t n = send_some(m, in_fd, in_offset, length, out_fd);
 
-        /* One that a signal cut short must not be gone on with. */
-        errno = EINTR;
         *side = MOVER_WRITES;
-        if (signals_caught() == 0)
-            n = sendfile(out_fd, in_fd, &offset, io_min(length, IO_PIECE));
-        if (n > 0)
-            io_moved();
         if (n >= 0)
             return n;
         if (errno == EINTR && signals_caught() == 0)

@@ -12,18 +12,22 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* sendfile(2), until it is refused; then reads and writes through buf.  The
+/* From file to file copy_file_range(2), where that is not refused; with which
+ * a file system that can (XFS, Btrfs) has both share what they hold.  Else
+ * sendfile(2), until that is refused; then reads and writes through buf.  The
  * environment's QCOW_TOOL_MOVER=copy means the latter from the start.
  */
 struct mover {
     bool is_copying;
+    bool is_to_file;           /* a regular one: it may be a copy_file_range */
+    uint64_t ranged;           /* bytes that moved so */
     struct checksum *checksum; /* of what is moved: it copies; or NULL */
     char *buf;                 /* allocated when it is first needed */
 };
 
 enum mover_side { MOVER_READS, MOVER_WRITES };
 
-void mover_open(struct mover *m);
+void mover_open(struct mover *m, bool is_to_file);
 void mover_close(struct mover *m);
 
 /* Moves up to length bytes from in_offset in in_fd, a file or block device,

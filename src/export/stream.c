@@ -165,6 +165,16 @@ static void fill_report(const struct sending *s,
     r->moved = s->has_begun ? s->sink.file_offset - from : 0;
 }
 
+static const char *describe_mover(const struct sending *s)
+{
+    const struct mover *m = &s->sink.mover;
+
+    if (m->is_copying || m->checksum != NULL || s->disk.source->is_buffered)
+        return "by read and write";
+    return m->ranged > s->sink.file_offset / 2 ? "by copy_file_range"
+                                               : "by sendfile";
+}
+
 static void summarize(const struct sending *s, uint64_t from)
 {
     uint64_t data = filemap_total(&s->disk.skeleton.map);
@@ -183,11 +193,7 @@ static void summarize(const struct sending *s, uint64_t from)
                 " of metadata; spooled %" PRIu64 "; %s",
                 s->file_offset - from, length, data,
                 s->disk.skeleton.map.count, length - data,
-                store_spooled(s->disk.store),
-                s->sink.mover.is_copying || s->sink.mover.checksum != NULL ||
-                        s->disk.source->is_buffered
-                    ? "by read and write"
-                    : "by sendfile");
+                store_spooled(s->disk.store), describe_mover(s));
     importer_report(&s->disk.verdict);
 }
 
