@@ -4,10 +4,8 @@
 
 #include "config.h"
 
-#include "fuzz.h"
 #include "qemu/mapjson.h"
-
-#include <string.h>
+#include "text.h"
 
 /* The first byte says how the rest is cut. */
 #define ENTRY(start, length, more)                                            \
@@ -24,13 +22,6 @@ static const struct fuzz_seed seeds[] = {
     FUZZ_SEED("\0\"\\u00e9\\ud83d\\ude00\" -1 1e999 [[[[[{{{{{ NaN /* */ //"),
 };
 
-/* What came of a text. */
-struct outcome {
-    int r;
-    uint64_t entries, hash;
-    uint64_t disk_end;
-};
-
 static int sink(void *opaque, const struct mapjson_entry *entry,
                 struct error *err)
 {
@@ -39,71 +30,45 @@ static int sink(void *opaque, const struct mapjson_entry *entry,
     (void)err;
     MUST(entry->disk_offset <= INT64_MAX);
     MUST(entry->length <= INT64_MAX - entry->disk_offset);
-    MUST(outcome->entries == 0 || entry->disk_offset == outcome->disk_end);
+    MUST(outcome->count == 0 || entry->disk_offset == outcome->end);
     MUST(!entry->has_file_offset || entry->file_offset <= INT64_MAX);
-    outcome->disk_end = entry->disk_offset + entry->length;
-    outcome->entries++;
-    outcome->hash = (outcome->hash + entry->length) * 31 + entry->depth * 16 +
-                    entry->has_file_offset * 8 + entry->is_data * 4 +
-                    entry->is_zero * 2 + entry->is_compressed;
+    outcome->end = entry->disk_offset + entry->length;
+    outcome_add(outcome, entry->length);
+    outcome_add(outcome, entry->depth * 16 + entry->has_file_offset * 8 +
+                             entry->is_data * 4 + entry->is_zero * 2 +
+                             entry->is_compressed);
     if (entry->has_file_offset)
-        outcome->hash = outcome->hash * 31 + entry->file_offset;
+        outcome_add(outcome, entry->file_offset);
     return 0;
 }
 
-/* Fills the error of a call that fails, and leaves it alone otherwise. */
-static int check_error(int r, const struct error *err)
+static void *begin(struct outcome *outcome)
 {
-    MUST(r == 0 || r == -1);
-    MUST((r == -1) == (err->msg[0] != '\0'));
-    return r;
+    return mapjson_new(sink, outcome);
 }
 
-/* In pieces of this length, each from memory with nothing behind it. */
-static struct outcome parse(const char *text, size_t size, size_t piece)
+static int feed(void *parser, const char *text, size_t length,
+                struct error *err)
 {
-    struct outcome outcome = {0};
-    struct mapjson *m = mapjson_new(sink, &outcome);
+    return mapjson_feed(parser, text, length, err);
+}
 
-    MUST(m != NULL);
-    while (size > 0 && outcome.r == 0) {
-        size_t length = piece < size ? piece : size;
-        char *copy = malloc(length);
-        struct error err = {0};
+static int end(void *parser, struct outcome *outcome, struct error *err)
+{
+    (void)outcome;
+    return mapjson_end(parser, err);
+}
 
-        MUST(copy != NULL);
-        memcpy(copy, text, length);
-        outcome.r = check_error(mapjson_feed(m, copy, length, &err), &err);
-        free(copy);
-        text += length;
-        size -= length;
-    }
-    if (outcome.r == 0) {
-        struct error err = {0};
-
-        outcome.r = check_error(mapjson_end(m, &err), &err);
-    }
-    mapjson_free(m);
-    return outcome;
+static void end_parser(void *parser)
+{
+    mapjson_free(parser);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct outcome whole, cut;
+    static const struct text_parser parser = {begin, feed, end, end_parser};
 
-    if (size == 0)
-        return 0;
-    whole = parse((const char *)data + 1, size - 1, size);
-    cut = parse((const char *)data + 1, size - 1, 1 + data[0] % 32);
-    /* Not the other way round: json-c (0.16) takes 1-2 for a number if it is
-     * cut before the sign.
-     */
-    if (whole.r == 0) {
-        MUST(cut.r == 0);
-        MUST(whole.entries == cut.entries);
-        MUST(whole.hash == cut.hash);
-    }
-    return 0;
+    return fuzz_text(&parser, data, size);
 }
 
 FUZZ_MAIN(seeds)

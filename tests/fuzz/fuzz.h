@@ -13,11 +13,10 @@
  *     -max_total_time=SECONDS   for how long, 10
  *
  * which are libFuzzer's own options.  An input that fails is left in the
- * file fuzz-failure of the working directory.  With libFuzzer itself, which
- * finds more:
+ * file fuzz-failure of the working directory.
  *
- *     make fuzz CC=clang FUZZ_MAIN= \
- *         FUZZ_SANITIZERS=-fsanitize=fuzzer,address,undefined
+ * libFuzzer itself finds more: `make fuzz-libfuzzer'.  A target writes its
+ * seeds for it into the directory FUZZ_WRITE_SEEDS, and does nothing else.
  */
 
 #ifndef QT_FUZZ_H
@@ -51,6 +50,27 @@ struct fuzz_seed {
     {                                                                         \
         literal, sizeof(literal) - 1                                          \
     }
+
+/* As files seed-0, seed-1 and so on. */
+static inline int fuzz_write_seeds(const char *dir,
+                                   const struct fuzz_seed *seeds,
+                                   size_t n_seeds)
+{
+    for (size_t i = 0; i < n_seeds; i++) {
+        char path[4096];
+        FILE *file;
+
+        snprintf(path, sizeof path, "%s/seed-%zu", dir, i);
+        file = fopen(path, "w");
+        if (file == NULL ||
+            fwrite(seeds[i].data, 1, seeds[i].size, file) != seeds[i].size ||
+            fclose(file) != 0) {
+            perror(path);
+            return EXIT_FAILURE;
+        }
+    }
+    return EXIT_SUCCESS;
+}
 
 #ifdef FUZZ_STANDALONE
 
@@ -250,27 +270,21 @@ static int fuzz_main(int argc, char **argv, const struct fuzz_seed *seeds,
                          sizeof(seeds) / sizeof((seeds)[0]));                 \
     }
 
-#else /* libFuzzer has a main, and random inputs of its own */
+#else /* libFuzzer has a main, which calls this first */
 
-#include <string.h>
+int LLVMFuzzerInitialize(int *argc, char ***argv);
 
-size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max_size);
-size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size,
-                               unsigned random);
-
-/* Now and then it begins with a seed. */
 #define FUZZ_MAIN(seeds)                                                      \
-    size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size,                \
-                                   size_t max_size, unsigned random)          \
+    int LLVMFuzzerInitialize(int *argc, char ***argv)                         \
     {                                                                         \
-        const struct fuzz_seed *seed =                                        \
-            &(seeds)[random / 256 % (sizeof(seeds) / sizeof((seeds)[0]))];    \
+        const char *dir = getenv("FUZZ_WRITE_SEEDS");                         \
                                                                               \
-        if (random % 256 == 0 && seed->size <= max_size) {                    \
-            memcpy(data, seed->data, seed->size);                             \
-            size = seed->size;                                                \
-        }                                                                     \
-        return LLVMFuzzerMutate(data, size, max_size);                        \
+        (void)argc;                                                           \
+        (void)argv;                                                           \
+        if (dir != NULL)                                                      \
+            exit(fuzz_write_seeds(dir, seeds,                                 \
+                                  sizeof(seeds) / sizeof((seeds)[0])));       \
+        return 0;                                                             \
     }
 
 #endif
