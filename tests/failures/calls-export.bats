@@ -1,0 +1,83 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: the qcow-tool authors
+# An export during which a call to the C library or the kernel fails. It ends
+# with exit code 1 and the cause, and nothing is left; or its bytes are right.
+
+# The lists are cases of every_call, whose variables they set.
+# shellcheck disable=SC2034
+
+load ../lib/helpers
+
+setup() {
+    helpers_setup
+    faults_setup
+    make_disk disk.raw 2M data@256K+512K zeroes@1M+64K
+    input=/dev/null made=run/out.qcow2
+}
+
+# Most memory is libseccomp's, which is spared.
+raw_file() {
+    command=(qcow-tool stream --source-format raw --source disk.raw
+        --destination "$made" --sandbox off)
+    expected=good.qcow2
+    [ -e $expected ] || qcow-tool stream --source-format raw \
+        --source disk.raw --destination $expected
+}
+
+copied_and_told() {
+    raw_file
+    command+=(--direct --checksum sha256 --report run/report)
+}
+
+image_chain() {
+    [ -e top.qcow2 ] || {
+        image disk.raw base.qcow2
+        overlay top.qcow2 base.qcow2 qcow2
+        allocate top.qcow2 0+64K
+        qcow-tool stream --source-format qcow2 --source top.qcow2 \
+            --destination good-chain.qcow2
+    }
+    command=(qcow-tool stream --source-format qcow2 --source top.qcow2
+        --destination "$made" --sandbox off)
+    expected=good-chain.qcow2
+}
+
+@test "whatever opens, looks or seeks fails" {
+    every_call raw_file open stat seek
+}
+
+@test "whatever reads or writes fails, or does half of it" {
+    every_call raw_file read write
+}
+
+@test "whatever truncates, flushes or closes fails" {
+    every_call raw_file size sync close
+}
+
+@test "whatever makes pipes, sockets, threads and processes fails" {
+    every_call raw_file channel start wait control
+}
+
+@test "there is no memory" {
+    picks=40 every_call raw_file memory
+}
+
+@test "there is no memory, and never again" {
+    times=0 every_call raw_file memory
+}
+
+@test "there are no more fds, and never again" {
+    times=0 errnos=EMFILE every_call raw_file open channel
+}
+
+@test "the slow mover, O_DIRECT, a checksum and a report fail as cleanly" {
+    export QCOW_TOOL_MOVER=copy
+    picks=6 every_call copied_and_told open stat seek read write \
+        size sync close
+}
+
+@test "whatever is done for an image and what is below it fails" {
+    picks=10 every_call image_chain open stat seek read write \
+        size sync close channel start wait control memory
+}

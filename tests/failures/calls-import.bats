@@ -1,0 +1,86 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: the qcow-tool authors
+# An import during which a call to the C library or the kernel fails. It ends
+# with exit code 1 and the cause, and nothing is left; or its bytes are right.
+
+# The lists are cases of every_call, whose variables they set.
+# shellcheck disable=SC2034
+
+load ../lib/helpers
+
+setup() {
+    helpers_setup
+    faults_setup
+    make_disk disk.raw 2M data@256K+512K zeroes@1M+64K
+    made=run/new.raw expected=disk.raw
+}
+
+# Most memory is libseccomp's, which is spared.
+new_file() {
+    [ -e disk.qcow2 ] || image disk.raw disk.qcow2
+    input=disk.qcow2
+    command=(qcow-tool serve --destination "$made" --sandbox off)
+}
+
+in_the_cage() {
+    new_file
+    command=("${command[@]/#off/auto}")
+}
+
+compressed_image() {
+    [ -e compressed.qcow2 ] || {
+        other_data plain.raw 512K
+        qemu-img convert -c -f raw -O qcow2 plain.raw compressed.qcow2
+    }
+    input=compressed.qcow2 expected=plain.raw
+    command=(qcow-tool serve --destination "$made" --sandbox off)
+}
+
+directly_and_told() {
+    new_file
+    command+=(--direct --checksum sha256 --report run/report)
+}
+
+@test "whatever opens, looks or seeks fails" {
+    every_call new_file open stat seek
+}
+
+@test "whatever reads or writes fails, or does half of it" {
+    every_call new_file read write
+}
+
+@test "whatever truncates, flushes or closes fails" {
+    every_call new_file size sync close
+}
+
+@test "whatever makes pipes, sockets, threads and processes fails" {
+    every_call new_file channel start wait control
+}
+
+@test "there is no memory" {
+    picks=40 every_call new_file memory
+}
+
+@test "there is no memory, and never again" {
+    times=0 every_call new_file memory
+}
+
+@test "there are no more fds, and never again" {
+    times=0 errnos=EMFILE every_call new_file open channel
+}
+
+@test "O_DIRECT, a checksum and a report fail as cleanly" {
+    picks=6 every_call directly_and_told open stat seek read write \
+        size sync close
+}
+
+@test "whatever is done to decode compressed clusters fails" {
+    picks=10 every_call compressed_image open stat seek read write \
+        size sync close channel start wait control memory
+}
+
+@test "whatever is done before QEMU becomes itself fails" {
+    in=children errnos='EMFILE EPERM' every_call in_the_cage open stat \
+        channel control
+}

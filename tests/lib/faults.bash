@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: the qcow-tool authors
+# The tests in which one call after another fails (failing-call.c).
+#
+#   faults_setup                    before the others
+#   every_call CASE FAMILY...       calls of these families fail, one in each
+#                                   run of CASE; in the variables of the call:
+#                                   errnos="NAME..." in=children times=N
+#                                   picks=N
+#
+# A CASE is a function that sets command, input, made (the file that appears)
+# and expected (which it is then equal to), and TMPDIR is ./spool.
+#
+# Which calls of a family fail is spread evenly over all that there are, $picks
+# of them (12), or $FAULT_PICKS; 0 is each of them, as in `make check-faults`.
+# FAULT_SEED shifts them.
+
+# What cannot do without memory, at the versions that are seen to: json-c 0.16
+# (json_tokener_parse_ex uses a name that strdup did not give, and leaves out
+# what it could not add), libseccomp 2.5.4 (seccomp_export_bpf: a wrong filter,
+# a crash or an endless loop).
+#
+# libnbd's sockets do not block, and so give no EINTR.
+faults_spare='libjson-c libseccomp'
+
+faults_setup() {
+    requires cc
+    ! ldd "$(command -v qcow-tool)" | grep -q 'lib[at]san' ||
+        skip 'sanitizers have their own malloc'
+    cc -shared -fPIC -o fault.so "$tests/failing-call.c" -ldl 2>cc.stderr ||
+        skip "needs glibc: $(head -n 1 cc.stderr)"
+    mkdir run
+}
+
+errno_number() {
+    case $1 in
+    none) echo 0 ;;
+    EPERM) echo 1 ;;
+    EINTR) echo 4 ;;
+    EIO) echo 5 ;;
+    EAGAIN) echo 11 ;;
+    ENOMEM) echo 12 ;;
+    EMFILE) echo 24 ;;
+    ENOSPC) echo 28 ;;
+    *) return 1 ;;
+    esac
+}
+
+# What a message says of it. A thread for which there is no memory is EAGAIN.
+errno_words() {
+    case $1 in
+    EPERM) echo 'Operation not permitted|Permission denied' ;;
+    EINTR) echo 'Interrupted system call' ;;
+    EIO) echo 'Input/output error' ;;
+    EAGAIN) echo 'Resource temporarily unavailable' ;;
+    ENOMEM) echo 'Cannot allocate memory|Resource temporarily unavailable' ;;
+    EMFILE) echo 'Too many open files' ;;
+    ENOSPC) echo '[Nn]o space left' ;;
+    esac
+}
+
+# The errno values that a family is tried with.
+family_errnos() {
+    case $1 in
+    memory) echo ENOMEM ;;
+    open) echo EMFILE EIO ;;
+    stat | seek) echo EIO ;;
+    read) echo EIO EINTR none ;;
+    write) echo EIO ENOSPC EINTR none ;;
+    size) echo ENOSPC EIO ;;
+    sync | close) echo EIO ;;
+    channel) echo EMFILE ;;
+    start) echo EAGAIN ;;
+    wait) echo ENOMEM EINTR ;;
+    control) echo EPERM ;;
+    esac
+}
+
+# run_with_fault FAMILY NTH ERRNO
+# Sets $rc, and $fault_log: what failed, or how many calls there were.
+run_with_fault() {
+    local spare
+    rc=0
+    rm -f "$made" run/report fault.log
+    : >"$left"
+    spare=$faults_spare
+    [ "$3" != EINTR ] || spare+=' libnbd'
+    watch -- env LD_PRELOAD="$PWD/fault.so" FAULT_LOG="$PWD/fault.log" \
+        FAULT_FAMILY="$1" FAULT_NTH="$2" FAULT_ERRNO="$(errno_number "$3")" \
+        FAULT_TIMES="${times:-1}" FAULT_IN="${in:-program}" \
+        FAULT_SPARE="$spare" "${command[@]}" \
+        <"$input" >stdout 2>stderr || rc=$?
+    fault_log=
+    IFS= read -r -d '' fault_log <fault.log || :
+}
+
+# Calls that say whether all that was written is there. FILE is what they are
+# about.
+must_not_be_ignored() {
+    case $fault_log in
+    fsync\ * | "fdatasync $1"* | "close $1"* | "sync_file_range $1"*) ;;
+    "write $1"* | "pwrite $1"* | "sendfile $1"* | "ftruncate $1"*) ;;
+    *) return 1 ;;
+    esac
+}
+
+# What a call that failed, with ERRNO, came to. Says what is wrong with it.
+judge_fault() {
+    local errno=$1 first=''
+    IFS= read -r first <stderr || :
+    case $rc in
+    0)
+        if [ ! -s "$made" ]; then
+            echo "success without $made"
+        elif ! cmp "$made" "$expected"; then
+            echo 'success with other bytes'
+        elif [ "$errno" != none ] && [ "$errno" != EINTR ] &&
+            must_not_be_ignored "$(realpath "$made")"; then
+            echo 'it was ignored'
+        fi
+        ;;
+    1)
+        if [ "$errno" = none ] || [ "$errno" = EINTR ]; then
+            echo 'it is no failure'
+        elif ! [[ $first =~ ^qcow-tool:\ (stream|serve):\  ]] ||
+            [ "$(wc -l <stderr)" != 1 ]; then
+            echo 'not one line of ours'
+        elif ! [[ $first =~ $(errno_words "$errno") ]] &&
+            [[ $fault_log != waitpid* ]]; then
+            echo 'the cause is not told'
+        elif [ -e "$made" ]; then
+            echo "$made is left"
+        fi
+        ;;
+    *) echo "exit code $rc" ;;
+    esac
+    # A report is whole, or says nothing.
+    [ ! -s run/report ] || jq . run/report >/dev/null || echo 'half a report'
+    [ ! -s "$left" ] || cat "$left"
+    [ -z "$(ls -A "$spool")" ] || echo "left in the spool: $(ls -A "$spool")"
+}
+
+# Where in the program it was, if that can be told.
+show_fault() {
+    echo "$fault_log" | head -n 1
+    sed 's/^/stderr: /' stderr
+    { sed -n 's/^ *[^ ]*qcow-tool+\(0x[0-9a-f]*\) .*/\1/p' <<<"$fault_log" |
+        addr2line -s -f -p -e "$(command -v qcow-tool)"; } 2>/dev/null ||
+        echo "$fault_log"
+}
+
+# How often each family is called: in counts[FAMILY].
+count_calls() {
+    local family count
+    run_with_fault none 0 EIO
+    if [ "$rc" != 0 ] || ! cmp "$made" "$expected"; then
+        echo "without a fault: exit code $rc" && cat stderr
+        return 1
+    fi >&2
+    while read -r family count; do
+        counts[$family]=$count
+    done <<<"${fault_log%$'\n'}"
+}
+
+every_call() {
+    local case=$1 family errno n said bad=0
+    local rc fault_log fired picked=${FAULT_PICKS:-${picks:-12}} step
+    local -A counts
+    shift
+    $case
+    count_calls
+    for family; do
+        step=1
+        [ "$picked" = 0 ] || step=$(((counts[$family] + picked - 1) / picked))
+        for errno in ${errnos:-$(family_errnos "$family")}; do
+            fired=0
+            for ((n = 1 + ${FAULT_SEED:-0} % (step > 0 ? step : 1); \
+            n <= counts[$family]; n += step)); do
+                run_with_fault "$family" "$n" "$errno"
+                case $fault_log in
+                'memory '[0-9]* | spared\ *) continue ;;
+                esac
+                fired=$((fired + 1))
+                said=$(judge_fault "$errno")
+                [ -n "$said" ] || continue
+                bad=$((bad + 1))
+                echo "$case: $family $n of ${counts[$family]} $errno: $said"
+                show_fault
+            done
+            echo "$case: $family $errno: $fired of ${counts[$family]} failed"
+        done
+    done >&2
+    [ $bad = 0 ]
+}
