@@ -86,8 +86,8 @@ int target_zero(struct target *target, uint64_t disk_offset, uint64_t length,
  */
 void target_cancel(struct target *target);
 
-/* Was something there that is no longer what it was?  Nobody may be writing any
- * more.
+/* Was something there that is no longer what it was?  Nobody may be writing
+ * any more.
  */
 bool target_is_spoilt(const struct target *target);
 

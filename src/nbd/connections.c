@@ -226,7 +226,8 @@ static int read_limits(struct nbd_connections *c, struct error *err)
     c->block = io_max(block, 1);
     c->preferred = io_max(preferred, c->block);
     c->most = most == 0 ? UINT64_MAX : io_max(most, c->block);
-    if (c->block > NBD_LARGEST_BLOCK || c->size % c->block != 0)
+    if (!io_is_power_of_two(c->block) || c->block > NBD_LARGEST_BLOCK ||
+        c->size % c->block != 0)
         return error_set(err, 0,
                          "%s: NBD: the export has %" PRIu64
                          " bytes, in blocks of %" PRIu64,

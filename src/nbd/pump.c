@@ -328,6 +328,12 @@ int nbd_pump_do(struct nbd_pump *p, enum nbd_request_kind kind,
     return 0;
 }
 
+bool nbd_pump_is_fast(struct nbd_pump *p)
+{
+    LOCK_FOR_SCOPE(&p->lock);
+    return p->how.is_fast;
+}
+
 int nbd_pump_drain(struct nbd_pump *p, struct error *err)
 {
     LOCK_FOR_SCOPE(&p->lock);

@@ -42,6 +42,9 @@ int nbd_pump_do(struct nbd_pump *pump, enum nbd_request_kind kind,
                 uint64_t disk_offset, uint64_t length, void *buf,
                 struct error *err);
 
+/* Does the server zero fast, as far as it has been asked for that? */
+bool nbd_pump_is_fast(struct nbd_pump *pump);
+
 /* Waits until all have been answered. */
 int nbd_pump_drain(struct nbd_pump *pump, struct error *err);
 

@@ -10,8 +10,9 @@
  * anybody: so all else may be in flight beside it.
  *
  * Zeroes are asked for by WRITE_ZEROES.  With FAST_ZERO, as long as the server
- * is fast, in large pieces.  Without, each may take it as long as writing
- * does: so in pieces that are answered in time for who watches the progress.
+ * is fast, in large pieces; the first is a small one, and shows it.  Without,
+ * each may take it as long as writing does: so in pieces that are answered in
+ * time for who watches the progress.
  * A server that has no WRITE_ZEROES is sent zeroes.  But if it can trim, and
  * block status says that what was trimmed reads as zeroes, that is as good.
  */
@@ -37,9 +38,9 @@
 struct nbd_writer {
     struct nbd_connections connections;
     struct nbd_pump *pump;
-    uint64_t block; /* requests have to be multiples of it ... */
-    uint64_t piece; /* ... and are cut at multiples of that */
-    uint64_t zero_piece;
+    uint64_t block;          /* requests have to be multiples of it ... */
+    uint64_t piece;          /* ... and are cut at multiples of that */
+    bool has_zeroed;         /* once, so whether it is fast is known */
     bool can_zero, can_trim; /* can_trim: where it cannot zero */
     bool has_flush, has_fua;
     pthread_mutex_t edges; /* held from the read to the write */
@@ -73,8 +74,6 @@ static int start(struct nbd_writer *w, bool keeps_space, struct error *err)
     w->block = c->block;
     w->piece = io_min(io_max(c->preferred, LEAST_PIECE), IO_PIECE);
     w->piece = IO_ROUND_DOWN(io_min(w->piece, c->most), w->block);
-    w->zero_piece = how.is_fast ? FAST_ZERO_PIECE : ZERO_PIECE;
-    w->zero_piece = IO_ROUND_DOWN(w->zero_piece, w->block);
     how.piece = w->piece;
     return nbd_pump_start(&w->connections, &how, &w->pump, err);
 }
@@ -204,8 +203,11 @@ static int trim(struct nbd_writer *w, uint64_t disk_offset, uint64_t length,
 static int zero_blocks(struct nbd_writer *w, uint64_t disk_offset,
                        uint64_t length, struct error *err)
 {
-    if (w->can_zero)
+    if (w->can_zero && w->has_zeroed)
         return nbd_pump_add(w->pump, NBD_ZERO, disk_offset, length, NULL, err);
+    w->has_zeroed = true;
+    if (w->can_zero)
+        return nbd_pump_do(w->pump, NBD_ZERO, disk_offset, length, NULL, err);
     if (w->can_trim)
         return trim(w, disk_offset, length, err);
     return send_zeroes(w, disk_offset, length, err);
@@ -215,8 +217,10 @@ int nbd_writer_zero(struct nbd_writer *w, uint64_t disk_offset,
                     uint64_t length, struct error *err)
 {
     while (length > 0) {
+        bool is_large = w->has_zeroed && nbd_pump_is_fast(w->pump);
+        uint64_t piece = is_large ? FAST_ZERO_PIECE : ZERO_PIECE;
         bool is_edge;
-        uint64_t n = cut(w, disk_offset, length, w->zero_piece, &is_edge);
+        uint64_t n = cut(w, disk_offset, length, piece, &is_edge);
 
         if (is_edge ? write_edge(w, NULL, n, disk_offset, err) == -1
                     : zero_blocks(w, disk_offset, n, err) == -1)

@@ -15,6 +15,18 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+/* Flags of an export. */
+enum {
+    PEER_HAS_FLAGS = 1 << 0,
+    PEER_READ_ONLY = 1 << 1,
+    PEER_FLUSH = 1 << 2,
+    PEER_FUA = 1 << 3,
+    PEER_TRIM = 1 << 5,
+    PEER_ZERO = 1 << 6,
+    PEER_MULTI = 1 << 8,
+    PEER_FAST_ZERO = 1 << 11,
+};
+
 enum { PEER_CONNECTIONS = 8, PEER_PENDING = 32, PEER_STATUSES = 8 };
 
 /* What it has at each offset of its disk. */
@@ -31,10 +43,18 @@ static inline void peer_fill(void *buf, uint64_t disk_offset, size_t length)
         p[i] = peer_byte(disk_offset + i);
 }
 
+/* Flags of a request. */
+enum {
+    PEER_FLAG_FUA = 1 << 0,
+    PEER_FLAG_NO_HOLE = 1 << 1,
+    PEER_FLAG_FAST = 1 << 4,
+};
+
 struct peer_request {
-    uint16_t type;
+    uint16_t flags, type;
     uint64_t cookie, offset;
     uint32_t length;
+    unsigned char *data; /* that is to be written */
 };
 
 struct peer_connection {
@@ -59,6 +79,13 @@ struct peer {
     uint64_t bad_from;     /* reads past here fail; 0: none */
     uint64_t hang_up_from; /* at reads past here it hangs up; 0: none */
 
+    /* What can be written, and is read then; NULL: it is read-only.  Writes
+     * past bad_from fail, and at those past hang_up_from it hangs up.
+     */
+    unsigned char *disk;
+    uint16_t flags;    /* of the export, besides those that others say */
+    bool is_slow_zero; /* it refuses to zero fast */
+
     /* Pairs of a length and flags: the answer to each question for block
      * status.  If there are none it fails if is_status_bad, and hangs up if
      * not.
@@ -70,6 +97,7 @@ struct peer {
     /* What it has seen. */
     atomic_uint accepted, structured_reads, simple_reads, questions;
     atomic_uint bad_reads; /* that were no multiples, or too long */
+    atomic_uint writes, zeroings, trims, flushes, written_through, kept_space;
 
     char path[300]; /* of its socket */
     int listening;
@@ -95,9 +123,13 @@ static inline bool peer_tell_infos(const struct peer *p, int fd,
                                    uint32_t option)
 {
     unsigned char export[12], block[14];
+    uint16_t flags = PEER_HAS_FLAGS | p->flags;
 
-    /* has flags; read-only; several connections */
-    put16(put64(put16(export, 0), p->size), p->is_multi ? 0x103 : 0x003);
+    if (p->disk == NULL)
+        flags |= PEER_READ_ONLY;
+    if (p->is_multi)
+        flags |= PEER_MULTI;
+    put16(put64(put16(export, 0), p->size), flags);
     put32(put32(put32(put16(block, 3), p->block_minimum),
                 io_max(p->block_minimum, 512)),
           p->block_maximum);
@@ -160,16 +192,22 @@ static inline bool peer_send_chunk(int fd, uint16_t type, uint64_t cookie,
            io_write_full(fd, payload, length) == 0;
 }
 
-static inline bool peer_fail(const struct peer_connection *c,
-                             const struct peer_request *r)
+static inline bool peer_fail_with(const struct peer_connection *c,
+                                  const struct peer_request *r, uint32_t error)
 {
     unsigned char payload[6], reply[16];
 
-    put16(put32(payload, NBD_EIO), 0);
-    put64(put32(put32(reply, SIMPLE_REPLY_MAGIC), NBD_EIO), r->cookie);
+    put16(put32(payload, error), 0);
+    put64(put32(put32(reply, SIMPLE_REPLY_MAGIC), error), r->cookie);
     return c->is_structured
                ? peer_send_chunk(c->fd, CHUNK_ERROR, r->cookie, payload, 6)
                : io_write_full(c->fd, reply, sizeof reply) == 0;
+}
+
+static inline bool peer_fail(const struct peer_connection *c,
+                             const struct peer_request *r)
+{
+    return peer_fail_with(c, r, NBD_EIO);
 }
 
 static inline bool peer_read(struct peer_connection *c,
@@ -192,7 +230,11 @@ static inline bool peer_read(struct peer_connection *c,
         return peer_fail(c, r);
     buf = malloc(8 + r->length);
     test_require(buf != NULL, "malloc");
-    peer_fill(put64(buf, r->offset), r->offset, r->length);
+    put64(buf, r->offset);
+    if (p->disk == NULL)
+        peer_fill(buf + 8, r->offset, r->length);
+    else
+        memcpy(buf + 8, p->disk + r->offset, r->length);
     put64(put32(put32(reply, SIMPLE_REPLY_MAGIC), 0), r->cookie);
     is_sent =
         c->is_structured
@@ -219,6 +261,41 @@ static inline bool peer_tell_status(struct peer_connection *c,
                            end - payload);
 }
 
+/* All that changes something, and flushing. */
+static inline bool peer_change(struct peer_connection *c,
+                               const struct peer_request *r)
+{
+    struct peer *p = c->peer;
+    unsigned char reply[16];
+    uint64_t end = r->offset + r->length;
+
+    if (r->flags & PEER_FLAG_FUA)
+        p->written_through++;
+    if (r->flags & PEER_FLAG_NO_HOLE)
+        p->kept_space++;
+    if (r->type == CMD_FLUSH)
+        p->flushes++;
+    if (p->block_minimum != 0 && (r->offset % p->block_minimum != 0 ||
+                                  r->length % p->block_minimum != 0))
+        p->bad_reads++;
+    if (p->hang_up_from != 0 && end > p->hang_up_from)
+        return false;
+    if ((p->bad_from != 0 && end > p->bad_from) || end > p->size)
+        return peer_fail_with(c, r, NBD_ENOSPC);
+    if (p->is_slow_zero && r->flags & PEER_FLAG_FAST)
+        return peer_fail_with(c, r, NBD_ENOTSUP);
+    if (r->type == CMD_WRITE)
+        memcpy(p->disk + r->offset, r->data, r->length);
+    else if (r->type == CMD_WRITE_ZEROES || r->type == CMD_TRIM)
+        memset(p->disk + r->offset, 0, r->length);
+    p->writes += r->type == CMD_WRITE;
+    p->zeroings += r->type == CMD_WRITE_ZEROES;
+    p->trims += r->type == CMD_TRIM;
+    put64(put32(put32(reply, SIMPLE_REPLY_MAGIC), 0), r->cookie);
+    return c->is_structured ? peer_send_chunk(c->fd, 0, r->cookie, NULL, 0)
+                            : io_write_full(c->fd, reply, sizeof reply) == 0;
+}
+
 static inline bool peer_answer(struct peer_connection *c,
                                const struct peer_request *r)
 {
@@ -226,6 +303,26 @@ static inline bool peer_answer(struct peer_connection *c,
         return peer_read(c, r);
     if (r->type == CMD_BLOCK_STATUS)
         return peer_tell_status(c, r);
+    return c->peer->disk != NULL && r->type != CMD_DISC && peer_change(c, r);
+}
+
+/* Takes what is to be written, too. */
+static inline bool peer_take(struct peer_connection *c, struct peer_request *r)
+{
+    unsigned char buf[28];
+
+    if (io_read_full(c->fd, buf, sizeof buf) != sizeof buf)
+        return false;
+    *r = (struct peer_request){get(buf + 4, 2),  get(buf + 6, 2),
+                               get(buf + 8, 8),  get(buf + 16, 8),
+                               get(buf + 24, 4), NULL};
+    if (r->type != CMD_WRITE)
+        return true;
+    r->data = malloc(r->length);
+    test_require(r->data != NULL, "malloc");
+    if (io_read_full(c->fd, r->data, r->length) == (ssize_t)r->length)
+        return true;
+    free(r->data);
     return false;
 }
 
@@ -234,23 +331,24 @@ static inline void *peer_serve(void *opaque)
     struct peer_connection *c = opaque;
     struct peer_request pending[PEER_PENDING];
     bool is_open = peer_negotiate(c);
-    unsigned char buf[28];
     size_t n = 0;
 
-    while (is_open && io_read_full(c->fd, buf, sizeof buf) == sizeof buf) {
+    while (is_open && peer_take(c, &pending[n])) {
         struct pollfd more = {.fd = c->fd, .events = POLLIN};
 
-        pending[n++] =
-            (struct peer_request){get(buf + 6, 2), get(buf + 8, 8),
-                                  get(buf + 16, 8), get(buf + 24, 4)};
+        n++;
         if (c->peer->is_silent || (c->peer->is_reversing && n < PEER_PENDING &&
                                    poll(&more, 1, 5) == 1)) {
             n %= PEER_PENDING;
             continue;
         }
-        while (is_open && n > 0)
+        while (is_open && n > 0) {
             is_open = peer_answer(c, &pending[--n]);
+            free(pending[n].data);
+        }
     }
+    while (n > 0)
+        free(pending[--n].data);
     shutdown(c->fd, SHUT_RDWR);
     return NULL;
 }

@@ -51,6 +51,7 @@ enum {
     NBD_EINVAL = 22,
     NBD_ENOSPC = 28,
     NBD_EOVERFLOW = 75,
+    NBD_ENOTSUP = 95,
 
     MAX_PAYLOAD = 32 << 20,
 };

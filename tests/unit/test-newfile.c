@@ -7,6 +7,7 @@
 #include "base/newfile.h"
 #include "test.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -139,6 +140,67 @@ static void test_unnamed(void)
     unlink("file");
 }
 
+/* The files in this directory that were begun. */
+static unsigned count_begun(void)
+{
+    DIR *dir = opendir(".");
+    const struct dirent *entry;
+    unsigned n = 0;
+
+    test_require(dir != NULL, "opendir");
+    while ((entry = readdir(dir)) != NULL)
+        n += strncmp(entry->d_name, ".qcow-tool.", 11) == 0;
+    closedir(dir);
+    return n;
+}
+
+static void test_published(void)
+{
+    struct newfile made, other;
+    struct stat st;
+    int fd;
+
+    TEST("a file that is begun has another name");
+    fd = newfile_begin("new", O_RDWR, &made);
+    CHECK(fd != -1 && !is_there("new"));
+    CHECK_UINT(count_begun(), 1);
+
+    TEST("each has one of its own");
+    close(newfile_begin("./new", O_RDWR, &other));
+    CHECK_UINT(count_begun(), 2);
+    newfile_remove(&other);
+    CHECK_UINT(count_begun(), 1);
+
+    TEST("it gets its own, and stays");
+    CHECK_INT(newfile_publish(&made, "new", false), 0);
+    CHECK(is_there("new"));
+    CHECK_UINT(count_begun(), 0);
+    newfile_remove(&made);
+    CHECK(is_there("new"));
+    close(fd);
+
+    TEST("what is there is not replaced");
+    fd = newfile_begin("new", O_RDWR, &made);
+    CHECK_INT(newfile_publish(&made, "new", false), -1);
+    CHECK_INT(errno, EEXIST);
+    newfile_remove(&made);
+    CHECK_UINT(count_begun(), 0);
+    CHECK(is_there("new"));
+    close(fd);
+
+    TEST("or it is, if that is asked for");
+    fd = newfile_begin("new", O_RDWR, &made);
+    test_require(write(fd, "new", 3) == 3, "write");
+    CHECK_INT(newfile_publish(&made, "new", true), 0);
+    CHECK(stat("new", &st) == 0 && st.st_size == 3);
+    close(fd);
+    unlink("new");
+
+    TEST("a directory that is not there is an error");
+    CHECK_INT(newfile_begin("none/new", O_RDWR, &made), -1);
+    CHECK_INT(errno, ENOENT);
+}
+
 int main(void)
 {
     test_begin();
@@ -147,5 +209,6 @@ int main(void)
     test_shortage();
     test_links();
     test_unnamed();
+    test_published();
     return test_end();
 }
