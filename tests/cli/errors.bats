@@ -122,7 +122,7 @@ bad_serve() {
 
 @test "an unknown destination format is named" {
     bad_stream 'raw.*qcow2' --destination-format raw
-    bad_serve 'qcow2.*raw' --destination-format qcow2
+    bad_serve "'qcow'.*qcow2, vpc" --destination-format qcow
 }
 
 @test "an unknown layout is named, and the known ones" {
