@@ -14,16 +14,23 @@
 #include <string.h>
 
 #define SCAN_PIECE (2 * IO_PIECE) /* as large as the largest granule */
-#define BUF_LENGTH (2 * SCAN_PIECE + 2 * IO_ALIGN)
 
 enum { MOST_PIECES = 64 };
 
-/* Several are asked for before the first is looked at: over NBD they come
- * faster that way.
- */
 struct piece {
     uint64_t disk_offset, length;
     size_t place; /* in the buffers */
+};
+
+/* What is asked for together.  There are two of them: while one is looked at
+ * the other is being read.
+ */
+struct batch {
+    char *buf, *base_buf;
+    size_t used;
+    struct piece pieces[MOST_PIECES];
+    size_t n_pieces;
+    uint64_t count, base_count; /* as source_count had them then */
 };
 
 struct scan {
@@ -31,19 +38,36 @@ struct scan {
     uint64_t granule;
     struct progress *progress;
     struct extents *data, *zeroes;
-    char *buf, *base_buf; /* of BUF_LENGTH bytes */
-    size_t used;
-    struct piece pieces[MOST_PIECES];
-    size_t n_pieces;
+    size_t length; /* of each of the buffers */
+    struct batch batches[2];
+    size_t filling; /* which of them: the other was asked for before it */
 };
 
-static char *new_buf(struct error *err)
+static void cleanup_scan(struct scan *s)
 {
-    char *buf = io_alloc_aligned(BUF_LENGTH);
+    for (size_t i = 0; i < 2; i++) {
+        free(s->batches[i].buf);
+        free(s->batches[i].base_buf);
+    }
+}
 
-    if (buf == NULL)
-        error_set(err, errno, "no memory to look at the disk");
-    return buf;
+static int make_buffers(struct scan *s, struct error *err)
+{
+    uint64_t ahead = io_max(SCAN_PIECE, s->source->ahead);
+
+    if (s->base != NULL)
+        ahead = io_max(ahead, s->base->ahead);
+    s->length = ahead + 2 * IO_ALIGN;
+    for (size_t i = 0; i < 2; i++) {
+        struct batch *b = &s->batches[i];
+
+        b->buf = io_alloc_aligned(s->length);
+        if (s->base != NULL)
+            b->base_buf = io_alloc_aligned(s->length);
+        if (b->buf == NULL || (s->base != NULL && b->base_buf == NULL))
+            return error_set(err, errno, "no memory to look at the disk");
+    }
+    return 0;
 }
 
 /* Sorts the length bytes at disk_offset, of which buf (and base_buf) holds
@@ -71,23 +95,37 @@ static int sort_piece(struct scan *s, const char *buf, const char *base_buf,
     return 0;
 }
 
-/* Sorts all that was asked for, and forgets it. */
-static int sort_batch(struct scan *s, struct error *err)
+/* Sorts all of a batch, and forgets it. */
+static int sort_batch(struct scan *s, struct batch *b, struct error *err)
 {
-    if (source_wait(s->source, err) == -1 ||
-        (s->base != NULL && source_wait(s->base, err) == -1))
+    if (b->n_pieces == 0)
+        return 0;
+    if (source_wait_first(s->source, b->count, err) == -1 ||
+        (s->base != NULL &&
+         source_wait_first(s->base, b->base_count, err) == -1))
         return -1;
-    for (size_t i = 0; i < s->n_pieces; i++) {
-        const struct piece *p = &s->pieces[i];
+    for (size_t i = 0; i < b->n_pieces; i++) {
+        const struct piece *p = &b->pieces[i];
 
-        if (sort_piece(s, s->buf + p->place,
-                       s->base == NULL ? NULL : s->base_buf + p->place,
+        if (sort_piece(s, b->buf + p->place,
+                       s->base == NULL ? NULL : b->base_buf + p->place,
                        p->disk_offset, p->length, err) == -1)
             return -1;
         progress_set(s->progress, p->disk_offset + p->length);
     }
-    s->n_pieces = s->used = 0;
+    b->n_pieces = b->used = 0;
     return 0;
+}
+
+/* The batch is full: sorts the other, which is the next to be filled. */
+static int turn(struct scan *s, struct error *err)
+{
+    struct batch *full = &s->batches[s->filling];
+
+    full->count = source_count(s->source);
+    full->base_count = s->base == NULL ? 0 : source_count(s->base);
+    s->filling = 1 - s->filling;
+    return sort_batch(s, &s->batches[s->filling], err);
 }
 
 /* Asks for a piece, from both disks. */
@@ -96,19 +134,22 @@ static int ask_for_piece(struct scan *s, uint64_t disk_offset, uint64_t length,
 {
     uint64_t skip = disk_offset % IO_ALIGN;
     uint64_t aligned = IO_ROUND_UP(length + skip, IO_ALIGN);
+    struct batch *b = &s->batches[s->filling];
 
-    if ((s->n_pieces == MOST_PIECES || s->used + aligned > BUF_LENGTH) &&
-        sort_batch(s, err) == -1)
-        return -1;
-    if (source_read(s->source, s->buf + s->used, disk_offset - skip, aligned,
+    if (b->n_pieces == MOST_PIECES || b->used + aligned > s->length) {
+        if (turn(s, err) == -1)
+            return -1;
+        b = &s->batches[s->filling];
+    }
+    if (source_read(s->source, b->buf + b->used, disk_offset - skip, aligned,
                     err) == -1 ||
         (s->base != NULL &&
-         source_read(s->base, s->base_buf + s->used, disk_offset - skip,
+         source_read(s->base, b->base_buf + b->used, disk_offset - skip,
                      aligned, err) == -1))
         return -1;
-    s->pieces[s->n_pieces++] =
-        (struct piece){disk_offset, length, s->used + skip};
-    s->used += aligned;
+    b->pieces[b->n_pieces++] =
+        (struct piece){disk_offset, length, b->used + skip};
+    b->used += aligned;
     return 0;
 }
 
@@ -127,23 +168,36 @@ static int scan_all(struct scan *s, const struct extents *where,
                 return -1;
         }
     }
-    return sort_batch(s, err);
+    /* The one that was asked for before, and the one that was filled last. */
+    return turn(s, err) == -1 || turn(s, err) == -1 ? -1 : 0;
+}
+
+/* The buffers may go only when nobody reads into them any more. */
+static int scan_and_wait(struct scan *s, const struct extents *where,
+                         struct error *err)
+{
+    if (make_buffers(s, err) == -1)
+        return -1;
+    if (scan_all(s, where, err) == 0)
+        return 0;
+    source_abandon(s->source);
+    if (s->base != NULL)
+        source_abandon(s->base);
+    return -1;
 }
 
 int scan_data(struct source *source, const struct extents *where,
               uint64_t granule, struct progress *progress,
               struct extents *data, struct error *err)
 {
-    char *CLEANUP(free_ptr) buf = new_buf(err);
-    struct scan s = {
+    struct scan CLEANUP(scan) s = {
         .source = source,
         .granule = granule,
         .progress = progress,
         .data = data,
-        .buf = buf,
     };
 
-    return buf == NULL ? -1 : scan_all(&s, where, err);
+    return scan_and_wait(&s, where, err);
 }
 
 int scan_uncertain(struct source *source, const struct extents *where,
@@ -171,18 +225,14 @@ int scan_differences(struct source *source, struct source *base,
                      struct progress *progress, struct extents *data,
                      struct extents *zeroes, struct error *err)
 {
-    char *CLEANUP(free_ptr) buf = new_buf(err);
-    char *CLEANUP(free_ptr) base_buf = buf == NULL ? NULL : new_buf(err);
-    struct scan s = {
+    struct scan CLEANUP(scan) s = {
         .source = source,
         .base = base,
         .granule = granule,
         .progress = progress,
         .data = data,
         .zeroes = zeroes,
-        .buf = buf,
-        .base_buf = base_buf,
     };
 
-    return base_buf == NULL ? -1 : scan_all(&s, where, err);
+    return scan_and_wait(&s, where, err);
 }

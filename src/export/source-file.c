@@ -7,6 +7,7 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "base/stall.h"
+#include "export/read-ahead.h"
 #include "export/source-file.h"
 
 #include <errno.h>
@@ -15,9 +16,14 @@
 #include <sys/stat.h>
 
 struct source_file {
-    struct source source; /* first */
-    bool is_direct;       /* it has O_DIRECT */
+    struct source source;      /* first */
+    bool is_direct;            /* it has O_DIRECT */
+    struct read_ahead *reader; /* NULL: the kernel reads ahead, or no read was
+                                  large yet */
 };
+
+/* What is smaller is read at once. */
+#define LARGE_READ (UINT64_C(256) << 10)
 
 static struct source_file *file_of(struct source *s)
 {
@@ -32,20 +38,62 @@ static int ended_early(const struct source *s, uint64_t disk_offset,
                      s->role, disk_offset);
 }
 
+/* What a read has brought; errnum counts if that is -1. */
+static int check_read(const struct source *s, uint64_t disk_offset,
+                      int64_t got, int errnum, struct error *err)
+{
+    if (got == -1)
+        return error_set(err, errnum,
+                         "%s: cannot read at disk offset %" PRIu64, s->role,
+                         disk_offset);
+    return ended_early(s, disk_offset + got, err);
+}
+
+/* Without the page cache somebody has to read the next piece meanwhile.  It
+ * may write to the whole blocks alone: what is behind them is the caller's.
+ */
+static bool is_for_reader(const struct source_file *f, uint64_t length)
+{
+    return f->is_direct && length >= LARGE_READ && length % IO_ALIGN == 0;
+}
+
 static int file_read(struct source *s, char *buf, uint64_t disk_offset,
                      uint64_t length, struct error *err)
 {
+    struct source_file *f = file_of(s);
     STALL_WAIT_FOR(STALL_DISK, "the source");
-    /* The last sector may be in part behind the end. */
-    ssize_t got =
-        io_pread_full(s->fd, buf, IO_ROUND_UP(length, IO_ALIGN), disk_offset);
+    ssize_t got;
 
-    if (got == -1)
-        return error_set(err, errno, "%s: cannot read at disk offset %" PRIu64,
-                         s->role, disk_offset);
-    if ((uint64_t)got < length)
-        return ended_early(s, disk_offset + got, err);
+    if (is_for_reader(f, length)) {
+        if (f->reader == NULL &&
+            read_ahead_start(s->fd, &f->reader, err) == -1)
+            return -1;
+        read_ahead_ask(f->reader, buf, disk_offset, length);
+        return 0;
+    }
+    /* The last sector may be in part behind the end. */
+    got =
+        io_pread_full(s->fd, buf, IO_ROUND_UP(length, IO_ALIGN), disk_offset);
+    if (got == -1 || (uint64_t)got < length)
+        return check_read(s, disk_offset, got, errno, err);
     return 0;
+}
+
+static uint64_t file_count(struct source *s)
+{
+    return file_of(s)->reader == NULL ? 0
+                                      : read_ahead_count(file_of(s)->reader);
+}
+
+static int file_wait(struct source *s, uint64_t count, struct error *err)
+{
+    struct read_ahead_failure failure;
+    STALL_WAIT_FOR(STALL_DISK, "the source");
+
+    if (file_of(s)->reader == NULL ||
+        read_ahead_wait(file_of(s)->reader, count, &failure) == 0)
+        return 0;
+    return check_read(s, failure.offset, failure.got, failure.errnum, err);
 }
 
 static int file_send(struct source *s, uint64_t disk_offset, uint64_t length,
@@ -104,8 +152,16 @@ static int file_find_data(struct source *s, struct extents *data, bool *is_map,
     return 0;
 }
 
+static void file_abandon(struct source *s)
+{
+    struct error ignored;
+
+    file_wait(s, file_count(s), &ignored);
+}
+
 static void file_free(struct source *s)
 {
+    read_ahead_stop(file_of(s)->reader);
     cleanup_close_fd(&s->fd);
     free(s);
 }
@@ -134,6 +190,9 @@ int source_file_open(const char *role, const char *path, bool is_direct,
 {
     static const struct source_ops ops = {
         .read = file_read,
+        .count = file_count,
+        .wait = file_wait,
+        .abandon = file_abandon,
         .send = file_send,
         .find_data = file_find_data,
         .free = file_free,

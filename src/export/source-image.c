@@ -151,9 +151,16 @@ static int image_read(struct source *s, char *buf, uint64_t disk_offset,
     return 0;
 }
 
-static int image_wait(struct source *s, struct error *err)
+static uint64_t image_count(struct source *s)
 {
-    return image_of(s)->qemu == NULL ? 0 : source_wait(image_of(s)->qemu, err);
+    return image_of(s)->qemu == NULL ? 0 : source_count(image_of(s)->qemu);
+}
+
+static int image_wait(struct source *s, uint64_t count, struct error *err)
+{
+    return image_of(s)->qemu == NULL
+               ? 0
+               : source_wait_first(image_of(s)->qemu, count, err);
 }
 
 static int flush_qemu(struct source_image *im, struct sink *sink,
@@ -231,6 +238,7 @@ static struct source_image *new_source(struct chain *chain,
 {
     static const struct source_ops ops = {
         .read = image_read,
+        .count = image_count,
         .wait = image_wait,
         .send = image_send,
         .flush = image_flush,

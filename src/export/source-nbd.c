@@ -22,6 +22,9 @@
  */
 enum { MOST_SHOWN = 128 };
 
+/* Half of what the client has in flight to a server that is far away. */
+#define REMOTE_AHEAD (UINT64_C(8) << 20)
+
 struct source_nbd {
     struct source source;        /* first */
     struct nbd_client *client;   /* the reader's, if there is one */
@@ -70,9 +73,14 @@ static int nbd_read(struct source *s, char *buf, uint64_t disk_offset,
     return failed(nbd_of(s), err);
 }
 
-static int nbd_wait(struct source *s, struct error *err)
+static uint64_t nbd_count(struct source *s)
 {
-    if (nbd_client_finish(nbd_of(s)->client, err) == 0)
+    return nbd_client_count(nbd_of(s)->client);
+}
+
+static int nbd_wait(struct source *s, uint64_t count, struct error *err)
+{
+    if (nbd_client_finish_first(nbd_of(s)->client, count, err) == 0)
         return 0;
     return failed(nbd_of(s), err);
 }
@@ -133,6 +141,7 @@ static struct source_nbd *new_source(const char *role, struct error *err)
 {
     static const struct source_ops ops = {
         .read = nbd_read,
+        .count = nbd_count,
         .wait = nbd_wait,
         .send = nbd_send,
         .flush = nbd_flush,
@@ -188,6 +197,7 @@ int source_nbd_open(const struct nbd_address *address, int destination_fd,
         return -1;
     }
     set_size(n);
+    n->source.ahead = REMOTE_AHEAD;
     *source = &n->source;
     return 0;
 }

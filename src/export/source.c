@@ -29,9 +29,25 @@ int source_read(struct source *s, char *buf, uint64_t disk_offset,
     return 0;
 }
 
+uint64_t source_count(struct source *s)
+{
+    return s->ops->count == NULL ? 0 : s->ops->count(s);
+}
+
+int source_wait_first(struct source *s, uint64_t count, struct error *err)
+{
+    return s->ops->wait == NULL ? 0 : s->ops->wait(s, count, err);
+}
+
+void source_abandon(struct source *s)
+{
+    if (s->ops->abandon != NULL)
+        s->ops->abandon(s);
+}
+
 int source_wait(struct source *s, struct error *err)
 {
-    return s->ops->wait == NULL ? 0 : s->ops->wait(s, err);
+    return source_wait_first(s, source_count(s), err);
 }
 
 int source_send(struct source *s, uint64_t disk_offset, uint64_t length,

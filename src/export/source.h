@@ -18,12 +18,17 @@ struct source;
  * ask for bytes behind the end of the source.  Offsets and lengths are bytes.
  */
 struct source_ops {
-    /* Begins to fill buf with length bytes of the disk.  They are all there
-     * once wait has returned.
+    /* Begins to fill buf with length bytes of the disk.  They are there once
+     * wait has returned for as many reads as count says now.  NULL: read waits
+     * itself.
      */
     int (*read)(struct source *s, char *buf, uint64_t disk_offset,
                 uint64_t length, struct error *err);
-    int (*wait)(struct source *s, struct error *err); /* NULL: read does it */
+    uint64_t (*count)(struct source *s);
+    int (*wait)(struct source *s, uint64_t count, struct error *err);
+
+    /* As source_abandon; NULL: there is nothing to wait for. */
+    void (*abandon)(struct source *s);
 
     /* Begins to send length bytes of the disk into sink.  Several calls send
      * in the order in which they were made.  All has been sent once flush has
@@ -46,6 +51,8 @@ struct source {
     int fd;             /* of a raw file or device; -1: it is not one */
     bool is_buffered;   /* its data passes through buffers of ours, sendfile(2)
                            cannot move it */
+    uint64_t ahead;     /* bytes that are best being read while as many are
+                           looked at; 0: few will do */
     uint64_t size;      /* bytes that can be read */
     uint64_t disk_size; /* bytes of the disk: size, rounded up to whole sectors
                            as QEMU does.  What is behind size is zero. */
@@ -61,6 +68,15 @@ int source_read(struct source *s, char *buf, uint64_t disk_offset,
 
 /* Waits for all that source_read has asked for. */
 int source_wait(struct source *s, struct error *err);
+
+/* Something has failed: returns once what source_read was given is not written
+ * to any more.  Nothing but source_free is called after this.
+ */
+void source_abandon(struct source *s);
+
+/* A number for what has been asked for so far; and waits for that alone. */
+uint64_t source_count(struct source *s);
+int source_wait_first(struct source *s, uint64_t count, struct error *err);
 
 /* Sends length bytes from disk_offset on, zeroes behind the end of the source.
  * They may leave as late as in source_flush, but never before what was to be

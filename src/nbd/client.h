@@ -51,6 +51,13 @@ int nbd_client_read(struct nbd_client *client, uint64_t disk_offset,
 /* Waits for all that has been asked for. */
 int nbd_client_finish(struct nbd_client *client, struct error *err);
 
+/* How many requests there were so far; and waits for the first count of all
+ * there ever were.
+ */
+uint64_t nbd_client_count(const struct nbd_client *client);
+int nbd_client_finish_first(struct nbd_client *client, uint64_t count,
+                            struct error *err);
+
 /* Was the last failure that the server, which goes on, could not read?  Then
  * *disk_offset is where that piece begins.
  */

@@ -24,7 +24,7 @@ used() {
     truncate -s 400M fs
     mkfs.xfs -q -m reflink=1 fs || skip "needs an XFS with reflinks"
     mkdir mnt
-    mount -o loop fs mnt 2>mount.stderr || skip "cannot mount: $(<mount.stderr)"
+    mount -o loop fs mnt 2>/dev/null || skip "needs mount"
     make_disk mnt/disk 32M full
     sync mnt/disk
     local before

@@ -60,14 +60,21 @@ static void check_buf(uint64_t disk_offset, uint64_t length, uint64_t size)
     CHECK_INT(buf[length], 0xaa); /* no byte more */
 }
 
+static int read_all(struct source *source, uint64_t disk_offset,
+                    uint64_t length, struct error *err)
+{
+    if (source_read(source, (char *)buf, disk_offset, length, err) == -1)
+        return -1;
+    return source_wait(source, err);
+}
+
 static void check_read(struct source *source, uint64_t disk_offset,
                        uint64_t length, uint64_t size)
 {
     struct error err;
 
     memset(buf, 0xaa, SPACE);
-    CHECK_OK(source_read(source, (char *)buf, disk_offset, length, &err),
-             &err);
+    CHECK_OK(read_all(source, disk_offset, length, &err), &err);
     check_buf(disk_offset, length, size);
 }
 
@@ -185,8 +192,7 @@ static void check_ended(struct source *source, uint64_t disk_offset,
     struct sink sink;
     struct error err = {0};
 
-    CHECK_FAILS(source_read(source, (char *)buf, disk_offset, 256 << 10, &err),
-                &err, message);
+    CHECK_FAILS(read_all(source, disk_offset, 256 << 10, &err), &err, message);
     CHECK_OK(sink_open(&address, &sink, &err), &err);
     CHECK_OK(sink_aim(&sink, 0, 256 << 10, &err), &err);
     CHECK_OK(sink_begin(&sink, &err), &err);
