@@ -36,7 +36,9 @@ static const enum option_id opposites[][2] = {
     {OPT_QUIET, OPT_VERBOSE},
     {OPT_QUIET, OPT_DEBUG},
     {OPT_QUIET, OPT_PROGRESS},
+    {OPT_RELATIVE_TO, OPT_BITMAP},
     {OPT_RELATIVE_TO, OPT_CHANGED_BLOCKS},
+    {OPT_BITMAP, OPT_CHANGED_BLOCKS},
     /* A stream has been made already. */
     {OPT_STREAM, OPT_SOURCE},
     {OPT_STREAM, OPT_SOURCE_FORMAT},

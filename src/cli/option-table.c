@@ -40,6 +40,9 @@ const struct option_spec option_specs[] = {
      "send only what differs from BASE: an NBD URI;\n"
      "with hybrid and image files an image of the\n"
      "same format; else a raw disk"},
+    {"bitmap", 0, "NAME", OPT_BITMAP, OUT, GROUP,
+     "send only what this dirty bitmap marks, which\n"
+     "the source's NBD server has (nbd, nbdhybrid)"},
     {"changed-blocks", 0, "FILE", OPT_CHANGED_BLOCKS, OUT, GROUP,
      "send only what has changed, as xapi's\n"
      "VDI.list_changed_blocks has it; - is standard\n"

@@ -6,6 +6,7 @@
 
 #include "cli/outgoing.h"
 #include "cli/value.h"
+#include "nbd/address.h"
 
 #include <stddef.h>
 #include <string.h>
@@ -28,6 +29,20 @@ int outgoing_note(struct outgoing_words *words, const struct option_spec *spec,
         return 0;
     return value_parse_word(spec->name, value,
                             "qcow2, raw, vpc, vhdx, vmdk, vdi", &word, err);
+}
+
+static int parse_bitmap(const char *name, struct export_changes *changes,
+                        struct error *err)
+{
+    changes->bitmap = name;
+    if (name[0] == '\0')
+        return error_set(err, 0, "--bitmap: the name is empty");
+    if (strlen(name) > BITMAP_NAME_LONGEST)
+        return error_set(err, 0,
+                         "--bitmap: the name has %zu bytes, and QEMU has none "
+                         "with more than %d",
+                         strlen(name), BITMAP_NAME_LONGEST);
+    return 0;
 }
 
 /* FILE, - or fd:FD. */
@@ -55,6 +70,8 @@ static int apply_export(struct export_options *o,
             return -1;
         o->is_marking_zeroes = word == 1;
         return 0;
+    case OPT_BITMAP:
+        return parse_bitmap(value, &o->changes, err);
     case OPT_CHANGED_BLOCKS:
         return parse_changed_blocks(spec->name, value, &o->changes, err);
     case OPT_DETECT_ZEROES:
@@ -129,6 +146,12 @@ static int check_changes(const struct export_options *o,
 {
     if (!export_changes_are_known(&o->changes))
         return 0;
+    if (o->changes.bitmap != NULL && o->source.kind != EXPORT_NBD &&
+        o->source.kind != EXPORT_NBD_HYBRID)
+        return error_set(err, 0,
+                         "--bitmap: only an NBD server has one, with "
+                         "--source-format nbd or nbdhybrid; of an image, "
+                         "qemu-nbd -B shows it");
     if (o->is_detecting_zeroes && !o->is_marking_zeroes)
         return error_set(err, 0,
                          "--detect-zeroes: what has changed is sent, be it "

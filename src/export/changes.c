@@ -8,6 +8,7 @@
 #include "base/io.h"
 #include "export/changed-blocks.h"
 #include "export/changes.h"
+#include "export/source-nbd.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -29,6 +30,10 @@ int changes_find(struct preparation *p, struct error *err)
     int CLEANUP(close_fd) fd = -1;
     char name[32];
 
+    if (from->bitmap != NULL)
+        return source_nbd_find_dirty(p->block_status != NULL ? p->block_status
+                                                             : p->disk->source,
+                                     &p->changed, err);
     if (from->blocks_path == NULL) {
         snprintf(name, sizeof name, "fd %d", from->blocks_fd);
         return read_fd(p, from->blocks_fd, name, err);

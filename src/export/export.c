@@ -84,6 +84,8 @@ static int open_uri(const struct preparation *p, const char *role,
         .role = role,
         .socket_fd = -1,
         .uri = uri,
+        .bitmap = p->o->changes.bitmap, /* of the source: there is no base */
+        .is_bitmap_all = !selection_needs_map(p),
     };
 
     return source_nbd_open(&address, p->destination_fd, source, err);
@@ -111,6 +113,8 @@ static int open_nbd_hybrid(struct preparation *p, struct error *err)
         .socket_fd = -1,
         .socket_path = from->socket_path,
         .export_name = from->export_name,
+        .bitmap = p->o->changes.bitmap,
+        .is_bitmap_all = !selection_needs_map(p),
     };
     struct source *disk;
 

@@ -37,13 +37,14 @@ static inline uint64_t export_piece_end(const struct export_piece *piece,
 
 /* A record of what has changed on the source since somebody has had it. */
 struct export_changes {
+    const char *bitmap;      /* at the source's NBD server; NULL: none */
     const char *blocks_path; /* of a file (changed-blocks.h); NULL: none */
     int blocks_fd;           /* one that is open; -1: none */
 };
 
 static inline bool export_changes_are_known(const struct export_changes *c)
 {
-    return c->blocks_path != NULL || c->blocks_fd != -1;
+    return c->bitmap != NULL || c->blocks_path != NULL || c->blocks_fd != -1;
 }
 
 struct export_options {

@@ -42,6 +42,9 @@ bool selection_is_stable(const struct preparation *p)
     const struct export_options *o = p->o;
     bool is_compared = o->base.kind != EXPORT_NONE && !p->is_in_chain;
 
+    /* A server's bitmap may go on while its disk is written. */
+    if (o->changes.bitmap != NULL)
+        return false;
     if (!p->is_unsteady || is_compared || !selection_needs_map(p))
         return true;
     /* As qemu-img convert does, that layout goes by the map even so. */
@@ -53,6 +56,12 @@ int selection_refuse_unstable(const struct preparation *p, struct error *err)
 {
     const char *instead = "--detect-zeroes";
 
+    if (p->o->changes.bitmap != NULL)
+        return error_set(err, 0,
+                         "source: the bitmap can be another one each time, "
+                         "and pieces could be of two images: add "
+                         "--expect-id, with the id that measure prints, or "
+                         "send the whole");
     if (p->o->layout == LAYOUT_CONVERT)
         instead = is_by_contents(p->o)
                       ? "--layout streamable"

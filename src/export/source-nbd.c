@@ -202,6 +202,12 @@ int source_nbd_open(const struct nbd_address *address, int destination_fd,
     return 0;
 }
 
+int source_nbd_find_dirty(struct source *source, struct extents *dirty,
+                          struct error *err)
+{
+    return nbd_client_dirty(nbd_of(source)->client, dirty, err);
+}
+
 /* Opens the reader of an image that is shown, or named. */
 static int open_reader(const struct qemu *qemu, struct source_nbd *n,
                        const struct source_nbd_how *how, struct error *err)

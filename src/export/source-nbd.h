@@ -21,6 +21,12 @@
 int source_nbd_open(const struct nbd_address *address, int destination_fd,
                     struct source **source, struct error *err);
 
+/* Appends to dirty, which is empty, what the bitmap of the address that it was
+ * opened with marks.
+ */
+int source_nbd_find_dirty(struct source *source, struct extents *dirty,
+                          struct error *err);
+
 struct source_nbd_how {
     bool is_direct; /* without the page cache, where that can be */
 

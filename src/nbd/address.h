@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* Something else that can end a wait for the server.  It ends as soon as fd
@@ -21,6 +22,9 @@ struct nbd_watch {
     void *opaque;
 };
 
+/* Bytes in the name of a bitmap (BDRV_BITMAP_MAX_NAME_SIZE of QEMU 7.2). */
+enum { BITMAP_NAME_LONGEST = 1023 };
+
 /* Which server it is, and how it is reached: by socket_fd, which becomes the
  * client's once it begins to connect; else by uri, as nbd_connect_uri(3) has
  * it, with TLS and its certificates; else by export_name at socket_path.
@@ -30,6 +34,13 @@ struct nbd_address {
     int socket_fd;    /* connected; or -1 */
     const char *uri;
     const char *socket_path, *export_name;
+
+    /* A dirty bitmap of QEMU's, by its name, which has to be there; NULL: none
+     * is wanted.  is_bitmap_all: nothing else is to be told of the export's
+     * ranges, which may take the server long.
+     */
+    const char *bitmap;
+    bool is_bitmap_all;
 
     struct nbd_watch watch; /* zeroes: nothing else is watched */
 

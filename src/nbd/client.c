@@ -15,6 +15,8 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/io.h"
+#include "nbd/bitmap.h"
+#include "nbd/block-status.h"
 #include "nbd/client.h"
 #include "nbd/connections.h"
 
@@ -33,7 +35,6 @@ enum { FEWEST = 16, SLOTS = 64 };
 #define LATE_NS (UINT64_C(8) * 1000 * 1000)
 
 #define PIECE (UINT64_C(256) << 10)
-#define STATUS_PIECE (UINT64_C(1) << 30)
 
 /* A request in flight. */
 struct slot {
@@ -50,7 +51,8 @@ struct slot {
 
 struct nbd_client {
     struct nbd_connections connections;
-    uint64_t piece; /* what is asked for at once */
+    const char *bitmap; /* the address' */
+    uint64_t piece;     /* what is asked for at once */
     struct slot slots[SLOTS];
     uint64_t asked, taken; /* requests: taken is the oldest in flight */
     uint64_t most;         /* that are in flight */
@@ -74,6 +76,7 @@ int nbd_client_open(const struct nbd_address *address, int cancel_fd,
         return -1;
     }
     c->most = FEWEST;
+    c->bitmap = address->bitmap;
     c->piece = address->piece == 0 ? PIECE : address->piece;
     c->piece =
         io_max(io_min(c->piece, c->connections.most), c->connections.block);
@@ -96,84 +99,31 @@ uint64_t nbd_client_size(const struct nbd_client *c)
     return c->connections.size;
 }
 
-/* What one answer to a question for block status goes to. */
-struct answer {
-    struct extents *data;
-    uint64_t size;        /* of the export */
-    uint64_t disk_offset; /* how far the status is known */
-    bool has_failed;
-    struct error *err;
-};
-
-static int take_status(void *opaque, const char *context, uint64_t disk_offset,
-                       uint32_t *entries, size_t n_entries, int *error)
-{
-    struct answer *a = opaque;
-
-    (void)context;
-    (void)error;
-    if (a->has_failed || disk_offset != a->disk_offset)
-        return 0;
-    for (size_t i = 0; i + 1 < n_entries; i += 2) {
-        uint64_t length = io_min(entries[i], a->size - a->disk_offset);
-        bool is_zero = entries[i + 1] & LIBNBD_STATE_ZERO;
-
-        if (length > 0 && !is_zero &&
-            extents_append(a->data, a->disk_offset, length, a->err) == -1)
-            a->has_failed = true;
-        a->disk_offset += length;
-    }
-    return 0;
-}
-
-static int ask_status(struct nbd_client *c, struct answer *a)
-{
-    struct nbd_handle *nbd = c->connections.list[0];
-    uint64_t from = a->disk_offset,
-             length = io_min(c->connections.size - from, STATUS_PIECE);
-    int64_t cookie =
-        nbd_aio_block_status(nbd, length, from,
-                             (nbd_extent_callback){.callback = take_status,
-                                                   .user_data = a},
-                             NBD_NULL_COMPLETION, 0);
-    int r = cookie == -1 ? -1 : 0;
-
-    while (cookie != -1 && (r = nbd_aio_command_completed(nbd, cookie)) == 0)
-        if (nbd_connections_wait(&c->connections, -1, a->err) == -1)
-            return -1;
-    if (a->has_failed)
-        return -1;
-    if (r == -1)
-        return error_set(a->err, 0,
-                         "%s: no block status at disk offset %" PRIu64 ": %s",
-                         c->connections.role, from,
-                         nbd_connections_cause(&c->connections, nbd));
-    if (a->disk_offset == from)
-        return error_set(a->err, 0,
-                         "%s: empty block status at disk offset %" PRIu64,
-                         c->connections.role, from);
-    return 0;
-}
-
 int nbd_client_status(struct nbd_client *c, struct extents *data,
                       bool *is_known, struct error *err)
 {
-    struct answer answer = {.data = data,
-                            .size = c->connections.size,
-                            .err = err};
-    bool has_zeroes;
+    static const struct nbd_status_query not_zero = {
+        .context = LIBNBD_CONTEXT_BASE_ALLOCATION,
+        .flag = LIBNBD_STATE_ZERO,
+        .is_set = false,
+    };
+    uint64_t size = c->connections.size;
 
-    *is_known = nbd_can_meta_context(c->connections.list[0],
-                                     LIBNBD_CONTEXT_BASE_ALLOCATION) == 1;
-    if (!*is_known && c->connections.size > 0)
-        return extents_append(data, 0, c->connections.size, err);
-    while (answer.disk_offset < c->connections.size)
-        if (ask_status(c, &answer) == -1)
-            return -1;
+    *is_known =
+        nbd_can_meta_context(c->connections.list[0], not_zero.context) == 1;
+    if (!*is_known && size > 0)
+        return extents_append(data, 0, size, err);
+    if (nbd_connections_status(&c->connections, &not_zero, data, err) == -1)
+        return -1;
     /* To say that all is data is what servers do that do not know. */
-    has_zeroes = extents_total(data) < c->connections.size;
-    *is_known = has_zeroes || c->connections.size == 0;
+    *is_known = extents_total(data) < size || size == 0;
     return 0;
+}
+
+int nbd_client_dirty(struct nbd_client *c, struct extents *dirty,
+                     struct error *err)
+{
+    return nbd_bitmap_read(&c->connections, c->bitmap, dirty, err);
 }
 
 /* Waits for the oldest request and gives it away. */

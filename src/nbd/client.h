@@ -36,6 +36,10 @@ uint64_t nbd_client_size(const struct nbd_client *client);
 int nbd_client_status(struct nbd_client *client, struct extents *data,
                       bool *is_known, struct error *err);
 
+/* Appends to dirty, which is empty, what the address' bitmap marks. */
+int nbd_client_dirty(struct nbd_client *client, struct extents *dirty,
+                     struct error *err);
+
 /* Takes length bytes of the export, at disk_offset. */
 typedef int nbd_client_deliver(void *opaque, const void *buf, size_t length,
                                uint64_t disk_offset, struct error *err);

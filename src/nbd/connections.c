@@ -16,6 +16,7 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "base/stall.h"
+#include "nbd/bitmap.h"
 #include "nbd/connections.h"
 #include "nbd/tls.h"
 
@@ -143,6 +144,17 @@ static int start_connecting(struct nbd_handle *nbd,
     return nbd_aio_connect_unix(nbd, address->socket_path);
 }
 
+/* What a connection is to have besides the export. */
+static int set_up(struct nbd_handle *nbd, const struct nbd_address *address,
+                  bool is_structured)
+{
+    if (!is_structured)
+        return nbd_set_request_structured_replies(nbd, false);
+    if (address->bitmap != NULL)
+        return nbd_bitmap_prepare(nbd);
+    return nbd_add_meta_context(nbd, LIBNBD_CONTEXT_BASE_ALLOCATION);
+}
+
 /* Adds a connection, and begins to connect it. */
 static int add_connection(struct nbd_connections *c,
                           const struct nbd_address *address,
@@ -153,9 +165,7 @@ static int add_connection(struct nbd_connections *c,
     if (nbd == NULL)
         return nbd_failed(c, err, "NBD");
     c->list[c->count++] = nbd;
-    if (is_structured
-            ? nbd_add_meta_context(nbd, LIBNBD_CONTEXT_BASE_ALLOCATION) == -1
-            : nbd_set_request_structured_replies(nbd, false) == -1)
+    if (set_up(nbd, address, is_structured) == -1)
         return nbd_failed(c, err, "NBD");
     if (start_connecting(nbd, address) == -1)
         return connecting_failed(c, address, err);
@@ -171,6 +181,8 @@ static int connect_first(struct nbd_connections *c,
     while (nbd_aio_is_connecting(c->list[0]))
         if (nbd_connections_wait(c, -1, err) == -1)
             return -1;
+    if (address->bitmap != NULL && nbd_bitmap_choose(c, address, err) == -1)
+        return -1;
     if (!nbd_aio_is_ready(c->list[0]))
         return connecting_failed(c, address, err);
     return 0;

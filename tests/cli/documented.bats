@@ -170,6 +170,7 @@ same() {
     make_disk disk 2M data@64K+64K data@1M+128K
     cp disk disk.raw
     image disk vm.qcow2
+    qemu-img bitmap --add vm.qcow2 since-monday
     cp vm.qcow2 before.qcow2
     qemu-img create -q -f qcow2 -b before.qcow2 -F qcow2 now.qcow2
     guest now.qcow2 'write -q -P 7 0 64K'
@@ -191,7 +192,8 @@ same() {
                 "$block" || continue
             rm -rf work/*
             cp ./*.raw ./*.qcow2* disk work
-            sed 's|/dev/vg/||g; s|/dev/nbd0|disk|g' "$block" >work/example
+            sed "s|/dev/vg/||g; s|/dev/nbd0|disk|g; s|/run/|$PWD/work/|g" \
+                "$block" >work/example
             cat "$block" >&2
             (cd work && bash -e -o pipefail example >out)
             n=$((n + 1))

@@ -141,6 +141,7 @@ static inline void say_export(char out[SPACE],
                                        : export->base.image_path;
     say(out, "base", export->base.uri != NULL ? export->base.uri : only,
         "(NULL)");
+    say(out, "bitmap", export->changes.bitmap, "(NULL)");
     say(out, "changed", export->changes.blocks_path, "(NULL)");
     say_number(out, "changed-fd", export->changes.blocks_fd, -1);
     say_flag(out, "marking", export->is_marking_zeroes);

@@ -68,7 +68,9 @@ struct peer_connection {
 struct peer {
     uint64_t size;
     bool is_structured;     /* it has structured replies ... */
-    bool has_status;        /* ... and with them, block status */
+    bool has_status;        /* ... and with them, block status ... */
+    const char *context;    /* ... of this; NULL: base:allocation */
+    bool is_listless;       /* it does not list what it has status of */
     bool is_multi;          /* it may be asked over several connections */
     unsigned most_accepted; /* connections; it hangs up on others; 0: any */
     uint32_t block_minimum; /* 0: nothing is said of blocks */
@@ -145,9 +147,10 @@ static inline bool peer_negotiate(struct peer_connection *c)
     const struct peer *p = c->peer;
     const char *greeting =
         p->greeting != NULL ? p->greeting : "NBDMAGICIHAVEOPT\0\3";
-    unsigned char buf[4096], context[4 + 15] = {0, 0, 0, 42};
+    const char *name = p->context == NULL ? "base:allocation" : p->context;
+    unsigned char buf[4096], context[100] = {0, 0, 0, 42};
 
-    memcpy(context + 4, "base:allocation", 15);
+    memcpy(context + 4, name, strlen(name));
     if (io_write_full(c->fd, greeting, 18) == -1 ||
         io_read_full(c->fd, buf, 4) != 4)
         return false;
@@ -166,10 +169,12 @@ static inline bool peer_negotiate(struct peer_connection *c)
         if (option == OPT_STRUCTURED_REPLY && p->is_structured) {
             c->is_structured = true;
             peer_reply(c->fd, option, REP_ACK, NULL, 0);
-        } else if (option == OPT_SET_META_CONTEXT && c->is_structured) {
+        } else if ((option == OPT_SET_META_CONTEXT ||
+                    (option == OPT_LIST_META_CONTEXT && !p->is_listless)) &&
+                   c->is_structured) {
             if (p->has_status)
                 peer_reply(c->fd, option, REP_META_CONTEXT, context,
-                           sizeof context);
+                           4 + strlen(name));
             peer_reply(c->fd, option, REP_ACK, NULL, 0);
         } else {
             peer_reply(c->fd, option,

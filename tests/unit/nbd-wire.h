@@ -21,6 +21,7 @@ enum {
     OPT_INFO = 6,
     OPT_GO = 7,
     OPT_STRUCTURED_REPLY = 8,
+    OPT_LIST_META_CONTEXT = 9,
     OPT_SET_META_CONTEXT = 10,
 
     REP_ACK = 1,

@@ -13,14 +13,19 @@ enum { MAX_LIST = 6 };
 #define M(n) ((uint64_t)(n) << 20)
 #define G(n) ((uint64_t)(n) << 30)
 
-static struct nbd_client *connect_peer(struct peer *p)
+static struct nbd_address address_of(const struct peer *p)
 {
-    const struct nbd_address address = {
+    return (struct nbd_address){
         .role = "x",
         .socket_fd = -1,
         .socket_path = p->path,
         .export_name = "",
     };
+}
+
+static struct nbd_client *connect_peer(struct peer *p)
+{
+    const struct nbd_address address = address_of(p);
     struct nbd_client *client = NULL;
     struct error err;
 
@@ -85,8 +90,13 @@ static const struct {
     {"what it says may go past what was asked",
      G(4) + M(4),
      {1 << 21, STATUS_ZERO, UINT32_C(2) << 30, 0},
-     2,
-     {{M(2), G(2)}, {G(2) + M(4), G(2)}}},
+     3,
+     {{M(2), G(4) + M(2)}}},
+    {"of what is behind what was asked, the first answer counts",
+     G(4) + M(4),
+     {1 << 21, 0, UINT32_C(2) << 30, STATUS_ZERO},
+     3,
+     {{0, M(2)}}},
     {"what it says may go past the end",
      M(1),
      {1 << 19, STATUS_ZERO, 1 << 30, 0},
@@ -102,11 +112,16 @@ static const struct {
      {1 << 20, STATUS_ZERO, 512, 0},
      1,
      {{M(1), 1}}},
-    {"a large disk is asked for in pieces of 1 GiB",
-     G(4),
-     {1 << 30, 0},
-     4,
-     {{0, G(4)}}},
+    {"a large disk is asked for in pieces of 2 GiB",
+     G(5),
+     {UINT32_C(1) << 31, 0},
+     3,
+     {{0, G(5)}}},
+    {"each piece may take several questions",
+     G(64),
+     {1 << 30, STATUS_ZERO},
+     64,
+     {{0}}},
 };
 
 /* Does the answer to the first question go past the end? */
@@ -253,6 +268,117 @@ static void test_several(void)
     extents_clear(&data);
 }
 
+/* Several questions are in flight. */
+static void test_any_order(void)
+{
+    struct peer p = {
+        .size = G(64),
+        .is_structured = true,
+        .has_status = true,
+        .is_reversing = true,
+        .statuses = {1 << 30, 0, 1 << 30, STATUS_ZERO},
+        .n_statuses = 2,
+    };
+    struct nbd_client *client = connect_peer(&p);
+    struct extents data = {0};
+    struct error err;
+    bool is_known = false;
+
+    TEST("answers may come in any order");
+    CHECK_OK(nbd_client_status(client, &data, &is_known, &err), &err);
+    CHECK(is_known);
+    CHECK_UINT(data.count, 32);
+    for (size_t i = 0; i < data.count; i++) {
+        CHECK_UINT(data.list[i].disk_offset, G(2 * i));
+        CHECK_UINT(data.list[i].length, G(1));
+    }
+    CHECK_UINT(p.questions, 32);
+    extents_clear(&data);
+    nbd_client_free(client);
+    peer_close(&p);
+}
+
+#define BITMAPS "qemu:dirty-bitmap:"
+
+static void test_dirty(void)
+{
+    for (int i = 0; i < 2; i++) {
+        struct peer p = {
+            .size = M(1),
+            .is_structured = true,
+            .has_status = true,
+            .context = BITMAPS "b:1",
+            .is_listless = i == 1,
+            .statuses = {1 << 18, 0, 1 << 18, 1, 1 << 18, 2, 1 << 18, 3},
+            .n_statuses = 4,
+        };
+        struct nbd_address address;
+        struct nbd_client *client = NULL;
+        struct extents dirty = {0};
+        struct error err;
+
+        TEST("what a bitmap marks");
+        peer_open(&p);
+        address = address_of(&p);
+        address.bitmap = "b:1";
+        if (!CHECK_OK(nbd_client_open(&address, -1, &client, &err), &err))
+            exit(test_end());
+        CHECK_OK(nbd_client_dirty(client, &dirty, &err), &err);
+        CHECK_UINT(dirty.count, 2);
+        CHECK_UINT(dirty.list[0].disk_offset, M(1) / 4);
+        CHECK_UINT(dirty.list[0].length, M(1) / 4);
+        CHECK_UINT(dirty.list[1].disk_offset, M(1) / 4 * 3);
+        CHECK_UINT(extents_total(&dirty), M(1) / 2);
+        extents_clear(&dirty);
+        nbd_client_free(client);
+        peer_close(&p);
+    }
+}
+
+static const struct {
+    const char *name;
+    struct peer peer;
+    const char *message;
+} missing[] = {
+    {"another bitmap is there",
+     {.is_structured = true, .has_status = true, .context = BITMAPS "c"},
+     "x: the NBD server has no bitmap 'b'; it has c"},
+    {"there are others, which are not told",
+     {.is_structured = true,
+      .has_status = true,
+      .context = BITMAPS "c",
+      .is_listless = true},
+     "x: the NBD server has no bitmap 'b', and tells of no other"},
+    {"what there is is no bitmap",
+     {.is_structured = true, .has_status = true},
+     "x: the NBD server has no bitmap 'b', and tells of no other"},
+    {"there is no block status",
+     {.is_structured = true},
+     "x: the NBD server has no bitmap 'b', and tells of no other"},
+    {"there are no structured replies",
+     {.size = 0},
+     "x: the NBD server has no bitmap 'b': it tells no block status"},
+};
+
+static void test_missing(void)
+{
+    for (size_t i = 0; i < N_ELEMENTS(missing); i++) {
+        struct peer p = missing[i].peer;
+        struct nbd_address address;
+        struct nbd_client *client = NULL;
+        struct error err;
+
+        TEST(missing[i].name);
+        p.size = M(1);
+        peer_open(&p);
+        address = address_of(&p);
+        address.bitmap = "b";
+        CHECK_FAILS(nbd_client_open(&address, -1, &client, &err), &err,
+                    missing[i].message);
+        peer_close(&p);
+    }
+}
+
 int main(void)
 {
     test_begin();
@@ -261,5 +387,8 @@ int main(void)
     test_unknown();
     test_bad();
     test_several();
+    test_any_order();
+    test_dirty();
+    test_missing();
     return test_end();
 }
