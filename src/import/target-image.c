@@ -81,9 +81,9 @@ static void take_over_mode(const struct target_image *t)
 {
     struct stat st;
 
-    if (stat(t->how.path, &st) == -1 ||
+    if (lstat(t->how.path, &st) == -1 || !S_ISREG(st.st_mode) ||
         fchown(t->fd, st.st_uid, st.st_gid) == -1 ||
-        fchmod(t->fd, st.st_mode & 07777) == -1)
+        fchmod(t->fd, st.st_mode & 0777) == -1)
         errno = 0; /* then it is as new files are */
 }
 
@@ -103,57 +103,59 @@ static char *create_options(const struct target_image_how *how)
 }
 
 /* A link to the file that we have open, by the name that it is going to have,
- * in a directory of its own.
+ * in a directory of its own.  Whatever becomes of the names above it, it is
+ * ours.
  */
 struct alias {
-    char *dir, *name; /* NULL: there is none to be removed */
+    struct qemu_alias qemu;
+    char *dir;    /* name of the directory; NULL: there is none */
+    bool is_made; /* the link */
 };
 
 static void cleanup_alias(struct alias *alias)
 {
-    if (alias->name != NULL)
-        unlink(alias->name);
+    if (alias->is_made)
+        unlinkat(alias->qemu.dir_fd, alias->qemu.name, 0);
     if (alias->dir != NULL)
         rmdir(alias->dir);
-    free(alias->name);
+    cleanup_close_fd(&alias->qemu.dir_fd);
     free(alias->dir);
 }
 
 static int make_alias(const struct target_image *t, struct alias *alias)
 {
-    char *CLEANUP(free_ptr) dir = newfile_directory(t->how.path);
-    char *CLEANUP(free_ptr) name = NULL;
+    char *CLEANUP(free_ptr) above = newfile_directory(t->how.path);
+    char *CLEANUP(free_ptr) dir = NULL;
     const char *slash = strrchr(t->how.path, '/');
-    char fd[40];
+    char file[40];
 
-    snprintf(fd, sizeof fd, "/proc/self/fd/%d", t->fd);
-    if (dir == NULL || asprintf(&name, "%s/.qcow-tool.XXXXXX", dir) == -1 ||
-        mkdtemp(name) == NULL)
+    if (above == NULL || asprintf(&dir, "%s/.qcow-tool.XXXXXX", above) == -1 ||
+        mkdtemp(dir) == NULL)
         return -1;
-    alias->dir = STEAL_PTR(name);
-    if (asprintf(&name, "%s/%s", alias->dir,
-                 slash == NULL ? t->how.path : slash + 1) == -1 ||
-        symlink(fd, name) == -1)
+    alias->dir = STEAL_PTR(dir);
+    alias->qemu.name = slash == NULL ? t->how.path : slash + 1;
+    alias->qemu.dir_fd =
+        open(alias->dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    snprintf(file, sizeof file, "/proc/self/fd/%d", t->fd);
+    if (alias->qemu.dir_fd == -1 ||
+        symlinkat(file, alias->qemu.dir_fd, alias->qemu.name) == -1)
         return -1;
-    alias->name = STEAL_PTR(name);
+    alias->is_made = true;
     return 0;
 }
 
 static int create_image(struct target_image *t, const char *options,
                         uint64_t disk_size, struct error *err)
 {
-    struct alias CLEANUP(alias) alias = {NULL, NULL};
-    char *CLEANUP(free_ptr) name = NULL;
+    struct alias CLEANUP(alias) alias = {.qemu = {.dir_fd = -1}};
 
     /* A VMDK has its own name in it, by which VMware looks for it. */
     if (strcmp(t->how.format, "vmdk") == 0 && make_alias(t, &alias) == -1)
         return error_set(err, errno, "destination: cannot create %s",
                          t->how.path);
-    if (alias.name != NULL)
-        name = qemu_file_name(alias.name);
-    if (qemu_img_create_any(t->qemu, t->fd, name, t->how.format,
-                            options[0] == '\0' ? NULL : options, disk_size,
-                            err) == -1)
+    if (qemu_img_create_any(t->qemu, t->fd, alias.is_made ? &alias.qemu : NULL,
+                            t->how.format, options[0] == '\0' ? NULL : options,
+                            disk_size, err) == -1)
         return error_wrap(err, "destination: cannot create %s", t->how.path);
     return 0;
 }

@@ -58,8 +58,7 @@ struct nbd_pump {
     pthread_cond_t queues; /* there is something to be done */
     pthread_cond_t answers;
     struct nbd_request slots[SLOTS];
-    struct nbd_request
-        *free; /* the last to be freed first: its memory is warm */
+    struct nbd_request *free; /* the last freed first: its memory is warm */
     struct nbd_requests queued;
     size_t in_flight, zeroes; /* of those that are queued or in flight */
     bool is_polling;          /* so wake_fd is to be written to */

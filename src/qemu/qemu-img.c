@@ -123,30 +123,36 @@ static void write_options(char text[OPTIONS_SPACE],
                  options->refcount_bits);
 }
 
-int qemu_img_create_any(const struct qemu *qemu, int fd, const char *name,
-                        const char *format, const char *options,
-                        uint64_t disk_size, struct error *err)
+int qemu_img_create_any(const struct qemu *qemu, int fd,
+                        const struct qemu_alias *alias, const char *format,
+                        const char *options, uint64_t disk_size,
+                        struct error *err)
 {
     char file[FILE_SPACE], size[24];
+    char *CLEANUP(free_ptr) name = NULL;
     const char *argv[10] = {qemu->img, "create", "-q", "-f", format};
     size_t n = 5;
     struct cage_spec cage = qemu_cage(qemu, NULL, 1);
+    const int fds[] = {fd, alias == NULL ? -1 : alias->dir_fd};
     const struct child_spec spec = {
         .argv = argv,
-        .inherit = &fd,
-        .n_inherit = 1,
+        .inherit = fds,
+        .n_inherit = alias == NULL ? 1 : 2,
         .cage = &cage,
         .cancel_fd = -1,
     };
 
     cage.may_write = true;
+    if (alias != NULL && asprintf(&name, "/proc/self/fd/%d/%s", alias->dir_fd,
+                                  alias->name) == -1)
+        return error_set(err, errno, "QEMU: create");
     snprintf(file, sizeof file, "/proc/self/fd/%d", fd);
     snprintf(size, sizeof size, "%" PRIu64, disk_size);
     if (options != NULL) {
         argv[n++] = "-o";
         argv[n++] = options;
     }
-    argv[n++] = name == NULL ? file : name;
+    argv[n++] = alias == NULL ? file : name;
     argv[n++] = size;
     argv[n] = NULL;
     return qemu_run(&spec, err);

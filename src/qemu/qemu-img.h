@@ -32,13 +32,22 @@ int qemu_img_create(const struct qemu *qemu, int store_fd,
                     const struct qcow2_options *options, uint64_t disk_size,
                     struct error *err);
 
-/* The same of any format, with options as `qemu-img create -o' has them, NULL
- * for none.  They must name no other file.  name is what the file may be
- * called instead of /proc/self/fd/N; NULL: that.
+/* A link to an open file, by which QEMU may find that: name, in the directory
+ * that is open as dir_fd.
  */
-int qemu_img_create_any(const struct qemu *qemu, int fd, const char *name,
-                        const char *format, const char *options,
-                        uint64_t disk_size, struct error *err);
+struct qemu_alias {
+    int dir_fd;
+    const char *name;
+};
+
+/* As qemu_img_create, an image of any format, with options as `qemu-img create
+ * -o' has them, NULL for none.  They must name no other file.  alias is how
+ * the file is to be called instead of /proc/self/fd/N, NULL: that.
+ */
+int qemu_img_create_any(const struct qemu *qemu, int fd,
+                        const struct qemu_alias *alias, const char *format,
+                        const char *options, uint64_t disk_size,
+                        struct error *err);
 
 /* A disk to read. */
 struct qemu_disk {

@@ -230,6 +230,25 @@ END
     only_new
 }
 
+@test "a qemu-nbd that fails as it closes the image is a failure" {
+    fake qemu-nbd <<\END
+case "$*" in *--read-only*) exec qemu-nbd "$@" ;; esac
+sh -c 'LISTEN_PID=$$ exec qemu-nbd "$@"' sh "$@"
+echo "no space for the last table" >&2
+exit 1
+END
+    fails 'destination: QEMU: no space for the last table' --qemu-nbd "$fake"
+}
+
+@test "a qemu-nbd that does nothing is named by --stall-timeout" {
+    fake qemu-nbd <<\END
+case "$*" in *--read-only*) exec qemu-nbd "$@" ;; esac
+exec sleep 31416
+END
+    fails 'nothing has moved for 1 s: qemu-nbd is waited for in vain' \
+        --qemu-nbd "$fake" --stall-timeout 1
+}
+
 @test "options that go together with none are refused" {
     qcow_tool 2 serve image --destination-options cluster_size=4k
     error_says '--destination-options are those of an image'
