@@ -90,21 +90,61 @@ static void cleanup_child(struct child *c)
     cleanup_close_fd(&c->err);
 }
 
-/* Listens to it until it has become the program. */
-static int hear_complaints(struct child *c, const struct cage *cage,
-                           int status_fd, struct error *err)
+/* Waits until fd can be read, or it is not worth it any more. */
+static int wait_to_hear(const struct child *c, int fd, int cancel_fd,
+                        struct error *err)
 {
-    struct cage_complaint complaint;
+    for (;;) {
+        struct pollfd fds[] = {
+            {.fd = fd, .events = POLLIN},
+            {.fd = cancel_fd, .events = POLLIN},
+            {.fd = signals_fd(), .events = POLLIN},
+        };
+        int n = poll(fds, sizeof fds / sizeof fds[0], -1);
+
+        if (n == -1 && errno != EINTR)
+            return error_set(err, errno, "cannot wait for %s", c->name);
+        if (signals_caught() != 0)
+            return error_set(err, EINTR, "%s", c->name);
+        if (n > 0 && fds[1].revents != 0)
+            return error_set(err, ECANCELED, "%s", c->name);
+        if (n > 0 && fds[0].revents != 0)
+            return 0;
+    }
+}
+
+/* Its next complaint.  Returns 1, 0 when it has become the program, or -1. */
+static int hear_complaint(const struct child *c, int status_fd, int cancel_fd,
+                          struct cage_complaint *complaint, struct error *err)
+{
     ssize_t n;
 
-    while ((n = io_read_full(status_fd, &complaint, sizeof complaint)) ==
-           sizeof complaint) {
+    if (wait_to_hear(c, status_fd, cancel_fd, err) == -1)
+        return -1;
+    n = io_read_full(status_fd, complaint, sizeof *complaint);
+    if (n == -1)
+        return error_set(err, errno, "cannot hear from %s", c->name);
+    return n == sizeof *complaint ? 1 : 0;
+}
+
+/* Listens to it until it has become the program: that may take long, if the
+ * program is on a file system that does not answer.
+ */
+static int hear_complaints(struct child *c, const struct cage *cage,
+                           int status_fd, int cancel_fd, struct error *err)
+{
+    struct cage_complaint complaint;
+    int r;
+    STALL_WAIT_FOR(STALL_PEER, c->name);
+
+    while ((r = hear_complaint(c, status_fd, cancel_fd, &complaint, err)) ==
+           1) {
         if (complaint.part == CAGE_NO_PART)
             return error_set(err, complaint.errnum, "cannot run %s", c->name);
         if (cage_lacks(cage, &complaint, err) == -1)
             return -1;
     }
-    return n == -1 ? error_set(err, errno, "cannot hear from %s", c->name) : 0;
+    return r;
 }
 
 /* Our ends of its standard streams never keep us waiting. */
@@ -166,7 +206,7 @@ static int start_in(const struct cage *cage, struct child *c,
     setpgid(c->pid, c->pid); /* whoever of us two is first */
 
     close(steal_fd(&status_w));
-    if (hear_complaints(c, cage, status_r, err) == -1 ||
+    if (hear_complaints(c, cage, status_r, spec->cancel_fd, err) == -1 ||
         unblock(c, err) == -1) {
         child_kill(c);
         return -1;

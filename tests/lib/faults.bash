@@ -7,6 +7,8 @@
 #                                   run of CASE; in the variables of the call:
 #                                   errnos="NAME..." in=children times=N
 #                                   picks=N
+#   every_moment CASE SIGNAL...     instead, a signal comes: before one call
+#                                   after another; to=children: to QEMU
 #
 # A CASE is a function that sets command, input, made (the file that appears)
 # and expected (which it is then equal to), and TMPDIR is ./spool.
@@ -88,7 +90,8 @@ run_with_fault() {
     watch -- env LD_PRELOAD="$PWD/fault.so" FAULT_LOG="$PWD/fault.log" \
         FAULT_FAMILY="$1" FAULT_NTH="$2" FAULT_ERRNO="$(errno_number "$3")" \
         FAULT_TIMES="${times:-1}" FAULT_IN="${in:-program}" \
-        FAULT_SPARE="$spare" "${command[@]}" \
+        FAULT_SPARE="$spare" FAULT_SIGNAL="${signal:-0}" \
+        FAULT_TO="${to:-program}" "${command[@]}" \
         <"$input" >stdout 2>stderr || rc=$?
     fault_log=
     IFS= read -r -d '' fault_log <fault.log || :
@@ -160,6 +163,59 @@ count_calls() {
     while read -r family count; do
         counts[$family]=$count
     done <<<"${fault_log%$'\n'}"
+}
+
+# What the signal came to. What was made may be there after SIGKILL.
+judge_moment() {
+    local signal=$1 first=''
+    IFS= read -r first <stderr || :
+    case $rc,${to:-program} in
+    0,*)
+        cmp "$made" "$expected" || echo 'success with other bytes'
+        ;;
+    $((128 + signal)),program)
+        # Before it is ready for signals it dies without a word.
+        [[ $signal = 9 || -z $first || $first = *"by signal $signal "* ]] ||
+            echo 'the signal is not told'
+        ;;
+    1,children)
+        [[ $first =~ signal\ $signal\ |has\ moved ]] ||
+            echo 'the cause is not told'
+        ;;
+    *) echo "exit code $rc" ;;
+    esac
+    [ "$rc" = 0 ] || [ "$rc" = 137 ] || [ ! -e "$made" ] ||
+        echo "$made is left"
+    [ ! -s "$left" ] || cat "$left"
+    [ -z "$(ls -A "$spool")" ] || echo "left in the spool: $(ls -A "$spool")"
+}
+
+every_moment() {
+    local case=$1 name n step said bad=0 came
+    local rc fault_log signal picked=${FAULT_PICKS:-${picks:-12}}
+    local -A counts
+    shift
+    $case
+    signal=0 count_calls
+    step=1
+    [ "$picked" = 0 ] || step=$(((counts[any] + picked - 1) / picked))
+    for name; do
+        came=0
+        signal=$(kill -l "$name")
+        n=$((1 + ${FAULT_SEED:-0} % step))
+        for (( ; n <= counts[any]; n += step)); do
+            run_with_fault any "$n" EIO
+            case $fault_log in 'memory '[0-9]*) continue ;; esac
+            came=$((came + 1))
+            said=$(judge_moment "$signal")
+            [ -n "$said" ] || continue
+            bad=$((bad + 1))
+            echo "$case: $name before call $n of ${counts[any]}: $said"
+            show_fault
+        done
+        echo "$case: $name came $came times"
+    done >&2
+    [ $bad = 0 ]
 }
 
 every_call() {
