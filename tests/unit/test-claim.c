@@ -113,9 +113,13 @@ static void test_no_disk(void)
 
     TEST("what is no disk is nobody's");
     CHECK_OK(claim_take(fd, "x", true, CLAIM_REFUSE, &held, &err), &err);
-    CHECK_OK(claim_take(-1, "x", true, CLAIM_REFUSE, &held, &err), &err);
-    CHECK_INT(held, -1);
     close(fd);
+
+    TEST("of what cannot be looked at nobody knows");
+    CHECK_FAILS(claim_take(-1, "x", true, CLAIM_REFUSE, &held, &err), &err,
+                "destination: x: Bad file descriptor");
+    CHECK_OK(claim_take(-1, "x", true, CLAIM_FORCE, &held, &err), &err);
+    CHECK_INT(held, -1);
 }
 
 int main(void)
