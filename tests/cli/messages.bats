@@ -52,5 +52,5 @@ long_path() {
         --direct \
         --debug
     run ! grep -P '[\x00-\x08\x0b-\x1f\x7f]' stderr
-    grep -aF "/a\\012b\\033\\377 ä\\'\\\\'" stderr
+    grep -aF "/a\\012b\\033\\377 ä\\'\\\\" stderr
 }
