@@ -25,6 +25,31 @@ AC_DEFUN([QT_OPTIONAL_LIBRARY],
     [QT_REPORT_LINE([$2], [WARNING: not found; $4])])
 ])
 
+# QT_STATIC_LIBRARY(PREFIX, MODULE, NAME, FUNCTION, [NEEDED])
+# With --with-static-libs: has lib<NAME>.a linked in the place of the shared
+# library, with the libraries NEEDED if a program that calls FUNCTION cannot be
+# linked without.
+AC_DEFUN([QT_STATIC_LIBRARY],
+[AS_IF([test "x$with_static_libs" = xyes],
+    [AC_MSG_CHECKING([for lib$3.a])
+    qt_saved_LIBS=$LIBS
+    qt_found=
+    for qt_needed in '' '$5'
+    do
+        qt_try=`$PKG_CONFIG --libs-only-L $2`
+        qt_try="$qt_try -l:lib$3.a $qt_needed"
+        LIBS="$qt_try $qt_saved_LIBS"
+        AC_LINK_IFELSE([AC_LANG_CALL([], [$4])], [qt_found=$qt_try; break])
+    done
+    LIBS=$qt_saved_LIBS
+    AS_IF([test -n "$qt_found"],
+        [AC_MSG_RESULT([$qt_found])
+        $1_LIBS=$qt_found
+        QT_REPORT_LINE([lib$3.a], [linked into the program])],
+        [AC_MSG_RESULT([no])
+        AC_MSG_ERROR([--with-static-libs: no lib$3.a that can be linked])])])
+])
+
 # QT_REQUIRE_LIBRARIES
 # Ends configure if a library was missing.
 AC_DEFUN([QT_REQUIRE_LIBRARIES],

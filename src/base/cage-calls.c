@@ -25,6 +25,7 @@
 #ifdef HAVE_LIBSECCOMP
 
 #include "base/cleanup.h"
+#include "base/compat.h"
 #include "base/io.h"
 #include "base/lock.h"
 
@@ -177,7 +178,7 @@ static int describe(scmp_filter_ctx filter, enum cage_calls which)
 /* libseccomp writes it to an fd. */
 static int export(scmp_filter_ctx filter, struct sock_fprog *program)
 {
-    int CLEANUP(close_fd) fd = memfd_create("filter", MFD_CLOEXEC);
+    int CLEANUP(close_fd) fd = compat_memfd_create("filter", MFD_CLOEXEC);
     struct stat st;
     int r;
 

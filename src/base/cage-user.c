@@ -11,6 +11,7 @@
 #include "config.h"
 
 #include "base/cage-user.h"
+#include "base/compat.h"
 
 #include <errno.h>
 #include <fcntl.h>

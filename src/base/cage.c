@@ -35,6 +35,7 @@
 #include "base/cage-rules.h"
 #include "base/cage-user.h"
 #include "base/cage.h"
+#include "base/compat.h"
 #include "base/io.h"
 #include "base/log.h"
 

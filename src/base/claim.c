@@ -23,6 +23,7 @@
 
 #include "base/claim.h"
 #include "base/cleanup.h"
+#include "base/compat.h"
 #include "base/log.h"
 #include "base/occupied.h"
 

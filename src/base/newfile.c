@@ -5,6 +5,7 @@
 #include "config.h"
 
 #include "base/cleanup.h"
+#include "base/compat.h"
 #include "base/error.h"
 #include "base/newfile.h"
 
@@ -144,7 +145,7 @@ int newfile_begin(const char *path, int flags, struct newfile *made)
 /* rename(2), which does not replace anything. */
 static int give_name(const char *from, const char *to)
 {
-    if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0)
+    if (compat_rename(from, to, RENAME_NOREPLACE) == 0)
         return 0;
     if (errno != EINVAL && errno != ENOSYS)
         return -1;

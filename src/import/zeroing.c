@@ -4,6 +4,7 @@
 
 #include "config.h"
 
+#include "base/compat.h"
 #include "import/zeroing.h"
 
 #include <errno.h>

@@ -17,6 +17,7 @@
 #include "config.h"
 
 #include "base/cleanup.h"
+#include "base/compat.h"
 #include "base/io.h"
 #include "base/lock.h"
 #include "base/newfile.h"

@@ -77,12 +77,12 @@ exec $real "\$@"
 END
     chmod 755 "$BATS_TEST_TMPDIR"
     qcow_tool 1 serve copy --qemu-img "$fake" <image.qcow2
-    error_says '^qcow-tool: serve: QEMU: this fake-qemu-img cannot read .* zstd'
+    error_says '^qcow-tool: serve: QEMU: this fake-qemu-img cannot .* zstd'
     same_bytes copy before
     stdout_to=out qcow_tool 1 stream disk --extended-l2 --qemu-img "$fake"
-    error_says '^qcow-tool: stream: QEMU: this fake-qemu-img knows no extended L2'
+    error_says '^qcow-tool: stream: QEMU: .* knows no extended L2 entries'
     [ ! -s out ]
     qcow_tool 1 stream image.qcow2 --source-format qcow2 --qemu-img "$fake"
-    error_says 'source: ./image.qcow2: QEMU: this fake-qemu-img cannot read .*zstd'
+    error_says 'source: ./image.qcow2: QEMU: .* cannot read .* with zstd'
     nothing_left
 }

@@ -14,6 +14,7 @@
 
 #include "config.h"
 
+#include "base/compat.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -108,7 +109,7 @@ static int shell(void)
 
 static int copy(void)
 {
-    int fd = memfd_create("copy", 0);
+    int fd = compat_memfd_create("copy", 0);
 
     return result_of(fd);
 }

@@ -6,6 +6,7 @@
 #define QT_COMMAND_LINE_H
 
 #include "base/cleanup.h"
+#include "base/compat.h"
 #include "cli/options.h"
 #include "nbd/store.h"
 #include "test.h"
@@ -27,7 +28,7 @@ enum { MAX_ARGS = 32 };
 
 static inline void prepare_surroundings(void)
 {
-    int disk = memfd_create("disk", 0);
+    int disk = compat_memfd_create("disk", 0);
 
     test_require(dup2(disk, STDIN_FILENO) == STDIN_FILENO &&
                      dup2(disk, STDOUT_FILENO) == STDOUT_FILENO &&

@@ -5,6 +5,7 @@
 #include "config.h"
 
 #include "base/claim.h"
+#include "base/compat.h"
 #include "test.h"
 
 #include <fcntl.h>

@@ -11,6 +11,7 @@
 #ifndef QT_TEST_H
 #define QT_TEST_H
 
+#include "base/compat.h"
 #include "base/error.h"
 
 #include <errno.h>
@@ -202,10 +203,10 @@ static inline void test_fill_random(void *buf, size_t length)
         p[i] = (unsigned char)test_random(256);
 }
 
-/* A file in memory, without a name.  glibc got memfd_create() in 2.27 only. */
+/* A file in memory, without a name. */
 static inline int test_memory_file(void)
 {
-    return (int)syscall(SYS_memfd_create, "test", 1U /* MFD_CLOEXEC */);
+    return compat_memfd_create("test", MFD_CLOEXEC);
 }
 
 static inline double test_seconds(void)
