@@ -106,6 +106,21 @@ dir=$certs/right" --tls-creds tls0 disk
     both_arrive disk nbd "$(with_certificates right)"
 }
 
+@test "a bitmap of qemu-nbd with TLS" {
+    disk_image qcow2 disk image.qcow2
+    qemu-img bitmap --add image.qcow2 since
+    guest image.qcow2 'write -q -P 7 2M 64K'
+    plain_server qemu-nbd --persistent --shared 8 -r -f qcow2 -B since \
+        --object "tls-creds-x509,id=tls0,endpoint=server,verify-peer=off,\
+dir=$certs/right" --tls-creds tls0 image.qcow2
+    stdout_to=difference.qcow2 qcow_tool stream --source-format nbd \
+        --source "$(with_certificates right)" --bitmap since
+    [ "$(sent difference.qcow2)" = 2097152+65536 ]
+    source_fails "[Cc]ertificate" nbd "$(with_certificates wrong)" \
+        --bitmap since
+    nothing_sent
+}
+
 @test "a server that wants the client's certificate, too" {
     tls_server 127.0.0.1 --tls-verify-peer
     both_arrive disk nbd "$(with_certificates right)"
