@@ -119,7 +119,7 @@ static int add_entry(void *opaque, const struct mapjson_entry *e,
 {
     struct findings *f = opaque;
     struct mapper_window *w = &f->window;
-    struct extents *extents = &w->holes;
+    struct extents *extents;
 
     w->disk_end = e->disk_offset + e->length;
     if (f->entries == f->most_entries)

@@ -87,6 +87,8 @@ bool windows_next(struct windows *w, uint64_t arrived, uint64_t *disk_offset,
         *length = w->length;
         return true;
     }
+    /* Else the whole disk would be mapped. */
+    ASSERT(nearest != NULL);
     *table_end = nearest->table_end;
     return false;
 }

@@ -4,10 +4,7 @@
 
 #include "config.h"
 
-#include "cli/dropin.h"
-#include "command-line.h"
-
-#include <fcntl.h>
+#include "dropin-call.h"
 
 #define NO_UUID "52f6a8b1-07c4-4d3e-9a6f-e1c80b9d2473" /* that no fd has */
 
@@ -53,42 +50,6 @@ static void test_names(void)
 }
 
 /* ---------------------------------------------------------------- calls */
-
-/* Standard output while a call is parsed, and standard error; -1: as it is. */
-static int parse_stdout = -1, parse_stderr = -1;
-
-/* Exchanges fd with what is open as number; -1: does nothing. */
-static void exchange(int *fd, int number)
-{
-    int was = *fd == -1 ? -1 : dup(number);
-
-    if (*fd == -1)
-        return;
-    test_require(was != -1 && dup2(*fd, number) != -1 && dup2(was, *fd) != -1,
-                 "dup2");
-    close(was);
-}
-
-/* args, which end with NULL, are those behind the program's name. */
-static int parse_dropin(enum dropin dropin, const char *const args[MAX_ARGS],
-                        struct options *o, struct error *err)
-{
-    int r;
-
-    char *argv[MAX_ARGS + 2] = {(char *)dropin_name(dropin)};
-    int argc = 1;
-
-    while (argc <= MAX_ARGS && args[argc - 1] != NULL) {
-        argv[argc] = (char *)args[argc - 1];
-        argc++;
-    }
-    exchange(&parse_stdout, STDOUT_FILENO);
-    exchange(&parse_stderr, STDERR_FILENO);
-    r = dropin_parse(dropin, argc, argv, o, err);
-    exchange(&parse_stderr, STDERR_FILENO);
-    exchange(&parse_stdout, STDOUT_FILENO);
-    return r;
-}
 
 /* Of fds there are STDIN_FILENO to STDERR_FILENO, and OPEN_FD. */
 static const struct {
@@ -251,23 +212,6 @@ static const struct {
      {"--json-header-info", "5", "--help"},
      "none help"},
 };
-
-/* What is not as it is for a drop-in without options. */
-static const char *describe_rest(const struct options *o)
-{
-    static char out[SPACE];
-    static const char *const usual[] = {" refcount=auto", " limit=half"};
-
-    snprintf(out, sizeof out, "%s", describe(o));
-    for (size_t i = 0; i < N_ELEMENTS(usual); i++) {
-        char *found = strstr(out, usual[i]);
-
-        if (found != NULL)
-            memmove(found, found + strlen(usual[i]),
-                    strlen(found + strlen(usual[i])) + 1);
-    }
-    return out;
-}
 
 static void test_accepted(void)
 {
@@ -453,170 +397,13 @@ static void test_refused(void)
     }
 }
 
-static void test_environment(void)
-{
-    static const char *const in[MAX_ARGS] = {"stream_decode", "/dev/a"};
-    static const char *const out[MAX_ARGS] = {"/dev/a"};
-    static const char *const help[MAX_ARGS] = {"--help"};
-    struct options CLEANUP(options) o;
-    struct error err;
-
-    TEST("the environment says where QEMU and the spool are");
-    setenv("QCOW_TOOL_QEMU_IMG", "/b/img", 1);
-    setenv("QCOW_TOOL_QEMU_NBD", "/b/nbd", 1);
-    setenv("TMPDIR", "/b", 1);
-    CHECK_OK(parse_dropin(DROPIN_STREAM_TOOL, in, &o, &err), &err);
-    CHECK_STR(describe_rest(&o), "serve destination=/dev/a prezeroed spool=/b "
-                                 "qemu-img=/b/img qemu-nbd=/b/nbd");
-    options_clear(&o);
-    CHECK_OK(parse_dropin(DROPIN_TO_STDOUT, out, &o, &err), &err);
-    CHECK_STR(describe_rest(&o),
-              "stream source=/dev/a spool=/b qemu-img=/b/img "
-              "qemu-nbd=/b/nbd");
-
-    TEST("the spool has variables of its own");
-    setenv("QCOW_TOOL_SPOOL_DIR", "/c", 1);
-    setenv("QCOW_TOOL_SPOOL_LIMIT", "2G", 1);
-    options_clear(&o);
-    CHECK_OK(parse_dropin(DROPIN_STREAM_TOOL, in, &o, &err), &err);
-    CHECK_STR(o.serve.spool_dir, "/c");
-    CHECK_INT(o.serve.spool_limit, UINT64_C(2) << 30);
-    options_clear(&o);
-    CHECK_OK(parse_dropin(DROPIN_TO_STDOUT, out, &o, &err), &err);
-    CHECK_STR(o.stream.export.spool_dir, "/c");
-    CHECK_INT(o.stream.export.spool_limit, UINT64_C(2) << 30);
-
-    TEST("there may be no limit at all");
-    setenv("QCOW_TOOL_SPOOL_LIMIT", "0", 1);
-    options_clear(&o);
-    CHECK_OK(parse_dropin(DROPIN_STREAM_TOOL, in, &o, &err), &err);
-    CHECK_INT(o.serve.spool_limit, 0);
-
-    TEST("a limit that is none is refused");
-    setenv("QCOW_TOOL_SPOOL_LIMIT", "much", 1);
-    CHECK_FAILS(parse_dropin(DROPIN_STREAM_TOOL, in, &o, &err), &err,
-                "QCOW_TOOL_SPOOL_LIMIT: 'much' is not a size");
-
-    TEST("help is there with any limit");
-    options_clear(&o);
-    CHECK_OK(parse_dropin(DROPIN_STREAM_TOOL, help, &o, &err), &err);
-    CHECK_INT(o.wants_help, true);
-}
-
-static void test_usual(void)
-{
-    static const char *const out[MAX_ARGS] = {"/dev/a"};
-    static const char *const sixteen[MAX_ARGS] = {"/dev/a", "-r", "16"};
-    struct options CLEANUP(options) o, CLEANUP(options) p;
-    struct error err;
-
-    TEST("refcounts are as wide as xapi's importer takes them");
-    CHECK_OK(parse_dropin(DROPIN_TO_STDOUT, out, &o, &err), &err);
-    CHECK_INT(o.stream.export.qcow2.refcount_bits, QCOW2_REFCOUNT_AUTO);
-    CHECK_OK(parse_dropin(DROPIN_TO_STDOUT, sixteen, &p, &err), &err);
-    CHECK_INT(p.stream.export.qcow2.refcount_bits, 16);
-    TEST("the spool takes half of what is free at most");
-    CHECK_INT(o.stream.export.spool_limit, STORE_HALF_FREE);
-    CHECK_INT(o.serve.spool_limit, STORE_HALF_FREE);
-}
-
-static void test_claims(void)
-{
-    static const char *const in[MAX_ARGS] = {"stream_decode", "/dev/a"};
-    struct options CLEANUP(options) o;
-    struct error err;
-
-    TEST("of a disk that is merely held exclusively they only warn");
-    CHECK_OK(parse_dropin(DROPIN_STREAM_TOOL, in, &o, &err), &err);
-    CHECK_INT(o.serve.destination.claim, CLAIM_WARN);
-    TEST("after ten minutes without a move they fail, and QEMU is caged");
-    CHECK_INT(o.stall_seconds, 600);
-    CHECK_INT(o.serve.qemu.sandbox, CAGE_AUTO);
-}
-
-/* Whose progress is read from standard output? */
-static void test_progress(void)
-{
-    static const char *const in[MAX_ARGS] = {"stream_decode", "/dev/a"};
-    static const char *const old[MAX_ARGS] = {"/dev/a"};
-    static const char *const out[MAX_ARGS] = {"/dev/a", "--output", UUID};
-    static const char *const to_stdout[MAX_ARGS] = {"/dev/a", "--output", "1"};
-    const struct {
-        const char *name;
-        enum dropin dropin;
-        const char *const *args;
-        int to, log; /* 0: /dev/null, 1: a pipe, 2: another */
-        enum progress_mode progress;
-    } cases[] = {
-        {"an import tells a pipe", DROPIN_STREAM_TOOL, in, 1, 0,
-         PROGRESS_MACHINE},
-        {"an old one, too", DROPIN_STREAM_TOOL, old, 1, 2, PROGRESS_MACHINE},
-        {"an import whose output is not read says nothing", DROPIN_STREAM_TOOL,
-         in, 0, 1, PROGRESS_NONE},
-        {"nor into its log", DROPIN_STREAM_TOOL, in, 1, 1, PROGRESS_NONE},
-        {"an export with an output tells whatever there is", DROPIN_TO_STDOUT,
-         out, 0, 1, PROGRESS_MACHINE},
-        {"but not its log", DROPIN_TO_STDOUT, out, 1, 1, PROGRESS_NONE},
-        {"and not where the data goes", DROPIN_TO_STDOUT, to_stdout, 1, 2,
-         PROGRESS_NONE},
-        {"an export to standard output says nothing", DROPIN_TO_STDOUT, old, 1,
-         2, PROGRESS_NONE},
-    };
-    int fds[3], ends[2];
-
-    fds[0] = open("/dev/null", O_WRONLY);
-    for (int i = 1; i < 3; i++) {
-        test_require(pipe(ends) == 0, "pipe");
-        fds[i] = ends[1];
-        close(ends[0]);
-    }
-    for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
-        struct options CLEANUP(options) o;
-        struct error err;
-
-        TEST(cases[i].name);
-        parse_stdout = dup(fds[cases[i].to]);
-        parse_stderr = dup(fds[cases[i].log]);
-        CHECK_OK(parse_dropin(cases[i].dropin, cases[i].args, &o, &err), &err);
-        CHECK_INT(cases[i].dropin == DROPIN_TO_STDOUT ? o.stream.progress
-                                                      : o.serve.progress,
-                  cases[i].progress);
-        close(parse_stdout);
-        close(parse_stderr);
-        parse_stdout = parse_stderr = -1;
-    }
-    for (int i = 0; i < 3; i++)
-        close(fds[i]);
-}
-
-/* Standard output is /dev/null, as xapi gives it; the image goes to a pipe. */
-static void prepare_output(void)
-{
-    int null = open("/dev/null", O_WRONLY), ends[2];
-
-    test_require(null != -1 && pipe(ends) == 0, "/dev/null, a pipe");
-    parse_stdout = fcntl(null, F_DUPFD, 20);
-    test_require(parse_stdout != -1 && dup2(ends[1], OPEN_FD) == OPEN_FD,
-                 "dup2");
-    close(null);
-    for (int i = 0; i < 2; i++)
-        if (ends[i] != OPEN_FD)
-            close(ends[i]);
-    close(CLOSED_FD);
-}
-
 int main(void)
 {
     test_begin();
     prepare_surroundings();
     prepare_output();
-    test_progress();
-    prepare_output();
     test_names();
     test_accepted();
     test_refused();
-    test_claims();
-    test_usual();
-    test_environment();
     return test_end();
 }

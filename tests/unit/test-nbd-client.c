@@ -5,68 +5,12 @@
 #include "config.h"
 
 #include "base/signals.h"
-#include "nbd-peer.h"
-#include "nbd/client.h"
+#include "nbd-reading.h"
 #include "nbd/server.h"
 #include "test.h"
 
 #define K(n) ((uint64_t)(n) << 10)
 #define M(n) ((uint64_t)(n) << 20)
-
-/* Does the message begin like that?  How it goes on is libnbd's to say. */
-static void check_begins(int r, struct error *err, const char *beginning)
-{
-    if (CHECK_INT(r, -1)) {
-        err->msg[strlen(beginning)] = '\0';
-        CHECK_STR(err->msg, beginning);
-    }
-    *err = (struct error){0};
-}
-
-/* Takes what is read, which must be in order. */
-struct taken {
-    uint64_t disk_offset; /* of what is to come next */
-    uint64_t refused_at;  /* 0: nowhere */
-};
-
-static int take(void *opaque, const void *buf, size_t length,
-                uint64_t disk_offset, struct error *err)
-{
-    struct taken *t = opaque;
-    unsigned char *expected = malloc(length);
-
-    test_require(expected != NULL, "malloc");
-    if (t->refused_at != 0 && disk_offset + length > t->refused_at) {
-        free(expected);
-        return error_set(err, ENOSPC, "taker");
-    }
-    CHECK_UINT(disk_offset, t->disk_offset);
-    peer_fill(expected, disk_offset, length);
-    CHECK_MEM(buf, expected, length);
-    t->disk_offset = disk_offset + length;
-    free(expected);
-    return 0;
-}
-
-static int read_range(struct nbd_client *client, uint64_t disk_offset,
-                      uint64_t length, struct taken *t, struct error *err)
-{
-    t->disk_offset = disk_offset;
-    if (nbd_client_read(client, disk_offset, length, take, t, err) == -1 ||
-        nbd_client_finish(client, err) == -1)
-        return -1;
-    CHECK_UINT(t->disk_offset, disk_offset + length);
-    return 0;
-}
-
-static void check_range(struct nbd_client *client, uint64_t disk_offset,
-                        uint64_t length)
-{
-    struct taken t = {0};
-    struct error err;
-
-    CHECK_OK(read_range(client, disk_offset, length, &t, &err), &err);
-}
 
 /* ---------------------------------------------------------------- ours */
 
@@ -379,21 +323,6 @@ static void test_peer_fails(void)
     }
 }
 
-static int open_peer(const struct peer *p, int cancel_fd, struct error *err)
-{
-    const struct nbd_address address = {
-        .role = "x",
-        .socket_fd = -1,
-        .socket_path = p->path,
-        .export_name = "name",
-    };
-    struct nbd_client *client = NULL;
-    int r = nbd_client_open(&address, cancel_fd, &client, err);
-
-    nbd_client_free(client);
-    return r;
-}
-
 /* libnbd would not ask for it. */
 static void test_last_block(void)
 {
@@ -407,141 +336,6 @@ static void test_last_block(void)
     CHECK_FAILS(open_peer(&p, -1, &err), &err,
                 "x: NBD: the export has 1049088 bytes, in blocks of 4096");
     peer_close(&p);
-}
-
-static void test_connecting(void)
-{
-    struct peer p = {.size = M(1)};
-    struct nbd_address address = {.role = "x", .socket_fd = -1};
-    struct nbd_client *client = NULL;
-    struct error err = {0};
-    char uri[400], message[500];
-
-    TEST("a URI says where a server is");
-    peer_open(&p);
-    snprintf(uri, sizeof uri, "nbd+unix:///name?socket=%s", p.path);
-    address.uri = uri;
-    if (CHECK_OK(nbd_client_open(&address, -1, &client, &err), &err)) {
-        check_range(client, 0, M(1));
-        nbd_client_free(client);
-    }
-    peer_close(&p);
-
-    TEST("where nobody listens there is no server");
-    snprintf(message, sizeof message, "x: cannot connect to %s: ", p.path);
-    check_begins(open_peer(&p, -1, &err), &err, message);
-    snprintf(message, sizeof message, "x: cannot connect to %s: ", uri);
-    check_begins(nbd_client_open(&address, -1, &client, &err), &err, message);
-
-    TEST("what is no URI of NBD names no server");
-    address.uri = "https://host/";
-    check_begins(nbd_client_open(&address, -1, &client, &err), &err,
-                 "x: cannot connect to https://host/: ");
-
-    TEST("one that hangs up at once is no server");
-    p = (struct peer){.greeting = "SSH-2.0-OpenSSH_9.2 "};
-    peer_open(&p);
-    snprintf(message, sizeof message, "x: cannot connect to %s: ", p.path);
-    check_begins(open_peer(&p, -1, &err), &err, message);
-    peer_close(&p);
-}
-
-/* @ stands for a directory with an authority's certificate.  message says what
- * is missing; NULL: nothing is, and it is tried.
- */
-static const struct {
-    const char *name, *uri, *message;
-} verified[] = {
-    {"a directory with an authority is good",
-     "nbds://localhost:1/?tls-certificates=@", NULL},
-    {"so is one behind other parameters",
-     "nbds://localhost:1/name?tls-username=a&tls-certificates=@", NULL},
-    {"so is one before other parameters",
-     "nbds://localhost:1/name?tls-certificates=@;tls-username=a", NULL},
-    {"so is one whose name is in code",
-     "nbds://localhost:1/?tls-certificates=%2F@", NULL},
-    {"shared keys need no authority",
-     "nbds://localhost:1/?tls-psk-file=/nonexistent", NULL},
-    {"a directory without an authority is not good",
-     "nbds://localhost:1/?tls-certificates=/", "there is no //ca-cert.pem"},
-    {"neither is one that is not there",
-     "nbds://localhost:1/?tls-certificates=/non%65xistent",
-     "there is no /nonexistent/ca-cert.pem"},
-    {"a name in code is no directory twice",
-     "nbds://localhost:1/?tls-certificates=/%2565",
-     "there is no /%65/ca-cert.pem"},
-    {"half a code is no URI", "nbds://localhost:1/?tls-certificates=/a%4",
-     "that is not a URI (RFC 3986)"},
-    {"no code is no URI", "nbds://localhost:1/?tls-certificates=/a%",
-     "that is not a URI (RFC 3986)"},
-    {"a code that is no number is no URI",
-     "nbds://localhost:1/?tls-certificates=/a%4gb",
-     "that is not a URI (RFC 3986)"},
-    {"a parameter that ends alike is another",
-     "nbds://localhost:1/?no-tls-psk-file=/a&tls-certificates=/b",
-     "there is no /b/ca-cert.pem"},
-    {"a parameter that begins alike is another",
-     "nbds://localhost:1/?tls-psk-files=/a&tls-certificates=/b",
-     "there is no /b/ca-cert.pem"},
-    {"a socket without a host's name has no proof",
-     "nbds+unix:///?socket=/nonexistent&tls-certificates=/b",
-     "a socket without a host's name needs tls-psk-file=FILE"},
-};
-
-/* Copies text, with value instead of @. */
-static void fill_in(char *copy, size_t space, const char *text,
-                    const char *value)
-{
-    int at = (int)strcspn(text, "@");
-
-    snprintf(copy, space, "%.*s%s%s", at, text, text[at] == '@' ? value : "",
-             text + at + (text[at] == '@' ? 1 : 0));
-}
-
-/* Does libnbd know what a URI says of TLS? */
-static bool knows_tls(void)
-{
-    char version[LIBNBD_VERSION_SPACE];
-    int minor = 0;
-
-    nbd_client_version(version);
-    return sscanf(version, "1.%d", &minor) != 1 || minor >= 10;
-}
-
-static void test_certificates(void)
-{
-    char authority[300];
-    int fd;
-
-    snprintf(authority, sizeof authority, "%s/ca-cert.pem", test_dir());
-    fd = open(authority, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    test_require(fd != -1, "open");
-    close(fd);
-    for (size_t i = 0; i < N_ELEMENTS(verified); i++) {
-        struct nbd_address address = {.role = "x", .socket_fd = -1};
-        struct nbd_client *client = NULL;
-        struct error err = {0};
-        char uri[400], message[600];
-
-        TEST(verified[i].name);
-        fill_in(uri, sizeof uri, verified[i].uri, test_dir());
-        address.uri = uri;
-        if (verified[i].message == NULL) {
-            snprintf(message, sizeof message,
-                     knows_tls() ? "x: cannot connect to %s: "
-                                 : "x: cannot verify who %s is: that needs "
-                                   "libnbd 1.10, and this is ",
-                     uri);
-            check_begins(nbd_client_open(&address, -1, &client, &err), &err,
-                         message);
-        } else {
-            snprintf(message, sizeof message, "x: cannot verify who %s is: %s",
-                     uri, verified[i].message);
-            CHECK_FAILS(nbd_client_open(&address, -1, &client, &err), &err,
-                        message);
-        }
-    }
-    unlink(authority);
 }
 
 static void test_cancelled(void)
@@ -599,8 +393,6 @@ int main(void)
     test_peers();
     test_peer_fails();
     test_last_block();
-    test_connecting();
-    test_certificates();
     test_cancelled();
     TEST("a signal ends the wait for a server");
     test_in_child(be_signalled);

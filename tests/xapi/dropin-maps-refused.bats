@@ -223,3 +223,19 @@ text_as() {
     describe other.qcow2 base
     base_refused "[0-9]{7}"
 }
+
+@test "a map of a million ranges that does not end costs little memory" {
+    python3 - >disk.map <<\EOF
+import sys
+sys.stdout.write("[")
+for i in range(1000000):
+    sys.stdout.write('{"start":%d,"length":65536,"depth":0,"present":true,'
+                     '"zero":false,"data":%s,"offset":0},\n' %
+                     (i * 65536, "true" if i % 2 == 0 else "false"))
+EOF
+    link_drop_in qcow2-to-stdout
+    run -1 python3 "$tests/peak.py" 256 30 python3 "$tests/feed.py" \
+        map=disk.map info=good.info -- bin/qcow2-to-stdout disk \
+        --json-header-map '{map}' --json-header-info '{info}'
+    [[ $output = *"map"*"peak.py: exit code 1"* ]]
+}
