@@ -231,7 +231,7 @@ static int run_commands(const struct qemu *qemu, struct layout_script *script,
                         char complaint[QEMU_IO_COMPLAINT], struct error *err)
 {
     struct session session = {.qemu = qemu, .script = script};
-    char ignored[QEMU_IO_COMPLAINT];
+    char ignored[QEMU_IO_COMPLAINT] = "";
     int r = 0;
 
     if (run->is_reserving)
