@@ -49,8 +49,15 @@ struct child {
 /* Reaps it, if it has ended; options are those of waitpid(2). */
 static bool reap(struct child *c, int options)
 {
+    siginfo_t info = {.si_pid = 0};
     pid_t pid;
 
+    /* What it has started does not outlive it.  While it is not reaped its
+     * group can be no other's.
+     */
+    if (waitid(P_PID, c->pid, &info, WEXITED | WNOWAIT | options) == 0 &&
+        info.si_pid != 0)
+        kill(-c->pid, SIGKILL);
     do
         pid = waitpid(c->pid, &c->status, options);
     while (pid == -1 && errno == EINTR);
@@ -106,10 +113,10 @@ static int wait_to_hear(const struct child *c, int fd, int cancel_fd,
             return error_set(err, errno, "cannot wait for %s", c->name);
         if (signals_caught() != 0)
             return error_set(err, EINTR, "%s", c->name);
-        if (n > 0 && fds[1].revents != 0)
-            return error_set(err, ECANCELED, "%s", c->name);
         if (n > 0 && fds[0].revents != 0)
             return 0;
+        if (n > 0 && fds[1].revents != 0)
+            return error_set(err, ECANCELED, "%s", c->name);
     }
 }
 

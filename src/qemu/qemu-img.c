@@ -297,6 +297,8 @@ static int pass_on(void *opaque, const struct mapjson_entry *printed,
 
     /* Of a part the map says neither, where the image has nothing. */
     e.is_present = e.depth < map->n_images && (e.is_data || e.is_zero);
+    if (map->is_part && map->length != 0 && e.disk_offset >= map->length)
+        return error_set(err, 0, "QEMU: the map goes on behind its end");
     if (map->is_part) {
         e.disk_offset += from;
     } else if (map->length != 0) {

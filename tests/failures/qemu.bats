@@ -201,3 +201,28 @@ END
     readable_by_all
     stream_fails 'no such luck' --qemu-img "$fake"
 }
+
+@test "a map without an end is ended where the disk does" {
+    fake qemu-img <<END
+case " \$* " in *' map '*)
+    exec awk 'BEGIN { printf "["; for (i = 0;; i++)
+        printf "{ \"start\": %d, \"length\": 4096, \"depth\": 0, " \
+            "\"present\": true, \"zero\": false, \"data\": true, " \
+            "\"offset\": %d},\n", 4096 * i, 65536 + 8192 * i }' ;;
+esac
+exec $(command -v qemu-img) "\$@"
+END
+    readable_by_all
+    serve_fails 'the map goes on behind its end' --qemu-img "$fake"
+}
+
+@test "what QEMU leaves behind when it ends is not waited for, but killed" {
+    fake qemu-img <<END
+case " \$* " in *' map '*) sleep 31416 & ;; esac
+exec $(command -v qemu-img) "\$@"
+END
+    readable_by_all
+    qcow_tool serve --destination new.raw --qemu-img "$fake" <disk.qcow2
+    same_bytes disk.raw new.raw
+    nothing_left
+}
