@@ -17,10 +17,9 @@
 # of them (12), or $FAULT_PICKS; 0 is each of them, as in `make check-faults`.
 # FAULT_SEED shifts them.
 
-# What cannot do without memory, at the versions that are seen to: json-c 0.16
-# (json_tokener_parse_ex uses a name that strdup did not give, and leaves out
-# what it could not add), libseccomp 2.5.4 (seccomp_export_bpf: a wrong filter,
-# a crash or an endless loop).
+# Seen to crash, go wrong or not end when an allocation of theirs fails: json-c
+# 0.16 (in json_tokener_parse_ex) and libseccomp 2.5.4 (seccomp_export_bpf).
+# Other versions were not tried.
 #
 # libnbd's sockets do not block, and so give no EINTR.
 faults_spare='libjson-c libseccomp'
