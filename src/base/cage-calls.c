@@ -96,8 +96,7 @@ static const char deadly[] =
     "request_key setns settimeofday swapoff swapon umount umount2 "
     "unshare userfaultfd";
 
-static const char sockets[] =
-    "bind connect listen socket socketcall socketpair";
+static const char sockets[] = "bind connect listen socket socketpair";
 
 static const char processes[] = "fork vfork";
 
@@ -140,6 +139,13 @@ static int add_particular(scmp_filter_ctx filter)
     const struct scmp_arg_cmp process =
         SCMP_A0_64(SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0);
 #endif
+    const struct scmp_arg_cmp abortion = {.arg = 2,
+                                          .op = SCMP_CMP_EQ,
+                                          .datum_a = SIGABRT};
+    const struct scmp_arg_cmp own_limits[] = {
+        {.arg = 0, .op = SCMP_CMP_EQ, .datum_a = 0},
+        {.arg = 2, .op = SCMP_CMP_EQ, .datum_a = 0},
+    };
     int r;
 
     r = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
@@ -148,11 +154,11 @@ static int add_particular(scmp_filter_ctx filter)
         r = seccomp_rule_add_array(filter, SCMP_ACT_ERRNO(EPERM),
                                    SCMP_SYS(clone), 1, &process);
     if (r == 0) /* abort(3) */
-        r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
-                             SCMP_A2(SCMP_CMP_EQ, SIGABRT));
+        r = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
+                                   &abortion);
     if (r == 0) /* its own limits, to look at them */
-        r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 2,
-                             SCMP_A0(SCMP_CMP_EQ, 0), SCMP_A2(SCMP_CMP_EQ, 0));
+        r = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64),
+                                   2, own_limits);
     return r;
 }
 

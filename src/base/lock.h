@@ -17,15 +17,16 @@
  * behind them.  pthread_cond_wait(3) may be called under it.
  */
 #define LOCK_FOR_SCOPE(mutex)                                                 \
-    pthread_mutex_t *CLEANUP(lock) LOCK_NAME(__LINE__) = lock_take(mutex)
+    pthread_mutex_t *CLEANUP(lock) __attribute__((unused))                    \
+    LOCK_NAME(__LINE__) = lock_take(mutex)
 
 /* The same of a lock that many may hold to read, or one to write. */
 #define READ_LOCK_FOR_SCOPE(lock)                                             \
-    pthread_rwlock_t *CLEANUP(rwlock) LOCK_NAME(__LINE__) =                   \
-        rwlock_take(lock, false)
+    pthread_rwlock_t *CLEANUP(rwlock) __attribute__((unused))                 \
+    LOCK_NAME(__LINE__) = rwlock_take(lock, false)
 #define WRITE_LOCK_FOR_SCOPE(lock)                                            \
-    pthread_rwlock_t *CLEANUP(rwlock) LOCK_NAME(__LINE__) =                   \
-        rwlock_take(lock, true)
+    pthread_rwlock_t *CLEANUP(rwlock) __attribute__((unused))                 \
+    LOCK_NAME(__LINE__) = rwlock_take(lock, true)
 
 /* LOCK_ASSERT_HELD(&x->lock); for a function whose caller has to hold it.
  * It notices that nobody does, but not that it is another thread.

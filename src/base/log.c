@@ -100,6 +100,9 @@ static void write_visible(const char *text)
     }
 }
 
+static void write_line(enum log_level level, bool is_end, const char *fmt,
+                       va_list ap) __attribute__((format(printf, 3, 0)));
+
 /* is_end: how far the progress was is worth keeping. */
 static void write_line(enum log_level level, bool is_end, const char *fmt,
                        va_list ap)

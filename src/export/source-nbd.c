@@ -58,14 +58,14 @@ static int copy(void *opaque, const void *buf, size_t length,
                 uint64_t disk_offset, struct error *err)
 {
     (void)err;
-    memcpy((void *)((uintptr_t)opaque + disk_offset), buf, length);
+    memcpy((void *)((uintptr_t)opaque + (uintptr_t)disk_offset), buf, length);
     return 0;
 }
 
 static int nbd_read(struct source *s, char *buf, uint64_t disk_offset,
                     uint64_t length, struct error *err)
 {
-    void *opaque = (void *)((uintptr_t)buf - disk_offset);
+    void *opaque = (void *)((uintptr_t)buf - (uintptr_t)disk_offset);
 
     if (nbd_client_read(nbd_of(s)->client, disk_offset, length, copy, opaque,
                         err) == 0)

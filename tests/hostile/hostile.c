@@ -271,7 +271,7 @@ static void check_usage(struct hostile *h, const struct rusage *usage)
 
     note_most(&run.counters->most_memory, usage->ru_maxrss);
     note_most(&run.counters->most_cpu_ms, ms);
-    if (usage->ru_maxrss / 1024 > run.memory_limit)
+    if ((unsigned long)usage->ru_maxrss / 1024 > run.memory_limit)
         fail(h, "%ld KiB of memory", usage->ru_maxrss);
     if (ms > CPU_LIMIT_S * 1000)
         fail(h, "%" PRIu64 " ms of processor time", ms);
