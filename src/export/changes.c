@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <unistd.h>
 
 static int read_fd(struct preparation *p, int fd, const char *name,
                    struct error *err)
@@ -35,7 +36,10 @@ int changes_find(struct preparation *p, struct error *err)
                                                              : p->disk->source,
                                      &p->changed, err);
     if (from->blocks_path == NULL) {
-        snprintf(name, sizeof name, "fd %d", from->blocks_fd);
+        if (from->blocks_fd == STDIN_FILENO)
+            snprintf(name, sizeof name, "standard input");
+        else
+            snprintf(name, sizeof name, "fd %d", from->blocks_fd);
         return read_fd(p, from->blocks_fd, name, err);
     }
     fd = open(from->blocks_path, O_RDONLY | O_CLOEXEC | O_NOCTTY);

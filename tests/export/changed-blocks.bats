@@ -212,6 +212,8 @@ marks() {
     mkdir record
     refused 1 disk.raw --changed-blocks record
     error_says 'source: cannot read the changed blocks in record: Is a dir'
+    refused 1 disk.raw --changed-blocks - </dev/null
+    error_says 'source: changed blocks in standard input: there are 0 bytes '
     refused 1 disk.raw --changed-blocks fd:5 5>>changed
     error_says 'source: changed blocks: fd 5 is write-only'
 }

@@ -170,8 +170,10 @@ static void judge_tables(struct model *m)
     add(m, 0, g->cluster, TABLE);
     add(m, g->l1_offset, g->l1_entries * 8, TABLE);
     add(m, g->refcount_offset, g->refcount_length, TABLE);
-    if (g->l1_offset + g->l1_entries * 8 > m->image->size ||
-        g->refcount_offset + g->refcount_length > m->image->size)
+    /* An empty disk needs nothing. */
+    if (g->virtual_size > 0 &&
+        (g->l1_offset + g->l1_entries * 8 > m->image->size ||
+         g->refcount_offset + g->refcount_length > m->image->size))
         break_rule(m, "the L1 or refcount table behind the end");
     for (uint64_t i = 0; m->broken == NULL && i * g->window < g->virtual_size;
          i++) {
