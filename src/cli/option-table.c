@@ -44,9 +44,8 @@ const struct option_spec option_specs[] = {
      "send only what this dirty bitmap marks, which\n"
      "the source's NBD server has (nbd, nbdhybrid)"},
     {"changed-blocks", 0, "FILE", OPT_CHANGED_BLOCKS, OUT, GROUP,
-     "send only what has changed, as xapi's\n"
-     "VDI.list_changed_blocks has it; - is standard\n"
-     "input, fd:FD an open fd"},
+     "send only what has changed: the result of\n"
+     "xapi's VDI.list_changed_blocks; or -, or fd:FD"},
     {"zero-clusters", 0, "KIND", OPT_ZERO_CLUSTERS, OUT, GROUP,
      "what is zero here but not in BASE, or has\n"
      "become zero, goes as data (default), or with\n"

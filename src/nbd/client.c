@@ -181,6 +181,7 @@ static int ask(struct nbd_client *c, uint64_t disk_offset, size_t length,
                          "%s: cannot read at disk offset %" PRIu64 ": %s",
                          c->connections.role, disk_offset,
                          nbd_connections_cause(&c->connections, s->nbd));
+    nbd_connections_sent(&c->connections, s->nbd);
     c->asked++;
     return 0;
 }

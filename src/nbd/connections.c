@@ -270,6 +270,13 @@ bool nbd_connections_is_lost(struct nbd_handle *nbd)
     return nbd_aio_is_dead(nbd) == 1 || nbd_aio_is_closed(nbd) == 1;
 }
 
+void nbd_connections_sent(struct nbd_connections *c,
+                          struct nbd_handle *connection)
+{
+    if (c->loss[0] == '\0' && nbd_connections_is_lost(connection))
+        snprintf(c->loss, sizeof c->loss, "%s", nbd_cause());
+}
+
 void nbd_connections_close(struct nbd_connections *c)
 {
     for (size_t i = 0; i < c->count; i++)

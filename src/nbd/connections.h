@@ -63,6 +63,12 @@ int nbd_connections_wait(struct nbd_connections *c, int timeout_ms,
 /* Can nothing be asked of that connection any more? */
 bool nbd_connections_is_lost(struct nbd_handle *connection);
 
+/* To be called when a command has been sent: libnbd then takes it, and says
+ * in this thread alone if that was when the connection was lost.  Keeps why.
+ */
+void nbd_connections_sent(struct nbd_connections *c,
+                          struct nbd_handle *connection);
+
 /* What libnbd says of its last failure in this thread. */
 const char *nbd_cause(void);
 

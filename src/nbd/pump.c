@@ -96,6 +96,7 @@ static int issue_all(struct nbd_pump *p, struct nbd_request *s,
         if (nbd_request_issue(s) == -1)
             return nbd_request_failed(p->connections->role, s, nbd_cause(),
                                       err);
+        nbd_connections_sent(p->connections, s->nbd);
     }
     return 0;
 }
