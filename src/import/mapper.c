@@ -162,7 +162,7 @@ enum outcome { MAPPED, FAULTED, TOO_MANY, FAILED };
 
 /* What a run that succeeded says must be possible, and then it counts. */
 static enum outcome keep(struct mapper *m, struct findings *f,
-                         uint64_t disk_end, bool *is_late, struct error *err)
+                         uint64_t disk_end, struct error *err)
 {
     struct mapper_window *w = &f->window;
 
@@ -177,8 +177,6 @@ static enum outcome keep(struct mapper *m, struct findings *f,
         error_wrap(err, "source");
         return FAILED;
     }
-    *is_late = w->data.count > 0 &&
-               w->data.list[0].file_offset < inbox_arrived(m->inbox);
     log_window(w);
     if (w->compressed.count >
         0) /* who reads them back needs the tables, too */
@@ -197,11 +195,9 @@ static int check_inbox(void *inbox, struct error *err)
     return inbox_check(inbox, err);
 }
 
-/* Runs QEMU once, on length bytes of disk from disk_offset on.  *fault_end is
- * for windows_faulted, *is_late for windows_mapped.
- */
+/* Runs QEMU once, on length bytes of disk from disk_offset on. */
 static enum outcome run(struct mapper *m, uint64_t disk_offset,
-                        uint64_t length, uint64_t *fault_end, bool *is_late,
+                        uint64_t length, uint64_t *fault_end,
                         struct error *err)
 {
     struct findings CLEANUP(findings) f = {
@@ -238,7 +234,7 @@ static enum outcome run(struct mapper *m, uint64_t disk_offset,
             error_wrap(err, "source: disk offset %" PRIu64, disk_offset);
         return FAILED;
     }
-    return keep(m, &f, disk_offset + length, is_late, err);
+    return keep(m, &f, disk_offset + length, err);
 }
 
 /* Waits for bytes before file_end, and allows for lookahead more. */
@@ -271,14 +267,13 @@ static int map_next(struct mapper *m, struct windows *w, struct error *err)
 {
     uint64_t disk_offset, length, table_end, lookahead;
     uint64_t before = m->entries;
-    bool is_late;
 
     if (!windows_next(w, inbox_arrived(m->inbox), &disk_offset, &length,
                       &table_end))
         return wait_for(m, table_end, 0, err);
-    switch (run(m, disk_offset, length, &table_end, &is_late, err)) {
+    switch (run(m, disk_offset, length, &table_end, err)) {
     case MAPPED:
-        windows_mapped(w, m->entries - before < MOST_FINDINGS / 4, is_late);
+        windows_mapped(w, m->entries - before < MOST_FINDINGS / 4);
         return 0;
     case FAULTED:
         if (windows_faulted(w, table_end, inbox_arrived(m->inbox), &lookahead))

@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 /* So many windows wait for tables that are a long way off, at the most. */
-enum { WINDOWS_POSTPONED = 1024 };
+enum { WINDOWS_POSTPONED = 64 };
 
 /* Bytes of the file that may be kept behind a table that is waited for, before
  * anything is known of where the next one is.
@@ -34,7 +34,6 @@ struct windows {
     uint64_t front;     /* what is before it is mapped, or postponed */
     uint64_t length;    /* of the window at the front */
     uint64_t lookahead; /* bytes of the file to be kept behind a fault */
-    uint64_t runs;      /* windows that were tried */
     struct postponed postponed[WINDOWS_POSTPONED];
     size_t n_postponed;
     struct postponed *tried; /* the one that is; NULL: the front */
@@ -58,9 +57,9 @@ bool windows_next(struct windows *windows, uint64_t arrived,
                   uint64_t *table_end);
 
 /* The window has been mapped.  is_small: what it said was little, so the next
- * may be larger.  is_late: some of its data had been kept by then.
+ * may be larger.
  */
-void windows_mapped(struct windows *windows, bool is_small, bool is_late);
+void windows_mapped(struct windows *windows, bool is_small);
 
 /* Its table, which ends at the file offset table_end, is not among the arrived
  * bytes that are here.  Returns true if it is near, so that it is worth
