@@ -60,7 +60,7 @@ image_chain() {
 }
 
 @test "there is no memory" {
-    picks=40 every_call raw_file memory
+    picks=24 every_call raw_file memory
 }
 
 @test "there is no memory, and never again" {
@@ -73,11 +73,11 @@ image_chain() {
 
 @test "the slow mover, O_DIRECT, a checksum and a report fail as cleanly" {
     export QCOW_TOOL_MOVER=copy
-    picks=6 every_call copied_and_told open stat seek read write \
+    picks=4 every_call copied_and_told open stat seek read write \
         size sync close
 }
 
 @test "whatever is done for an image and what is below it fails" {
-    picks=10 every_call image_chain open stat seek read write \
+    picks=5 every_call image_chain open stat seek read write \
         size sync close channel start wait control memory
 }

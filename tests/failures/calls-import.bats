@@ -59,7 +59,7 @@ directly_and_told() {
 }
 
 @test "there is no memory" {
-    picks=40 every_call new_file memory
+    picks=24 every_call new_file memory
 }
 
 @test "there is no memory, and never again" {
@@ -71,12 +71,12 @@ directly_and_told() {
 }
 
 @test "O_DIRECT, a checksum and a report fail as cleanly" {
-    picks=6 every_call directly_and_told open stat seek read write \
+    picks=4 every_call directly_and_told open stat seek read write \
         size sync close
 }
 
 @test "whatever is done to decode compressed clusters fails" {
-    picks=10 every_call compressed_image open stat seek read write \
+    picks=5 every_call compressed_image open stat seek read write \
         size sync close channel start wait control memory
 }
 

@@ -14,7 +14,7 @@
 # and expected (which it is then equal to), and TMPDIR is ./spool.
 #
 # Which calls of a family fail is spread evenly over all that there are, $picks
-# of them (12), or $FAULT_PICKS; 0 is each of them, as in `make check-faults`.
+# of them (8), or $FAULT_PICKS; 0 is each of them, as in `make check-faults`.
 # FAULT_SEED shifts them.
 
 # Seen to crash, go wrong or not end when an allocation of theirs fails: json-c
@@ -191,7 +191,7 @@ judge_moment() {
 
 every_moment() {
     local case=$1 name n step said bad=0 came
-    local rc fault_log signal picked=${FAULT_PICKS:-${picks:-12}}
+    local rc fault_log signal picked=${FAULT_PICKS:-${picks:-8}}
     local -A counts
     shift
     $case
@@ -219,7 +219,7 @@ every_moment() {
 
 every_call() {
     local case=$1 family errno n said bad=0
-    local rc fault_log fired picked=${FAULT_PICKS:-${picks:-12}} step
+    local rc fault_log fired picked=${FAULT_PICKS:-${picks:-8}} step
     local -A counts
     shift
     $case
