@@ -180,7 +180,7 @@ same() {
     qemu-img convert -c -f raw -O qcow2 disk packed.qcow2
     qcow-tool stream now.qcow2 --source-format qcow2 \
         --relative-to before.qcow2 >difference.qcow2
-    mkdir work
+    mkdir room
     for page in "$abs_top_srcdir"/doc/*.pod; do
         rm -f block.*
         sed -n '/^=head1 EXAMPLES/,/^=head1 DESC/p' "$page" |
@@ -190,12 +190,12 @@ same() {
             [ -e "$block" ] || continue
             ! grep -qE 'virsh|ssh|socat|tcp:|curl|lvc|fd 7|nbd:|xe ' \
                 "$block" || continue
-            rm -rf work/*
-            cp ./*.raw ./*.qcow2* disk work
-            sed "s|/dev/vg/||g; s|/dev/nbd0|disk|g; s|/run/|$PWD/work/|g" \
-                "$block" >work/example
+            rm -rf room/*
+            cp ./*.raw ./*.qcow2* disk room
+            sed "s|/dev/vg/||g; s|/dev/nbd0|disk|g; s|/run/|$PWD/room/|g" \
+                "$block" >room/example
             cat "$block" >&2
-            (cd work && bash -e -o pipefail example >out)
+            (cd room && bash -e -o pipefail example >out)
             n=$((n + 1))
         done
     done

@@ -44,6 +44,20 @@ with open(sys.argv[1], "wb") as f:
 EOF
 }
 
+# repeat_entry IMAGE
+# Makes all entries of the L2 table of disk offset 0 what that offset's is.
+repeat_entry() {
+    entry "$1" 0
+    python3 - "$1" "$table" <<\EOF
+import sys
+with open(sys.argv[1], "r+b") as f:
+    f.seek(int(sys.argv[2]))
+    entry = f.read(8)
+    f.seek(-8, 1)
+    f.write(entry * 8192)
+EOF
+}
+
 @test "clusters of 2 MiB that are 2 KiB in the stream" {
     local commands=() i
     qemu-img create -q -f qcow2 -o cluster_size=2M bomb.qcow2 64M
@@ -60,15 +74,7 @@ EOF
 @test "all entries of a table on one compressed cluster" {
     qemu-img create -q -f qcow2 bomb.qcow2 512M
     guest bomb.qcow2 'write -q -c -P 7 0 64K'
-    entry bomb.qcow2 0
-    python3 - bomb.qcow2 "$table" <<\EOF
-import sys
-with open(sys.argv[1], "r+b") as f:
-    f.seek(int(sys.argv[2]))
-    entry = f.read(8)
-    f.seek(-8, 1)
-    f.write(entry * 8192)
-EOF
+    repeat_entry bomb.qcow2
     truncate -s 512M copy.raw
     costs 1 10 bomb.qcow2 copy.raw
     error_says 'source: file offset [0-9]+ belongs to two compressed clusters'
@@ -77,15 +83,7 @@ EOF
 @test "all entries of a table on one cluster" {
     qemu-img create -q -f qcow2 bomb.qcow2 512M
     guest bomb.qcow2 'write -q -P 7 0 64K'
-    entry bomb.qcow2 0
-    python3 - bomb.qcow2 "$table" <<\EOF
-import sys
-with open(sys.argv[1], "r+b") as f:
-    f.seek(int(sys.argv[2]))
-    entry = f.read(8)
-    f.seek(-8, 1)
-    f.write(entry * 8192)
-EOF
+    repeat_entry bomb.qcow2
     truncate -s 512M copy.raw
     costs 1 5 bomb.qcow2 copy.raw
     error_says 'source: file offset [0-9]+ is claimed twice'
