@@ -7,11 +7,13 @@
 #include "base/assert.h"
 #include "base/io.h"
 #include "lists/extents.h"
+#include "lists/sorted.h"
 
 #include <errno.h>
 #include <inttypes.h>
 
 VECTOR_FUNCTIONS(extents, struct extent, "disk ranges");
+SORTED_SEARCH(find_behind, struct extent, extent_end);
 
 static int append(struct extents *extents, uint64_t disk_offset,
                   uint64_t length, bool is_joined, struct error *err)
@@ -133,17 +135,7 @@ int extents_merge_apart(const struct extents *a, const struct extents *b,
 
 size_t extents_find(const struct extents *extents, uint64_t disk_offset)
 {
-    size_t from = 0, to = extents->count;
-
-    while (from < to) {
-        size_t middle = from + (to - from) / 2;
-
-        if (extent_end(&extents->list[middle]) <= disk_offset)
-            from = middle + 1;
-        else
-            to = middle;
-    }
-    return from;
+    return find_behind(extents->list, extents->count, disk_offset);
 }
 
 uint64_t extents_total(const struct extents *extents)

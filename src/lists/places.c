@@ -7,12 +7,14 @@
 #include "base/assert.h"
 #include "base/cleanup.h"
 #include "lists/places.h"
+#include "lists/sorted.h"
 
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
 VECTOR_FUNCTIONS(places, struct place, "places in files");
+SORTED_SEARCH(find_behind, struct place, place_end);
 
 int places_add(struct places *places, const struct place *p, struct error *err)
 {
@@ -108,17 +110,7 @@ int places_settle(struct places *places, const struct extents *data,
 
 size_t places_find(const struct places *places, uint64_t disk_offset)
 {
-    size_t from = 0, to = places->count;
-
-    while (from < to) {
-        size_t middle = from + (to - from) / 2;
-
-        if (place_end(&places->list[middle]) <= disk_offset)
-            from = middle + 1;
-        else
-            to = middle;
-    }
-    return from;
+    return find_behind(places->list, places->count, disk_offset);
 }
 
 uint64_t places_total(const struct places *places)

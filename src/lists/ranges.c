@@ -8,8 +8,11 @@
 #include "base/io.h"
 #include "lists/batch.h"
 #include "lists/ranges.h"
+#include "lists/sorted.h"
 
 #include <inttypes.h>
+
+SORTED_SEARCH(find_behind, struct range, range_end);
 
 /* Does next touch or overlap last?  It begins no earlier. */
 static bool join(struct range *last, const struct range *next)
@@ -65,23 +68,14 @@ bool ranges_batch_overlaps(struct ranges_batch *batch,
 bool ranges_find(const struct ranges *set, uint64_t file_offset,
                  uint64_t file_end, struct range *piece)
 {
-    size_t low = 0, high = set->count;
+    size_t i = find_behind(set->list, set->count, file_offset);
     uint64_t from, to;
 
     ASSERT(file_offset <= file_end);
-    /* The first range that ends behind file_offset */
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-
-        if (range_end(&set->list[middle]) <= file_offset)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    if (low == set->count)
+    if (i == set->count)
         return false;
-    from = io_max(file_offset, set->list[low].file_offset);
-    to = io_min(file_end, range_end(&set->list[low]));
+    from = io_max(file_offset, set->list[i].file_offset);
+    to = io_min(file_end, range_end(&set->list[i]));
     if (from >= to)
         return false;
     *piece = (struct range){from, to - from};
