@@ -41,13 +41,12 @@
 #include "image.h"
 #include "model.h"
 #include "mutate.h"
+#include "program.h"
 
 #include <err.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -58,12 +57,10 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 enum {
-    TIME_LIMIT_S = 60, /* the machine may be busy */
-    CPU_LIMIT_S = 10,  /* of all processes of one import together */
+    CPU_LIMIT_S = 10, /* of all processes of one import together */
     MOST_FAILURES = 10,
     FILL = 0xaa,
     OUTPUT = 4096, /* bytes of what a program says */
@@ -170,91 +167,6 @@ static void read_said(char *said)
     close(fd);
 }
 
-/* By vfork, in effect: a copy of our memory would take longer than most else.
- */
-static pid_t spawn(const char **argv)
-{
-    posix_spawn_file_actions_t files;
-    posix_spawnattr_t attributes;
-    sigset_t none;
-    pid_t pid;
-    int errnum;
-
-    sigemptyset(&none);
-    posix_spawnattr_init(&attributes);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
-    posix_spawnattr_setsigmask(&attributes, &none);
-    posix_spawn_file_actions_init(&files);
-    posix_spawn_file_actions_addopen(&files, 0, "image", O_RDONLY, 0);
-    posix_spawn_file_actions_addopen(&files, 1, "/dev/null", O_WRONLY, 0);
-    posix_spawn_file_actions_addopen(&files, 2, "said",
-                                     O_WRONLY | O_CREAT | O_TRUNC, 0600);
-    errnum = posix_spawnp(&pid, argv[0], &files, &attributes, (char **)argv,
-                          environ);
-    if (errnum != 0)
-        errx(EXIT_FAILURE, "%s: %s", argv[0], strerror(errnum));
-    posix_spawn_file_actions_destroy(&files);
-    posix_spawnattr_destroy(&attributes);
-    return pid;
-}
-
-/* Runs a program in the directory of the worker, with the image as its
- * standard input and its standard error in the file `said'.  Returns its wait
- * status, or -1 if it had to be killed.
- */
-static int run_program(const char **argv, struct rusage *usage)
-{
-    struct timespec limit = {.tv_sec = TIME_LIMIT_S};
-    sigset_t chld;
-    int status;
-    pid_t pid = spawn(argv);
-
-    sigemptyset(&chld);
-    sigaddset(&chld, SIGCHLD);
-    for (;;) {
-        pid_t ended = wait4(pid, &status, WNOHANG, usage);
-
-        if (ended == pid)
-            return status;
-        if (sigtimedwait(&chld, NULL, &limit) == -1 && errno == EAGAIN) {
-            kill(pid, SIGKILL);
-            wait4(pid, &status, 0, usage);
-            return -1;
-        }
-    }
-}
-
-/* Whoever outlived the program is ours now.  A zombie is no such thing. */
-static bool kill_left(void)
-{
-    struct timespec moment = {.tv_nsec = 20000000};
-    char path[64];
-    bool is_left = false;
-
-    while (waitpid(-1, NULL, WNOHANG) > 0)
-        ;
-    if (waitpid(-1, NULL, WNOHANG) == -1)
-        return false;
-    nanosleep(&moment, NULL); /* one may be about to end */
-    while (waitpid(-1, NULL, WNOHANG) > 0)
-        ;
-    if (waitpid(-1, NULL, WNOHANG) == 0) {
-        FILE *children;
-        int pid;
-
-        is_left = true;
-        snprintf(path, sizeof path, "/proc/self/task/%d/children", getpid());
-        children = fopen(path, "re");
-        while (children != NULL && fscanf(children, "%d", &pid) == 1)
-            kill(pid, SIGKILL);
-        if (children != NULL)
-            fclose(children);
-        while (waitpid(-1, NULL, 0) > 0)
-            ;
-    }
-    return is_left;
-}
-
 static void note_most(atomic_uint_fast64_t *most, uint64_t value)
 {
     uint64_t was = *most;
@@ -320,7 +232,7 @@ static uint8_t *convert(const struct hostile *h)
     struct rusage usage;
 
     unlink("converted");
-    if (run_program(argv, &usage) != 0)
+    if (program_run(argv, &usage) != 0)
         return NULL;
     return read_disk("converted", h->disk_size);
 }
@@ -440,7 +352,7 @@ static void send(struct hostile *h)
     snprintf(size, sizeof size, "%zu", h->image.size);
     write_file("image", h->image.bytes, h->image.size);
     write_fill("copy", destination_size);
-    status = run_program(argv, &usage);
+    status = program_run(argv, &usage);
     read_said(h->said);
     h->disk = read_disk("copy", destination_size);
     if (status == -1)
@@ -453,7 +365,7 @@ static void send(struct hostile *h)
         check_refused(h, destination_size);
     else
         fail(h, "wait status 0x%x", status);
-    if (kill_left())
+    if (program_kill_left())
         fail(h, "it left a process");
     check_usage(h, &usage);
     free(h->disk);
