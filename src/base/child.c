@@ -275,8 +275,10 @@ static int drain(struct child *c, const struct child_spec *spec, int *fd,
     char buf[CHUNK];
     ssize_t n;
 
-    n = read(*fd, buf, sizeof buf);
-    if (n == -1 && (errno == EAGAIN || errno == EINTR))
+    do /* it does not block */
+        n = read(*fd, buf, sizeof buf);
+    while (n == -1 && errno == EINTR);
+    if (n == -1 && errno == EAGAIN)
         return 0;
     if (n == -1)
         return error_set(err, errno, "QEMU: cannot read from %s", c->name);

@@ -30,15 +30,15 @@ static void *run(void *opaque)
         {.fd = l->stop_fd, .events = POLLIN},
     };
 
-    while (poll(fds, 2, -1) != -1 && fds[1].revents == 0) {
+    while ((poll(fds, 2, -1) != -1 || errno == EINTR) && fds[1].revents == 0) {
         char buf[4096];
-        ssize_t n = read(l->fd, buf, sizeof buf);
+        ssize_t n = read(l->fd, buf, sizeof buf); /* it does not block */
 
         if (n > 0) {
             LOCK_FOR_SCOPE(&l->lock);
 
             last_words_add(&l->words, buf, n);
-        } else if (n == 0 || errno != EAGAIN) {
+        } else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
             break;
         }
     }
