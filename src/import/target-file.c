@@ -287,16 +287,21 @@ static int file_zero(struct target *target, uint64_t disk_offset,
     return 0;
 }
 
+/* Where the disk is elsewhere, closing may be what tells of a failure. */
+static int close_written(int *fd)
+{
+    return *fd == -1 ? 0 : close(steal_fd(fd));
+}
+
 static int file_finish(struct target *target, struct error *err)
 {
     struct target_file *t = file_of(target);
-    int fd;
     STALL_WAIT_FOR(STALL_DISK, "the destination");
 
     if (fsync(t->target.fd) == -1)
         return error_set(err, errno, "destination: cannot flush %s", t->path);
-    fd = steal_fd(&t->target.fd);
-    if (close(fd) == -1)
+    if (close_written(&t->direct_fd) == -1 ||
+        close_written(&t->target.fd) == -1)
         return error_set(err, errno, "destination: cannot close %s", t->path);
     if (newfile_keep(&t->made) == -1)
         return error_set(err, errno,

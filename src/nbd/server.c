@@ -20,12 +20,18 @@
  * limit is read and dropped and its request refused, so the stream stays in
  * step.  A client that breaks the protocol is cut off; QEMU then fails, and
  * its caller reports that.
+ *
+ * The connection is cut by shutdown(2): that ends the calls of both sides that
+ * wait, and whoever else has the client's end.  A security module may deny it.
+ * Then the thread closes its own end when it is done; and it is done when the
+ * client's is closed, which has been reaped by then.
  */
 
 #include "config.h"
 
 #include "base/cleanup.h"
 #include "base/io.h"
+#include "base/lock.h"
 #include "base/signals.h"
 #include "nbd/server.h"
 
@@ -126,6 +132,7 @@ struct nbd_server {
     const struct nbd_export *export;
     pthread_t thread;
     int fd, client_fd;
+    pthread_mutex_t hanging_up;
     atomic_int failure; /* errno of the first call that broke it; 0: none */
     char *buf; /* of MAX_PAYLOAD bytes; only touched pages cost memory */
 };
@@ -375,6 +382,13 @@ static bool handle_request(struct nbd_server *s)
     return put(s, &reply, sizeof reply) && put(s, s->buf, payload);
 }
 
+/* False: that cannot be done. */
+static bool hang_up(struct nbd_server *s)
+{
+    LOCK_FOR_SCOPE(&s->hanging_up);
+    return s->fd == -1 || shutdown(s->fd, SHUT_RDWR) == 0 || errno == ENOTCONN;
+}
+
 static void *serve(void *opaque)
 {
     struct nbd_server *s = opaque;
@@ -383,7 +397,10 @@ static void *serve(void *opaque)
         while (handle_request(s))
             ;
     /* The client must not wait for an answer that will never come. */
-    shutdown(s->fd, SHUT_RDWR);
+    if (!hang_up(s)) {
+        LOCK_FOR_SCOPE(&s->hanging_up);
+        close(steal_fd(&s->fd));
+    }
     return NULL;
 }
 
@@ -391,6 +408,7 @@ static void server_free(struct nbd_server *s)
 {
     cleanup_close_fd(&s->fd);
     cleanup_close_fd(&s->client_fd);
+    pthread_mutex_destroy(&s->hanging_up);
     free(s->buf);
     free(s);
 }
@@ -405,6 +423,7 @@ int nbd_server_start(const struct nbd_export *export,
     if (s == NULL)
         return error_set(err, errno, "no memory for the bridge");
     s->fd = s->client_fd = -1;
+    pthread_mutex_init(&s->hanging_up, NULL);
     s->export = export;
     s->buf = malloc(MAX_PAYLOAD);
     if (s->buf == NULL ||
@@ -439,7 +458,8 @@ void nbd_server_stop(struct nbd_server *s)
 {
     if (s == NULL)
         return;
-    shutdown(s->fd, SHUT_RDWR);
+    hang_up(s);
+    close(steal_fd(&s->client_fd));
     pthread_join(s->thread, NULL);
     server_free(s);
 }

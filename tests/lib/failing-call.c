@@ -4,7 +4,8 @@
  *
  *     FAULT_FAMILY  which calls are counted: a name of family_names below
  *     FAULT_NTH     the number of the one that fails, from 1 on; 0: none
- *     FAULT_ERRNO   its errno; 0: it moves half of what it could
+ *     FAULT_ERRNO   its errno; 0: it moves half of what it could, with O_DIRECT
+ *                   whole blocks of that
  *     FAULT_TIMES   how many calls fail from there on (1); 0: all of them
  *     FAULT_SIGNAL  not a call fails then, but a signal of that number comes
  *     FAULT_TO      "program", or "children": to the one that was started last
@@ -74,7 +75,7 @@ static const char *const family_names[FAMILIES] = {
     [CONTROL] = "control", [ANY] = "any",
 };
 
-enum { LOG_SIZE = 8192, FRAMES = 24, NEAR = 6 };
+enum { LOG_SIZE = 8192, FRAMES = 24, NEAR = 6, BLOCK = 4096 };
 
 static struct {
     bool is_armed, is_in_children, is_child;
@@ -90,6 +91,8 @@ static struct {
 } fault;
 
 static _Thread_local bool is_busy;
+
+#define NEXT(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
 
 static void *shared_memory(size_t length, int fd)
 {
@@ -210,6 +213,16 @@ static void send_signal(const char *call, int fd)
     kill(to, fault.signal);
 }
 
+/* Half of it; with O_DIRECT no kernel stops within a block. */
+static size_t part_of(size_t length, int fd)
+{
+    int flags = NEXT(fcntl)(fd, F_GETFL);
+
+    if (flags == -1 || !(flags & O_DIRECT))
+        return (length + 1) / 2;
+    return length / 2 / BLOCK * BLOCK;
+}
+
 /* Does this call fail?  errno is set then.  *length is what it moves, and may
  * become less.
  */
@@ -226,7 +239,8 @@ static bool fails(enum family family, const char *call, int fd, size_t *length)
     is_busy = true;
     if (fault.signal != 0)
         send_signal(call, fd);
-    else if (fault.errnum == 0 && (length == NULL || *length < 2))
+    else if (fault.errnum == 0 &&
+             (length == NULL || *length < 2 || part_of(*length, fd) == 0))
         is_to_fail = false;
     else
         is_to_fail = log_failure(call, fd);
@@ -236,7 +250,7 @@ static bool fails(enum family family, const char *call, int fd, size_t *length)
     errno = fault.errnum;
     if (fault.errnum != 0)
         return true;
-    *length = (*length + 1) / 2;
+    *length = part_of(*length, fd);
     return false;
 }
 
@@ -278,8 +292,6 @@ static int counted_main(int argc, char **argv, char **envp)
     fault.is_armed = true;
     return fault.main(argc, argv, envp);
 }
-
-#define NEXT(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
 
 int __libc_start_main(int (*main)(int, char **, char **), int argc,
                       char **argv, void (*init)(void), void (*fini)(void),
