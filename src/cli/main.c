@@ -7,6 +7,7 @@
 #include "base/cage.h"
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/interruption.h"
 #include "base/log.h"
 #include "base/progress.h"
 #include "base/signals.h"
@@ -27,19 +28,20 @@ enum { EXIT_USAGE = 2 };
 
 static int run_stream(const struct options *o, struct error *err)
 {
-    return stream(&o->stream, err);
+    return stream(&o->stream, err) == 0 ? 0 : interruption_explain(err);
 }
 
 static int run_measure(const struct options *o, struct error *err)
 {
-    return measure(&o->measure, err);
+    return measure(&o->measure, err) == 0 ? 0 : interruption_explain(err);
 }
 
 static int run_validate(const struct options *o, struct error *err)
 {
-    return validate(&o->validate, err);
+    return validate(&o->validate, err) == 0 ? 0 : interruption_explain(err);
 }
 
+/* It says itself why it has ended, and what it leaves then. */
 static int run_serve(const struct options *o, struct error *err)
 {
     return serve(&o->serve, err);
@@ -47,7 +49,7 @@ static int run_serve(const struct options *o, struct error *err)
 
 static int run_headers(const struct options *o, struct error *err)
 {
-    return headers(&o->headers, err);
+    return headers(&o->headers, err) == 0 ? 0 : interruption_explain(err);
 }
 
 static int (*const run[])(const struct options *o, struct error *err) = {
@@ -194,11 +196,6 @@ int main(int argc, char **argv)
         end_report(&call, NULL);
         return EXIT_SUCCESS;
     }
-    if (signals_caught() == SIGNALS_GIVEN_UP)
-        stall_explain(&err);
-    else if (signals_caught() != 0)
-        error_set(&err, 0, "ended by signal %d (%s)", signals_caught(),
-                  strsignal(signals_caught()));
     fail(&call, &err, EXIT_FAILURE);
     end_report(&call, &err);
     signals_raise_again();

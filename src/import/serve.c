@@ -26,6 +26,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/interruption.h"
 #include "base/io.h"
 #include "base/log.h"
 #include "base/occupied.h"
@@ -423,10 +424,11 @@ static int open_ends(struct import *m, struct error *err)
                          o->report, err);
 }
 
-/* Says what is left behind.  Returns -1. */
-static int explain_disk(struct import *m, struct error *err)
+/* Says what has ended it, and what is left behind.  Returns -1. */
+static int explain(struct import *m, struct error *err)
 {
     end_others(m);
+    interruption_explain(err);
     if (m->target != NULL && target_is_spoilt(m->target))
         error_append(err, "; the destination is partly written");
     return -1;
@@ -478,7 +480,7 @@ int serve(const struct serve_options *o, struct error *err)
     if (o->report != NULL)
         fill_report(&m, o->report);
     if (r == -1)
-        return explain_disk(&m, err);
+        return explain(&m, err);
     progress_succeed(&m.progress);
     summarize(&m);
     return 0;

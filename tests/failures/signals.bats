@@ -55,15 +55,30 @@ END
     while read -r name number; do
         expect="0 $((128 + number))" send_image disk.qcow2 --length 4000000 \
             --signal "$name" -- --destination new.raw
+        error_says "serve: ended by signal $number [(][^)]*[)]$" \
+            receiver.stderr
         [ ! -e new.raw ]
         nothing_left
     done <<<$'TERM 15\nINT 2'
+}
+
+@test "what a signal leaves on a disk that was there is told, and reported" {
+    other_data copy.raw 8M
+    expect="0 143" send_image disk.qcow2 --length 4000000 \
+        --signal TERM -- --destination copy.raw --report report.json
+    run ! untouched copy.raw
+    error_says 'serve: ended by signal 15 .*; the destination is partly w' \
+        receiver.stderr
+    one_line receiver.stderr
+    [[ $(jq -r .error.message report.json) = *'is partly written' ]]
+    nothing_left
 }
 
 @test "SIGTERM ends serve before the first byte" {
     other_data copy.raw 8M
     expect="0 143" send_image disk.qcow2 --length 0 --signal TERM -- \
         --destination copy.raw
+    run ! grep -q 'partly written' receiver.stderr
     untouched copy.raw
     nothing_left
 }
