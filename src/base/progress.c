@@ -279,10 +279,25 @@ static void mark(struct progress *p, uint64_t now)
     p->n_marks++;
 }
 
+/* What of whole percents done of total is.  Not by floating point, which is
+ * rounded in another way on an i386: 29 of 100 would be 28 there.
+ */
+static unsigned find_share(unsigned whole, uint64_t done, uint64_t total)
+{
+    if (total == 0)
+        return 0;
+    done = io_min(done, total);
+    /* Whole is 100 at most, and the product has to fit. */
+    if (total > UINT64_MAX / 100) {
+        done /= 128;
+        total /= 128;
+    }
+    return (unsigned)(whole * done / total);
+}
+
 static void note_done(struct progress *p, uint64_t done, uint64_t total,
                       bool is_guess)
 {
-    double share = 0;
     int percent;
 
     LOCK_FOR_SCOPE(&lock);
@@ -297,9 +312,7 @@ static void note_done(struct progress *p, uint64_t done, uint64_t total,
     p->done = done;
     p->total = total;
     p->is_guess = is_guess;
-    if (total > 0)
-        share = (double)io_min(done, total) / total;
-    percent = p->from + (p->to - p->from) * share;
+    percent = (int)(p->from + find_share(p->to - p->from, done, total));
     /* Only progress_succeed says 100. */
     percent = percent < 99 ? percent : 99;
     p->percent = percent > p->percent ? percent : p->percent;
