@@ -186,7 +186,13 @@ static int open_image(struct target_image *t, struct error *err)
         .n_inherit = 1,
         .is_writable = true,
     };
-    struct nbd_address address = {.role = "destination"};
+    struct nbd_address address = {
+        .role = "destination",
+        /* Before QEMU 6.0 two that allocate in a VDI may wait for each other
+         * for ever (its lock of coroutines lost who waited).
+         */
+        .is_serial = strcmp(t->how.format, "vdi") == 0,
+    };
 
     if (options == NULL)
         return error_set(err, errno, "destination: no memory");

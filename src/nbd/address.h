@@ -48,6 +48,11 @@ struct nbd_address {
      * as much as is fast.  A server that takes only less is asked for less.
      */
     uint64_t piece;
+
+    /* One request is answered before the next is sent: for a server that may
+     * stop otherwise.  Only who writes heeds it.
+     */
+    bool is_serial;
 };
 
 #endif

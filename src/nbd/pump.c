@@ -360,7 +360,7 @@ int nbd_pump_start(struct nbd_connections *connections,
                    struct error *err)
 {
     struct nbd_pump *p = calloc(1, sizeof *p);
-    size_t count = io_min(SLOTS, BUFFERS / how->piece);
+    size_t count = how->is_serial ? 1 : io_min(SLOTS, BUFFERS / how->piece);
     int r;
 
     if (p == NULL)

@@ -29,6 +29,7 @@ struct nbd_request_how {
     bool has_fua;     /* each is on stable storage when it is answered */
     bool is_fast;     /* zeroes are asked for with FAST_ZERO first */
     bool keeps_space; /* zeroes take the space that they took (NO_HOLE) */
+    bool is_serial;   /* one is answered before the next is sent */
 };
 
 /* For pump.c, which says which thread may do what. */

@@ -52,13 +52,15 @@ static bool can(int answer)
 }
 
 /* What the first connection says holds for all: they are of one export. */
-static int start(struct nbd_writer *w, bool keeps_space, struct error *err)
+static int start(struct nbd_writer *w, bool keeps_space, bool is_serial,
+                 struct error *err)
 {
     const struct nbd_connections *c = &w->connections;
     struct nbd_handle *nbd = c->list[0];
     struct nbd_request_how how = {
         .is_fast = can(nbd_can_fast_zero(nbd)),
         .keeps_space = keeps_space,
+        .is_serial = is_serial,
     };
 
     if (nbd_is_read_only(nbd) != 0)
@@ -91,7 +93,7 @@ int nbd_writer_open(const struct nbd_address *address, bool keeps_space,
     pthread_mutex_init(&w->edges, NULL);
     if (nbd_connections_open(&w->connections, address,
                              address->socket_fd == -1, err) == -1 ||
-        start(w, keeps_space, err) == -1) {
+        start(w, keeps_space, address->is_serial, err) == -1) {
         nbd_writer_free(w);
         return -1;
     }

@@ -98,7 +98,8 @@ struct peer {
 
     /* What it has seen. */
     atomic_uint accepted, structured_reads, simple_reads, questions;
-    atomic_uint bad_reads; /* that were no multiples, or too long */
+    atomic_uint bad_reads;    /* that were no multiples, or too long */
+    atomic_uint most_pending; /* that it had not answered, of a connection */
     atomic_uint writes, zeroings, trims, flushes, written_through, kept_space;
 
     char path[300]; /* of its socket */
@@ -347,6 +348,8 @@ static inline void *peer_serve(void *opaque)
             n %= PEER_PENDING;
             continue;
         }
+        if (n > c->peer->most_pending)
+            c->peer->most_pending = n;
         while (is_open && n > 0) {
             is_open = peer_answer(c, &pending[--n]);
             free(pending[n].data);

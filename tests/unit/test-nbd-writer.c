@@ -13,13 +13,15 @@ enum { SIZE = 6 << 20, LONGEST = 700000 };
 
 static unsigned char disk[SIZE], expected[SIZE], content[SIZE];
 
-static struct nbd_writer *open_writer(struct peer *p, bool keeps_space)
+static struct nbd_writer *open_writer_as(struct peer *p, bool keeps_space,
+                                         bool is_serial)
 {
     static char uri[400];
     const struct nbd_address address = {
         .role = "destination",
         .socket_fd = -1,
         .uri = uri,
+        .is_serial = is_serial,
     };
     struct nbd_writer *w = NULL;
     struct error err;
@@ -34,6 +36,11 @@ static struct nbd_writer *open_writer(struct peer *p, bool keeps_space)
         exit(test_end());
     CHECK_UINT(nbd_writer_size(w), SIZE);
     return w;
+}
+
+static struct nbd_writer *open_writer(struct peer *p, bool keeps_space)
+{
+    return open_writer_as(p, keeps_space, false);
 }
 
 static void finish(struct nbd_writer *w, struct peer *p)
@@ -213,6 +220,29 @@ static void test_ways(void)
     CHECK_UINT(doubtful.writes, 1 + 4);
 }
 
+/* How many requests there were at a time, of a server that waits for more. */
+static unsigned most_at_a_time(bool is_serial)
+{
+    struct peer p = {.flags = USUAL, .is_reversing = true};
+    struct nbd_writer *w = open_writer_as(&p, false, is_serial);
+    struct error err;
+
+    CHECK_OK(nbd_writer_write(w, content, 2 << 20, 1000, &err), &err);
+    CHECK_OK(nbd_writer_zero(w, 3 << 20, 2 << 20, &err), &err);
+    memcpy(expected + 1000, content, 2 << 20);
+    memset(expected + (3 << 20), 0, 2 << 20);
+    finish(w, &p);
+    return p.most_pending;
+}
+
+static void test_serial(void)
+{
+    TEST("a server is asked for the next before it has answered");
+    CHECK(most_at_a_time(false) > 1);
+    TEST("but not if it must have one request at a time");
+    CHECK_UINT(most_at_a_time(true), 1);
+}
+
 /* --------------------------------------------------------------- failures */
 
 /* Writes until it fails, and all that comes later fails alike. */
@@ -286,6 +316,7 @@ int main(void)
     test_fill_random(content, sizeof content);
     test_kinds();
     test_ways();
+    test_serial();
     test_broken();
     return test_end();
 }
