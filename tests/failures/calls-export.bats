@@ -43,6 +43,63 @@ image_chain() {
     expected=good-chain.qcow2
 }
 
+# What is given is the same each time, though answers may come in another order.
+nbd_export() {
+    requires nbdkit
+    [ -n "${uri:-}" ] || nbd_server unix nbdkit file disk.raw
+    command=(qcow-tool stream --source-format nbd --source "$uri"
+        --destination "$made" --sandbox off)
+    expected=good-nbd.qcow2
+    [ -e $expected ] || qcow-tool stream --source-format nbd --source "$uri" \
+        --destination $expected
+}
+
+difference() {
+    image_chain
+    command+=(--relative-to base.qcow2)
+    expected=good-difference.qcow2
+    [ -e $expected ] || qcow-tool stream --source-format qcow2 \
+        --source top.qcow2 --relative-to base.qcow2 --destination $expected
+}
+
+# No chain tells what differs: all of both is read.
+compared_difference() {
+    [ -e old.raw ] || {
+        cp disk.raw old.raw
+        poke old.raw 300000 ffff
+        qcow-tool stream --source disk.raw --relative-to old.raw \
+            --destination good-difference.qcow2
+    }
+    command=(qcow-tool stream --source disk.raw --relative-to old.raw
+        --destination "$made" --sandbox off)
+    expected=good-difference.qcow2
+}
+
+# Most memory is libcrypto's, for an identity and for checksums.
+measurement() {
+    command=(qcow-tool measure disk.raw --sandbox off)
+    prints=yes expected=good-length made=run/length
+    qcow-tool measure disk.raw >$expected
+}
+
+validation() {
+    command=(qcow-tool validate disk.raw --layout convert --sandbox off)
+    prints=yes expected=good-findings made=run/findings
+    qcow-tool validate disk.raw --layout convert >$expected
+}
+
+all='open stat seek read write size sync close channel start wait control
+    memory'
+
+# each_of CASE...
+each_of() {
+    local case
+    for case; do
+        # shellcheck disable=SC2086 # they are words
+        picks=1 share=11 every_call "$case" $all
+    done
+}
+
 @test "whatever opens, looks or seeks fails" {
     every_call raw_file open stat seek
 }
@@ -80,4 +137,16 @@ image_chain() {
 @test "whatever is done for an image and what is below it fails" {
     picks=5 every_call image_chain open stat seek read write \
         size sync close channel start wait control memory
+}
+
+@test "whatever is done for an NBD source fails" {
+    each_of nbd_export
+}
+
+@test "whatever is done for a difference fails" {
+    each_of difference compared_difference
+}
+
+@test "whatever is done to measure or to validate fails" {
+    most=400 each_of measurement validation
 }

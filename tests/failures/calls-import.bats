@@ -42,6 +42,39 @@ directly_and_told() {
     command+=(--direct --checksum sha256 --report run/report)
 }
 
+# A disk that was there before.
+other_disk() {
+    new_file
+    made=run/disk.raw prepare='other_data run/disk.raw 2M'
+    command=(qcow-tool serve --destination "$made" --sandbox off)
+}
+
+nbd_export() {
+    requires nbdkit
+    other_disk
+    [ -n "${uri:-}" ] || nbd_server unix nbdkit file "$made"
+    command=(qcow-tool serve "$uri" --sandbox off)
+}
+
+new_image() {
+    new_file
+    made=run/new.qcow2 compare='qemu-img compare -q -f qcow2 -F raw'
+    command=(qcow-tool serve --destination "$made" --sandbox off
+        --destination-format qcow2)
+}
+
+all='open stat seek read write size sync close channel start wait control
+    memory'
+
+# each_of CASE...
+each_of() {
+    local case
+    for case; do
+        # shellcheck disable=SC2086 # they are words
+        picks=1 share=11 every_call "$case" $all
+    done
+}
+
 @test "whatever opens, looks or seeks fails" {
     every_call new_file open stat seek
 }
@@ -83,4 +116,16 @@ directly_and_told() {
 @test "whatever is done before QEMU becomes itself fails" {
     in=children errnos='EMFILE EPERM' every_call in_the_cage open stat \
         channel control
+}
+
+@test "whatever is done for a disk that was there fails, and it is told" {
+    each_of other_disk
+}
+
+@test "whatever is done for an NBD destination fails, and it is told" {
+    each_of nbd_export
+}
+
+@test "whatever is done for a new image fails" {
+    each_of new_image
 }

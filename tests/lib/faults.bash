@@ -6,12 +6,16 @@
 #   every_call CASE FAMILY...       calls of these families fail, one in each
 #                                   run of CASE; in the variables of the call:
 #                                   errnos="NAME..." in=children times=N
-#                                   picks=N
+#                                   picks=N share=N most=N
 #   every_moment CASE SIGNAL...     instead, a signal comes: before one call
 #                                   after another; to=children: to QEMU
 #
 # A CASE is a function that sets command, input, made (the file that appears)
-# and expected (which it is then equal to), and TMPDIR is ./spool.
+# and expected (which it is then equal to), and TMPDIR is ./spool. It may set
+#   prepare   a command that makes $made before each run, a disk full of 0xAA:
+#             then a failure leaves it, and says so if it is partly written
+#   compare   what is called with $made and $expected, instead of cmp
+#   prints    not empty: $made is what is printed, nothing after a failure
 #
 # Which calls of a family fail is spread evenly over all that there are, $picks
 # of them (8), or $FAULT_PICKS; 0 is each of them, as in `make check-faults`.
@@ -23,6 +27,9 @@
 #
 # libnbd's sockets do not block, and so give no EINTR.
 faults_spare='libjson-c libseccomp'
+
+# Counts those of all cases, so that they do not all have the same.
+turn=${FAULT_SEED:-0}
 
 faults_setup() {
     requires cc
@@ -80,10 +87,12 @@ family_errnos() {
 # run_with_fault FAMILY NTH ERRNO
 # Sets $rc, and $fault_log: what failed, or how many calls there were.
 run_with_fault() {
-    local spare
+    local spare out=stdout
     rc=0
     rm -f "$made" run/report fault.log
     : >"$left"
+    ${prepare:-}
+    [ -z "${prints:-}" ] || out=$made
     spare=$faults_spare
     [ "$3" != EINTR ] || spare+=' libnbd'
     watch -- env LD_PRELOAD="$PWD/fault.so" FAULT_LOG="$PWD/fault.log" \
@@ -91,7 +100,7 @@ run_with_fault() {
         FAULT_TIMES="${times:-1}" FAULT_IN="${in:-program}" \
         FAULT_SPARE="$spare" FAULT_SIGNAL="${signal:-0}" \
         FAULT_TO="${to:-program}" "${command[@]}" \
-        <"$input" >stdout 2>stderr || rc=$?
+        <"$input" >"$out" 2>stderr || rc=$?
     fault_log=
     IFS= read -r -d '' fault_log <fault.log || :
 }
@@ -106,15 +115,30 @@ must_not_be_ignored() {
     esac
 }
 
+is_good() {
+    [ -s "$made" ] && ${compare:-cmp} "$made" "$expected" >&2
+}
+
+# What a failure leaves of $made. Says what is wrong with it.
+judge_rest() {
+    if [ -n "${prints:-}" ]; then
+        [ ! -s "$made" ] || echo 'it has printed something'
+    elif [ -z "${prepare:-}" ]; then
+        [ ! -e "$made" ] || echo "$made is left"
+    elif ! untouched "$made" && ! grep -q 'is partly written$' stderr; then
+        echo 'it is partly written, and that is not told'
+    fi 2>/dev/null
+    [ "$rc" = 137 ] || [ -z "$(ls -A run/.qcow-tool.* 2>/dev/null)" ] ||
+        echo 'a new file is left'
+}
+
 # What a call that failed, with ERRNO, came to. Says what is wrong with it.
 judge_fault() {
     local errno=$1 first=''
     IFS= read -r first <stderr || :
     case $rc in
     0)
-        if [ ! -s "$made" ]; then
-            echo "success without $made"
-        elif ! cmp "$made" "$expected"; then
+        if ! is_good; then
             echo 'success with other bytes'
         elif [ "$errno" != none ] && [ "$errno" != EINTR ] &&
             must_not_be_ignored "$(realpath "$made")"; then
@@ -124,15 +148,14 @@ judge_fault() {
     1)
         if [ "$errno" = none ] || [ "$errno" = EINTR ]; then
             echo 'it is no failure'
-        elif ! [[ $first =~ ^qcow-tool:\ (stream|serve):\  ]] ||
+        elif ! [[ $first =~ ^qcow-tool:\ [a-z]+:\  ]] ||
             [ "$(wc -l <stderr)" != 1 ]; then
             echo 'not one line of ours'
         elif ! [[ $first =~ $(errno_words "$errno") ]] &&
             [[ $fault_log != waitpid* ]]; then
             echo 'the cause is not told'
-        elif [ -e "$made" ]; then
-            echo "$made is left"
         fi
+        judge_rest
         ;;
     *) echo "exit code $rc" ;;
     esac
@@ -155,7 +178,7 @@ show_fault() {
 count_calls() {
     local family count
     run_with_fault none 0 EIO
-    if [ "$rc" != 0 ] || ! cmp "$made" "$expected"; then
+    if [ "$rc" != 0 ] || ! is_good; then
         echo "without a fault: exit code $rc" && cat stderr
         return 1
     fi >&2
@@ -218,16 +241,18 @@ every_moment() {
 }
 
 every_call() {
-    local case=$1 family errno n said bad=0
-    local rc fault_log fired picked=${FAULT_PICKS:-${picks:-8}} step
+    local case=$1 family errno n said bad=0 limit=${most:-99999}
+    local rc fault_log fired picked=${FAULT_PICKS:-${picks:-7}} step
     local -A counts
     shift
     $case
     count_calls
     for family; do
-        step=1
-        [ "$picked" = 0 ] || step=$(((counts[$family] + picked - 1) / picked))
+        step=$((picked == 0 ? limit : picked))
+        step=$(((counts[$family] + step - 1) / step))
         for errno in ${errnos:-$(family_errnos "$family")}; do
+            turn=$((turn + 1))
+            [ "$picked" = 0 ] || [ $((turn % ${share:-1})) = 0 ] || continue
             fired=0
             for ((n = 1 + ${FAULT_SEED:-0} % (step > 0 ? step : 1); \
             n <= counts[$family]; n += step)); do
