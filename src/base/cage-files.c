@@ -47,12 +47,22 @@ struct path_beneath {
 #define MAY_USE_TCP UINT64_C(3) /* bind, connect */
 #define SCOPED_ALL UINT64_C(3)  /* abstract UNIX sockets, signals */
 
+static long version_of_landlock(void)
+{
+    return syscall(SYS_landlock_create_ruleset, NULL, 0, GET_VERSION);
+}
+
+bool cage_files_can_enter(void)
+{
+    return version_of_landlock() >= 1;
+}
+
 /* All that this kernel can deny, but ioctl on devices. */
 static int make_ruleset(enum cage_reach reach, uint64_t *handled)
 {
     struct ruleset ruleset = {.files = MAY_ALL_AT_FIRST};
     size_t size = sizeof ruleset.files;
-    long version = syscall(SYS_landlock_create_ruleset, NULL, 0, GET_VERSION);
+    long version = version_of_landlock();
 
     if (version < 1)
         return -1;

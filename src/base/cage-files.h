@@ -7,6 +7,8 @@
 
 #include "base/cage-rules.h"
 
+#include <stdbool.h>
+
 /* What may be reached besides files. */
 enum cage_reach {
     CAGE_ALONE,     /* no TCP (Linux 6.7), no UNIX socket without a file, no
@@ -14,6 +16,9 @@ enum cage_reach {
     CAGE_NO_TCP,    /* neither connected nor bound */
     CAGE_CONNECTED, /* all */
 };
+
+/* Does this kernel have Landlock? */
+bool cage_files_can_enter(void);
 
 /* For this thread, and those and the children that it starts: from then on
  * nothing but these files can be opened.  What is not there does not matter.

@@ -10,9 +10,12 @@
  * they leave us what is still to be done: to start QEMU, in cages of its own
  * within ours, to end it, and to make and remove our files.
  *
- * Both are the thread's, and go on to threads and programs that it starts.
- * The two threads that are older than our ends (signals.c, stall.c) open
- * nothing at all, and say so for themselves.
+ * Root also leaves the network, and without Landlock the files that are not
+ * needed (cage-spaces.c).  What QEMU is started from here is in there with us.
+ *
+ * All of that is the thread's, and goes on to threads and programs that it
+ * starts.  Threads that are older than our ends open nothing at all, and say
+ * so for themselves.
  */
 
 #include "config.h"
@@ -20,6 +23,7 @@
 #include "base/cage-files.h"
 #include "base/cage-program.h"
 #include "base/cage-rules.h"
+#include "base/cage-spaces.h"
 #include "base/cage-user.h"
 #include "base/cleanup.h"
 #include "base/log.h"
@@ -52,6 +56,9 @@ static void cleanup_rules(struct rules *r)
 static int add_programs(struct rules *r, const struct own_cage *own,
                         struct error *err)
 {
+    /* Which files they have open. */
+    if (cage_rules_add(&r->list, "/proc", CAGE_READ, err) == -1)
+        return -1;
     for (size_t i = 0; own->programs[i] != NULL; i++) {
         struct cage_program *program = &r->programs[r->n_programs];
 
@@ -63,8 +70,7 @@ static int add_programs(struct rules *r, const struct own_cage *own,
         if (cage_rules_add_program(&r->list, program, err) == -1)
             return -1;
     }
-    /* Which files they have open. */
-    return cage_rules_add(&r->list, "/proc", CAGE_READ, err);
+    return 0;
 }
 
 static int add_files(struct rules *r, const struct own_cage *own,
@@ -107,6 +113,18 @@ static int lacks(const struct own_cage *own, const char *what, int errnum,
     return 0;
 }
 
+/* Files are Landlock's part, where the kernel has it. */
+static int enter_spaces(const struct own_cage *own,
+                        const struct cage_rules *rules, struct error *err)
+{
+    if (!own->may_connect && lacks(own, "network namespace",
+                                   cage_spaces_leave_network(), err) == -1)
+        return -1;
+    if (cage_files_can_enter())
+        return 0;
+    return lacks(own, "mount namespace", cage_spaces_leave_files(rules), err);
+}
+
 int own_cage_enter(const struct own_cage *own, struct error *err)
 {
     struct rules CLEANUP(rules) r = {.n_programs = 0};
@@ -120,7 +138,9 @@ int own_cage_enter(const struct own_cage *own, struct error *err)
     cage_user_find(&user); /* QEMU's is looked up in files */
     if (is_others(r.made_dir) || is_others(own->spool_dir))
         power = CAGE_POWER_START_AND_WRITE;
-    if (lacks(own, "Landlock",
+    /* Whoever is in Landlock mounts nothing. */
+    if (enter_spaces(own, &r.list, err) == -1 ||
+        lacks(own, "Landlock",
               cage_files_enter(&r.list, own->may_connect ? CAGE_CONNECTED
                                                          : CAGE_NO_TCP),
               err) == -1)

@@ -29,10 +29,10 @@ struct own_cage {
     const char *spool_dir;
 };
 
-/* For this thread and those that it starts: no file is opened but as own says,
- * and as root no power is left but to start programs as another user, and to
- * end them.  no_new_privs must be set.  What the host lacks is said by
- * --debug; with CAGE_REQUIRE it is an error.
+/* For this thread and those that it starts: no file is opened but as own says;
+ * as root, no network is there unless own says so, and no power is left but to
+ * start programs as another user, and to end them.  no_new_privs must be set.
+ * What the host lacks is said by --debug; with CAGE_REQUIRE it is an error.
  */
 int own_cage_enter(const struct own_cage *own, struct error *err);
 

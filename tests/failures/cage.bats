@@ -92,6 +92,34 @@ is_nobodys() {
     done
 }
 
+# old_kernel ARG...: qcow-tool where the kernel has no Landlock
+old_kernel() {
+    python3 "$tests/caller.py" without:landlock -- qcow-tool "$@"
+}
+
+@test "without Landlock root's QEMU has a root directory of its own" {
+    local name
+    requires root sandbox:seccomp
+    unshare --mount true 2>/dev/null || skip 'needs mount namespaces'
+    for name in passwd create disk memory fds end-parent; do
+        cp "$(command -v intruder)" $name
+        run -1 old_kernel serve --qemu-img "$PWD/$name" \
+            --destination new.raw <disk.qcow2
+        [[ $output == *"denied $name: "* ]]
+        # It is not there, and what is there is not nobody's.
+        [[ $name != passwd || $output == *'No such file'* ]]
+        [ ! -e new.raw ]
+    done
+    # Names mean what they meant, and what was made is written.
+    mkdir in
+    HOME=/ old_kernel serve in/../new.raw <disk.qcow2
+    same_bytes disk.raw new.raw
+    old_kernel serve new.vdi --destination-format vdi <disk.qcow2
+    [ "$(qemu-img compare -f raw -F vdi disk.raw new.vdi)" = \
+        'Images are identical.' ]
+    nothing_left
+}
+
 @test "a QEMU that makes an image writes to that file alone" {
     local name
     requires sandbox:landlock sandbox:seccomp

@@ -16,10 +16,13 @@ A SITUATION is one of
     set:NAME=VALUE        in the environment
     unset:NAME
     user:UID
+    without:CALL          the kernel does not know it: "landlock"
 """
+import ctypes
 import os
 import resource
 import signal
+import struct
 import sys
 import tempfile
 
@@ -54,6 +57,28 @@ def become_user(uid):
     os.setuid(int(uid))
 
 
+# Of landlock_create_ruleset(2), the same on all machines.
+CALLS = {"landlock": 444}
+
+
+def forget_call(name):
+    """Like a kernel that is older, by seccomp(2): ENOSYS is 38."""
+    def instruction(code, if_true, if_false, value):
+        return struct.pack("HBBI", code, if_true, if_false, value)
+
+    program = ctypes.create_string_buffer(
+        instruction(0x20, 0, 0, 0) +            # the number of the call
+        instruction(0x15, 0, 1, CALLS[name]) +
+        instruction(0x06, 0, 0, 0x00050000 | 38) +
+        instruction(0x06, 0, 0, 0x7fff0000))
+    filters = struct.pack("HP", 4, ctypes.addressof(program))
+    libc = ctypes.CDLL(None, use_errno=True)
+    no_new_privs, seccomp, by_filter = 38, 22, 2
+    if (libc.prctl(no_new_privs, 1, 0, 0, 0) != 0 or
+            libc.prctl(seccomp, by_filter, filters) != 0):
+        raise OSError(ctypes.get_errno(), "seccomp")
+
+
 SITUATIONS = {
     "ignore": lambda w: [signal.signal(s, signal.SIG_IGN)
                          for s in signals(w)],
@@ -66,6 +91,7 @@ SITUATIONS = {
     "set": lambda w: os.environ.update([w.split("=", 1)]),
     "unset": lambda w: os.environ.pop(w, None),
     "user": become_user,
+    "without": forget_call,
 }
 
 # Python ignores these by itself.

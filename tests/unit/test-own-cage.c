@@ -8,12 +8,22 @@
 #include "base/own-cage.h"
 #include "test.h"
 
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
+#include <sched.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
+enum { LANDLOCK = 444 }; /* landlock_create_ruleset(2) */
+
 static const char *const no_programs[] = {NULL};
+static const char *const a_program[] = {"true", NULL};
 
 /* 0, or the errno. */
 static int try_to_open(const char *path, int flags)
@@ -35,6 +45,23 @@ static uint64_t capabilities(void)
 
     CHECK(syscall(SYS_capget, &header, data) == 0);
     return data[0].permitted | (uint64_t)data[1].permitted << 32;
+}
+
+/* Ourselves, by UDP. */
+static int try_to_reach_network(void)
+{
+    const struct sockaddr_in address = {
+        .sin_family = AF_INET,
+        .sin_port = htons(9),
+        .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+    };
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), r;
+
+    CHECK(fd != -1);
+    r = connect(fd, (const struct sockaddr *)&address, sizeof address);
+    r = r == 0 ? 0 : errno;
+    close(fd);
+    return r;
 }
 
 static void *do_nothing(void *opaque)
@@ -83,9 +110,77 @@ static void as_serve(const char *made_dir)
     CHECK_INT(try_to_open("/proc/self/status", O_RDONLY), 0);
     CHECK(unlink(made) == 0);
     if (geteuid() == 0)
+        CHECK_INT(try_to_reach_network(), ENETUNREACH);
+    if (geteuid() == 0)
         CHECK(!(capabilities() >> CAP_SYS_ADMIN & 1) &&
               !(capabilities() >> CAP_DAC_OVERRIDE & 1) &&
               capabilities() >> CAP_KILL & 1);
+}
+
+/* Like a kernel that is older. */
+static void forget_landlock(void)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, LANDLOCK, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    const struct sock_fprog program = {
+        .len = sizeof code / sizeof code[0],
+        .filter = code,
+    };
+
+    CHECK(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) == 0);
+}
+
+/* Not in each container. */
+static bool has_mount_namespaces(void)
+{
+    pid_t pid = fork();
+    int status = -1;
+
+    if (pid == 0)
+        _exit(unshare(CLONE_NEWNS) == 0 ? 0 : 1);
+    return waitpid(pid, &status, 0) == pid && status == 0;
+}
+
+static void as_serve_without_landlock(const char *made_dir)
+{
+    char made[300], other[300];
+    const struct own_cage own = {
+        .policy = CAGE_AUTO,
+        .programs = a_program,
+        .made_path = "made",
+    };
+    struct error err;
+    int fd, dir;
+
+    snprintf(made, sizeof made, "%s/made", made_dir);
+    snprintf(other, sizeof other, "%s/../other", made_dir);
+    CHECK(chdir(made_dir) == 0);
+    fd = open(made, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    dir = open(made_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    CHECK(fd != -1 && dir != -1);
+    umask(077);
+    cage_restrict_ourselves();
+    forget_landlock();
+    if (!CHECK(own_cage_enter(&own, &err) == 0)) {
+        fprintf(stderr, "    %s\n", err.msg);
+        return;
+    }
+    CHECK_INT(umask(077), 077);
+    CHECK(write(fd, "x", 1) == 1);
+    CHECK_INT(try_to_open("/etc/passwd", O_RDONLY), ENOENT);
+    CHECK_INT(try_to_open("/root", O_RDONLY), ENOENT);
+    CHECK_INT(try_to_open(other, O_WRONLY | O_CREAT), EROFS);
+    CHECK_INT(try_to_open("/usr/other", O_WRONLY | O_CREAT), EROFS);
+    CHECK_INT(try_to_open("/dev/null", O_RDWR), 0);
+    CHECK_INT(try_to_open("/proc/self/status", O_RDONLY), 0);
+    CHECK_INT(try_to_reach_network(), ENETUNREACH);
+    CHECK(unlink("made") == 0);
+    CHECK(faccessat(dir, "made", F_OK, 0) == -1);
+    CHECK(!(capabilities() >> CAP_SYS_ADMIN & 1));
 }
 
 static void as_stream(const char *spool)
@@ -169,7 +264,7 @@ int main(void)
     char dir[300];
 
     test_begin();
-    if (syscall(444, NULL, 0, 1) < 1) { /* landlock_create_ruleset(2) */
+    if (syscall(LANDLOCK, NULL, 0, 1) < 1) {
         fprintf(stderr, "skipped: this kernel has no Landlock\n");
         return 77;
     }
@@ -184,6 +279,10 @@ int main(void)
     in_child(as_thread, dir);
     TEST("without a sandbox all is as it was");
     in_child(as_off, dir);
+    if (geteuid() == 0 && has_mount_namespaces()) {
+        TEST("serve as root on a kernel without Landlock");
+        in_child(as_serve_without_landlock, dir);
+    }
     if (geteuid() == 0) {
         TEST("root can remove what it has made at somebody else's");
         in_child(as_guest, dir);
