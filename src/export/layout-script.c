@@ -11,9 +11,15 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#define WRITE_PIECE (UINT64_C(2) << 20)   /* convert's buffer */
+#define CONVERT_PIECE (UINT64_C(2) << 20) /* convert's buffer */
 #define DISCARD_PIECE (UINT64_C(1) << 30) /* qemu-io refuses over 2 GiB */
 #define ZEROES_PIECE DISCARD_PIECE        /* likewise */
+
+/* What qemu-io writes at once where it makes no difference to the image.  It
+ * fills a buffer as large, and looks through that for zeroes: this much stays
+ * in a processor's cache, and takes a tenth of the memory that 2 MiB do.
+ */
+#define WRITE_PIECE (UINT64_C(512) << 10)
 
 /* How much convert takes in of a range at once: BDRV_REQUEST_MAX_BYTES. */
 #define STATUS_PIECE ((UINT64_C(1) << 31) - IO_SECTOR)
@@ -66,10 +72,12 @@ static uint64_t end_of_write(struct layout_script *s)
 {
     uint64_t end = extent_end(&s->writes.list[s->next]);
     uint64_t origin = s->writes.list[s->next].disk_offset;
+    uint64_t piece = io_max(WRITE_PIECE, s->plan->options.cluster_size);
 
     if (s->plan->layout == LAYOUT_CONVERT) {
         const struct extent *status = s->plan->status->list;
 
+        piece = CONVERT_PIECE;
         while (IO_ROUND_UP(extent_end(&status[s->next_status]), IO_SECTOR) <=
                s->at)
             s->next_status++;
@@ -79,7 +87,7 @@ static uint64_t end_of_write(struct layout_script *s)
         end = io_min(end, IO_ROUND_UP(extent_end(status), IO_SECTOR));
         end = io_min(end, origin + STATUS_PIECE);
     }
-    return io_min(end, s->at + WRITE_PIECE - (s->at - origin) % WRITE_PIECE);
+    return io_min(end, s->at + piece - (s->at - origin) % piece);
 }
 
 /* Makes the L2 table of the window that disk_offset, a multiple of the

@@ -11,7 +11,7 @@
 #include <inttypes.h>
 
 /* In the tables a list ends with an empty range, or NULL. */
-enum { MAX_LIST = 6, MAX_LINES = 20 };
+enum { MAX_LIST = 6, MAX_LINES = 24 };
 
 #define K(n) (UINT64_C(n) << 10)
 #define M(n) (UINT64_C(n) << 20)

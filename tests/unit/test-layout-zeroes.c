@@ -119,7 +119,9 @@ static const struct {
      {"truncate 4194304", "truncate -m falloc 6311936",
       "discard -q 4194304 2117632", "write -q -z 0 4096",
       "write -q -z 4186112 4096", "write -q -z 4186112 8192",
-      "write -q -P 0 0 2097152", "truncate 4193792"}},
+      "write -q -P 0 0 524288", "write -q -P 0 524288 524288",
+      "write -q -P 0 1048576 524288", "write -q -P 0 1572864 524288",
+      "truncate 4193792"}},
     {"zeroes make the table that the cut needs",
      LAYOUT_STREAMABLE,
      {K(4), 64, false, false},
@@ -130,7 +132,9 @@ static const struct {
      {"truncate 4194304", "truncate -m falloc 6311936",
       "discard -q 4194304 2117632", "write -q -z 0 4096",
       "write -q -z 3145728 4096", "write -q -z 3145728 4096",
-      "write -q -P 0 0 2097152", "truncate 4128768"}},
+      "write -q -P 0 0 524288", "write -q -P 0 524288 524288",
+      "write -q -P 0 1048576 524288", "write -q -P 0 1572864 524288",
+      "truncate 4128768"}},
     {"zeroes elsewhere do not make the table that the cut needs",
      LAYOUT_STREAMABLE,
      {K(4), 64, false, false},
@@ -141,8 +145,9 @@ static const struct {
      {"truncate 6291456", "truncate -m falloc 8409088",
       "discard -q 6291456 2117632", "write -q -z 0 4096",
       "write -q -z 3145728 4096", "write -q -z 6225920 4096",
-      "write -q -z 3145728 4096", "write -q -P 0 0 2097152",
-      "truncate 6225920"}},
+      "write -q -z 3145728 4096", "write -q -P 0 0 524288",
+      "write -q -P 0 524288 524288", "write -q -P 0 1048576 524288",
+      "write -q -P 0 1572864 524288", "truncate 6225920"}},
 };
 
 static void test_scripts(void)

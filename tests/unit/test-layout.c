@@ -217,15 +217,28 @@ static const struct {
      {{K(70), K(28)}},
      {{0, K(98)}},
      {"write -q -z 65536 34816", "write -q -P 0 65536 34816"}},
-    {"data is written in pieces of 2 MiB",
+    {"data is written in pieces of 512 KiB",
      LAYOUT_STREAMABLE,
      {K(64), 16, false, false},
      M(16),
      {{M(1), M(5)}, {M(8), M(2)}},
      {{0, M(16)}},
-     {"write -q -z 1048576 65536", "write -q -P 0 1048576 2097152",
-      "write -q -P 0 3145728 2097152", "write -q -P 0 5242880 1048576",
-      "write -q -P 0 8388608 2097152"}},
+     {"write -q -z 1048576 65536", "write -q -P 0 1048576 524288",
+      "write -q -P 0 1572864 524288", "write -q -P 0 2097152 524288",
+      "write -q -P 0 2621440 524288", "write -q -P 0 3145728 524288",
+      "write -q -P 0 3670016 524288", "write -q -P 0 4194304 524288",
+      "write -q -P 0 4718592 524288", "write -q -P 0 5242880 524288",
+      "write -q -P 0 5767168 524288", "write -q -P 0 8388608 524288",
+      "write -q -P 0 8912896 524288", "write -q -P 0 9437184 524288",
+      "write -q -P 0 9961472 524288"}},
+    {"but in whole clusters",
+     LAYOUT_STREAMABLE,
+     {M(2), 16, false, false},
+     M(16),
+     {{M(2), M(4)}},
+     {{0, M(16)}},
+     {"write -q -z 2097152 2097152", "write -q -P 0 2097152 2097152",
+      "write -q -P 0 4194304 2097152"}},
     /* Clusters of 512 bytes have windows of 32 KiB:
      *  0           32K         64K         96K         128K
      *  |--d-----d--|-dd--------|-----------|d----------|
@@ -308,8 +321,9 @@ static const struct {
      {{0, M(2)}},
      {"truncate 4194304", "truncate -m falloc 6307840",
       "discard -q 4194304 2113536", "write -q -z 0 4096",
-      "write -q -z 4190208 4096", "write -q -P 0 0 2097152",
-      "truncate 4189696"}},
+      "write -q -z 4190208 4096", "write -q -P 0 0 524288",
+      "write -q -P 0 524288 524288", "write -q -P 0 1048576 524288",
+      "write -q -P 0 1572864 524288", "truncate 4189696"}},
     {"a disk that ends in the last cluster of a window needs no cut's table",
      LAYOUT_STREAMABLE,
      {K(4), 64, false, false},
@@ -318,7 +332,9 @@ static const struct {
      {{0, M(2)}},
      {"truncate 4194304", "truncate -m falloc 6307840",
       "discard -q 4194304 2113536", "write -q -z 0 4096",
-      "write -q -P 0 0 2097152", "truncate 4193792"}},
+      "write -q -P 0 0 524288", "write -q -P 0 524288 524288",
+      "write -q -P 0 1048576 524288", "write -q -P 0 1572864 524288",
+      "truncate 4193792"}},
     {"version 2 makes the cut's table as it makes all",
      LAYOUT_STREAMABLE,
      {512, 16, true, false},
@@ -460,9 +476,9 @@ static void test_large(void)
         CHECK(layout_script_next(&script, line));
         CHECK_STR(line, head[i]);
     }
-    for (uint64_t at = 0; at < G(2); at += M(2)) {
+    for (uint64_t at = 0; at < G(2); at += K(512)) {
         snprintf(expected, sizeof expected, "write -q -P 0 %" PRIu64 " %d", at,
-                 2 << 20);
+                 512 << 10);
         CHECK(layout_script_next(&script, line));
         CHECK_STR(line, expected);
     }
