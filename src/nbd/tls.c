@@ -8,6 +8,7 @@
 #include "nbd/client.h"
 #include "nbd/tls.h"
 
+#include <libnbd.h>
 #include <libxml/uri.h>
 #include <libxml/xmlmemory.h>
 #include <stdbool.h>
@@ -91,15 +92,16 @@ static int check_certificates(const char *role, const char *uri,
                      role, uri, directory);
 }
 
-/* Before 1.10 libnbd did not look for tls-certificates in a URI: what is said
- * there of who the server has to be would not count.
- */
-static int check_libnbd(const char *role, const char *uri, struct error *err)
+int nbd_tls_check_library(const char *role, const char *uri,
+                          const char *version, bool has_tls, struct error *err)
 {
-    char version[LIBNBD_VERSION_SPACE];
     int major = 0, minor = 0;
 
-    nbd_client_version(version);
+    if (!has_tls)
+        return error_set(err, 0,
+                         "%s: cannot connect to %s: this libnbd was built "
+                         "without TLS",
+                         role, uri);
     if (sscanf(version, "%d.%d", &major, &minor) == 2 &&
         (major > 1 || (major == 1 && minor >= 10)))
         return 0;
@@ -107,6 +109,18 @@ static int check_libnbd(const char *role, const char *uri, struct error *err)
                      "%s: cannot verify who %s is: that needs libnbd 1.10, "
                      "and this is %s",
                      role, uri, version);
+}
+
+static int check_libnbd(const char *role, const char *uri, struct error *err)
+{
+    struct nbd_handle *nbd = nbd_create();
+    char version[LIBNBD_VERSION_SPACE];
+    /* Without a handle, whoever connects says what is wrong. */
+    bool has_tls = nbd == NULL || nbd_supports_tls(nbd) == 1;
+
+    nbd_close(nbd);
+    nbd_client_version(version);
+    return nbd_tls_check_library(role, uri, version, has_tls, err);
 }
 
 int nbd_tls_check(const char *role, const char *uri, struct error *err)

@@ -33,7 +33,7 @@ certificate() {
     openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes \
         -subj "/CN=$2" -keyout "$1/$2-key.pem" -out "$1/$2.csr" 2>/dev/null
     printf '%s\n' "subjectAltName=$3" "basicConstraints=critical,CA:FALSE" \
-        "keyUsage=critical,digitalSignature" >"$1/$2.ext"
+        "keyUsage=critical,digitalSignature,keyEncipherment" >"$1/$2.ext"
     openssl x509 -req -in "$1/$2.csr" -CA "$authority/ca-cert.pem" \
         -CAkey "$authority/ca-key.pem" -CAcreateserial -days 2 \
         -extfile "$1/$2.ext" -out "$1/$2-cert.pem" 2>/dev/null
@@ -62,6 +62,13 @@ tls_server() {
 plain_server() {
     nbd_server 127.0.0.1 "$@"
     uri=${uri/nbd/nbds}
+}
+
+# Skips where QEMU was built without TLS.
+requires_qemu_tls() {
+    qemu-img info --object "tls-creds-x509,id=tls0,endpoint=server,\
+verify-peer=off,dir=$certs/right" --image-opts driver=null-co >/dev/null ||
+        skip 'needs a QEMU with TLS'
 }
 
 # psk_server
@@ -100,6 +107,7 @@ with_certificates() {
 }
 
 @test "qemu-nbd with TLS" {
+    requires_qemu_tls
     plain_server qemu-nbd --persistent --shared 8 -r -f raw \
         --object "tls-creds-x509,id=tls0,endpoint=server,verify-peer=off,\
 dir=$certs/right" --tls-creds tls0 disk
@@ -107,6 +115,7 @@ dir=$certs/right" --tls-creds tls0 disk
 }
 
 @test "a bitmap of qemu-nbd with TLS" {
+    requires_qemu_tls
     disk_image qcow2 disk image.qcow2
     qemu-img bitmap --add image.qcow2 since
     guest image.qcow2 'write -q -P 7 2M 64K'

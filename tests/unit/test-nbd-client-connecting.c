@@ -5,6 +5,9 @@
 #include "config.h"
 
 #include "nbd-reading.h"
+#include "nbd/tls.h"
+
+#include <libnbd.h>
 
 #define M(n) ((uint64_t)(n) << 20)
 
@@ -97,14 +100,52 @@ static void fill_in(char *copy, size_t space, const char *text,
              text + at + (text[at] == '@' ? 1 : 0));
 }
 
-/* Does libnbd know what a URI says of TLS? */
-static bool knows_tls(void)
+/* What begins the message of a URI that is good, with this libnbd. */
+static void good_message(char *message, size_t space, const char *uri)
 {
+    struct nbd_handle *nbd = nbd_create();
     char version[LIBNBD_VERSION_SPACE];
-    int minor = 0;
+    struct error err;
 
+    test_require(nbd != NULL, "libnbd");
     nbd_client_version(version);
-    return sscanf(version, "1.%d", &minor) != 1 || minor >= 10;
+    if (nbd_tls_check_library("x", uri, version, nbd_supports_tls(nbd) == 1,
+                              &err) == -1)
+        snprintf(message, space, "%s", err.msg);
+    else
+        snprintf(message, space, "x: cannot connect to %s: ", uri);
+    nbd_close(nbd);
+}
+
+static const struct {
+    const char *name, *version;
+    bool has_tls;
+    const char *message; /* NULL: it is fine */
+} libraries[] = {
+    {"libnbd 1.10 knows what a URI says of TLS", "1.10.0", true, NULL},
+    {"so does a later one", "2.0.1", true, NULL},
+    {"an earlier one does not", "1.8.4", true,
+     "x: cannot verify who nbds://h is: that needs libnbd 1.10, and this is "
+     "1.8.4"},
+    {"one may have no TLS", "1.22.2", false,
+     "x: cannot connect to nbds://h: this libnbd was built without TLS"},
+    {"and then it matters little how old it is", "1.8.4", false,
+     "x: cannot connect to nbds://h: this libnbd was built without TLS"},
+};
+
+static void test_libraries(void)
+{
+    for (size_t i = 0; i < N_ELEMENTS(libraries); i++) {
+        struct error err = {0};
+        int r;
+
+        TEST(libraries[i].name);
+        r = nbd_tls_check_library("x", "nbds://h", libraries[i].version,
+                                  libraries[i].has_tls, &err);
+        CHECK_INT(r, libraries[i].message == NULL ? 0 : -1);
+        CHECK_STR(err.msg,
+                  libraries[i].message == NULL ? "" : libraries[i].message);
+    }
 }
 
 static void test_certificates(void)
@@ -126,11 +167,7 @@ static void test_certificates(void)
         fill_in(uri, sizeof uri, verified[i].uri, test_dir());
         address.uri = uri;
         if (verified[i].message == NULL) {
-            snprintf(message, sizeof message,
-                     knows_tls() ? "x: cannot connect to %s: "
-                                 : "x: cannot verify who %s is: that needs "
-                                   "libnbd 1.10, and this is ",
-                     uri);
+            good_message(message, sizeof message, uri);
             check_begins(nbd_client_open(&address, -1, &client, &err), &err,
                          message);
         } else {
@@ -149,5 +186,6 @@ int main(void)
     signal(SIGPIPE, SIG_IGN);
     test_connecting();
     test_certificates();
+    test_libraries();
     return test_end();
 }
