@@ -19,6 +19,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #define LARGEST_L2_SLICE (UINT64_C(64) << 10) /* bytes, qcow2's default */
@@ -26,7 +27,7 @@
 
 enum {
     LONGEST_CHAIN = 1000,
-    MOST_HELD = 200, /* files that are kept open: 1024 may be all there are */
+    LEAST_HELD = 200, /* files that are kept open, if there are so many */
 };
 
 /* A VHD's footer, also found at the front of one that is not fixed
@@ -277,6 +278,19 @@ static int open_last(struct chain *chain, struct error *err)
     return 0;
 }
 
+/* How many files are kept open: half of what we may have, as each that is
+ * mapped takes more.  QEMU has to read what is in the others, and its time for
+ * a chain grows with the square of its length.
+ */
+static size_t most_held(void)
+{
+    struct rlimit fds;
+
+    if (getrlimit(RLIMIT_NOFILE, &fds) == -1)
+        return LEAST_HELD;
+    return io_max(LEAST_HELD, fds.rlim_cur / 2);
+}
+
 /* Looks at the last link: *info tells whether there is a next one. */
 static int look_at_link(const struct qemu *qemu, struct chain *chain,
                         struct image_info *info, struct error *err)
@@ -304,7 +318,7 @@ static int look_at_link(const struct qemu *qemu, struct chain *chain,
         return -1;
     if (!link->is_whole)
         chain->is_by_name = true;
-    if (chain->count > MOST_HELD && is_format(link, "qcow2")) {
+    if (chain->count > most_held() && is_format(link, "qcow2")) {
         cleanup_close_fd(&link->fd);
         link->fd = -1;
     }

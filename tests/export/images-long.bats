@@ -55,6 +55,10 @@ END
         stream_into out.qcow2 --source-format qcow2 --source 0259.qcow2
     )
     qemu-img compare -q -f raw -F qcow2 disk out.qcow2
+    # With more, each file is read as it was mapped.
+    ulimit -n 1024
+    QCOW_TOOL_QEMU_NBD=/bin/false qcow_tool measure --source-format qcow2 \
+        --source 0259.qcow2
     chain 260 1000
     source_fails "more than 999 backing files" qcow2 1000.qcow2
 }
