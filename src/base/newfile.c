@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 enum { TRIES = 1000 }; /* of names */
 
@@ -62,11 +63,25 @@ static int give_up(int fd, const char *path)
     return -1;
 }
 
+/* Notes in *made what fd is, and that *name is its name; that is taken over.
+ * Returns fd, or -1 and errno: then fd is closed, and path, if any, removed.
+ */
+static int keep_in_mind(int fd, char **name, const char *path,
+                        struct newfile *made)
+{
+    struct stat st;
+
+    if (*name == NULL || fstat(fd, &st) == -1)
+        return give_up(fd, path);
+    *made = (struct newfile){STEAL_PTR(*name), st.st_dev, st.st_ino};
+    return fd;
+}
+
 int newfile_create(const char *path, int flags, struct newfile *made)
 {
     int fd = open(path, flags | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     bool is_made = fd != -1, is_link = false;
-    struct stat st;
+    char *CLEANUP(free_ptr) name = NULL;
 
     *made = (struct newfile){0};
     if (fd == -1 && errno == EEXIST) {
@@ -79,12 +94,8 @@ int newfile_create(const char *path, int flags, struct newfile *made)
     }
     if (!is_made)
         return fd;
-    if (fstat(fd, &st) == -1 ||
-        (made->path = is_link ? realpath(path, NULL) : strdup(path)) == NULL)
-        return give_up(fd, is_link ? NULL : path);
-    made->dev = st.st_dev;
-    made->ino = st.st_ino;
-    return fd;
+    name = is_link ? realpath(path, NULL) : strdup(path);
+    return keep_in_mind(fd, &name, is_link ? NULL : path, made);
 }
 
 char *newfile_directory(const char *path)
@@ -122,24 +133,39 @@ int newfile_keep(struct newfile *made)
     return 0;
 }
 
+/* Who may write to dir can make files there before us, but not of a billion
+ * names: the last part is of the moment.
+ */
+static char *name_within(const char *dir)
+{
+    struct timespec now;
+    char *name;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    return asprintf(&name, "%s/.qcow-tool.%d.%ld", dir, (int)getpid(),
+                    now.tv_nsec) == -1
+               ? NULL
+               : name;
+}
+
 int newfile_begin(const char *path, int flags, struct newfile *made)
 {
     char *CLEANUP(free_ptr) dir = newfile_directory(path);
-    int fd = -1;
 
     *made = (struct newfile){0};
-    /* Another one that was killed may have left a file of that name. */
-    for (unsigned i = 0; dir != NULL && fd == -1 && i < TRIES; i++) {
-        char *CLEANUP(free_ptr) name = NULL;
+    for (unsigned i = 0; dir != NULL && i < TRIES; i++) {
+        char *CLEANUP(free_ptr) name = name_within(dir);
+        int fd = -1;
 
-        if (asprintf(&name, "%s/.qcow-tool.%d.%u", dir, (int)getpid(), i) ==
-            -1)
-            break;
-        fd = newfile_create(name, flags, made);
-        if (fd == -1 && errno != EEXIST)
+        /* A link there would be that of somebody else: none is followed. */
+        if (name != NULL)
+            fd = open(name, flags | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (fd != -1)
+            return keep_in_mind(fd, &name, name, made);
+        if (name == NULL || errno != EEXIST)
             break;
     }
-    return fd;
+    return -1;
 }
 
 /* rename(2), which does not replace anything. */

@@ -201,6 +201,30 @@ static void test_published(void)
     CHECK_INT(errno, ENOENT);
 }
 
+/* Who may write to the directory. */
+static void test_planted(void)
+{
+    struct newfile made;
+    char name[64];
+    int fd;
+
+    TEST("a link in the place of a begun file is not followed");
+    for (int i = 0; i < 3; i++) {
+        snprintf(name, sizeof name, ".qcow-tool.%d.%d", (int)getpid(), i);
+        test_require(symlink("elsewhere", name) == 0, "symlink");
+    }
+    fd = newfile_begin("new", O_RDWR, &made);
+    CHECK(fd != -1 && !is_there("elsewhere"));
+    CHECK_UINT(count_begun(), 4);
+    newfile_remove(&made);
+    CHECK_UINT(count_begun(), 3);
+    close(fd);
+    for (int i = 0; i < 3; i++) {
+        snprintf(name, sizeof name, ".qcow-tool.%d.%d", (int)getpid(), i);
+        unlink(name);
+    }
+}
+
 int main(void)
 {
     test_begin();
@@ -210,5 +234,6 @@ int main(void)
     test_links();
     test_unnamed();
     test_published();
+    test_planted();
     return test_end();
 }
