@@ -110,6 +110,35 @@ static void test_settle(void)
     }
 }
 
+static const struct {
+    const char *name;
+    struct place next;
+    size_t count;
+} added[] = {
+    {"what goes on on the disk and in the file is one", {10, 5, 110, 0}, 1},
+    {"apart on the disk", {11, 5, 110, 0}, 2},
+    {"apart in the file", {10, 5, 111, 0}, 2},
+    {"in the order of the disk, not of the file", {10, 5, 90, 0}, 2},
+    {"in another file", {10, 5, 110, 1}, 2},
+};
+
+static void test_add(void)
+{
+    const struct place first = {.length = 10, .file_offset = 100};
+
+    for (size_t i = 0; i < N_ELEMENTS(added); i++) {
+        struct places places = {0};
+        struct error err;
+
+        TEST(added[i].name);
+        CHECK_OK(places_add(&places, &first, &err), &err);
+        CHECK_OK(places_add(&places, &added[i].next, &err), &err);
+        CHECK_UINT(places.count, added[i].count);
+        CHECK_UINT(places_total(&places), 15);
+        places_clear(&places);
+    }
+}
+
 static void test_overlap(void)
 {
     const struct place a = {.disk_offset = 0, .length = 10};
@@ -154,6 +183,7 @@ static void test_find(void)
 
 int main(void)
 {
+    test_add();
     test_settle();
     test_overlap();
     test_find();
