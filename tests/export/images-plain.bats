@@ -6,6 +6,12 @@
 
 load ../lib/helpers
 
+# The suite may be run with qemu-nbd for all images.
+setup() {
+    helpers_setup
+    unset QCOW_TOOL_IMAGES
+}
+
 # The disk of which each is an image.
 some_disk() {
     make_disk disk 10507264 data@0+4K runs:200K/300K@1M+4M zeroes@2M+256K \
