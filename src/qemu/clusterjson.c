@@ -55,6 +55,11 @@ enum state {
     AFTER_PAIR_TWO, /* ']' */
 };
 
+/* A name, or a value that is none of clusters, in bytes.  json-c would keep all
+ * of it.
+ */
+enum { LONGEST_VALUE = 65536 };
+
 enum member { VIRTUAL_SIZE, CLUSTER_BITS, DATA_CLUSTERS, N_MEMBERS };
 
 static const char *const member_names[N_MEMBERS] = {
@@ -66,6 +71,7 @@ static const char *const member_names[N_MEMBERS] = {
 struct clusterjson {
     enum state state, after_number;
     struct json_tokener *tokener;
+    size_t given;       /* to json-c, of what it has begun */
     enum member member; /* that is being read; N_MEMBERS: any other */
     bool is_known[N_MEMBERS];
     uint64_t virtual_size, cluster_bits;
@@ -172,13 +178,21 @@ static int feed_value(struct clusterjson *j, const char *text, size_t length,
     int r;
 
     *used = length;
-    if (jerr == json_tokener_continue)
-        return 0;
+    if (jerr == json_tokener_continue) {
+        j->given += length;
+        return j->given < LONGEST_VALUE
+                   ? 0
+                   : error_set(err, 0,
+                               "a name or value in the JSON of clusters is "
+                               "longer than %d bytes",
+                               LONGEST_VALUE);
+    }
     if (jerr != json_tokener_success)
         return error_set(err, 0, "it is not JSON: %s",
                          json_tokener_error_desc(jerr));
     *used = json_tokener_get_parse_end(j->tokener);
     json_tokener_reset(j->tokener);
+    j->given = 0;
     if (j->state == IN_NAME) {
         j->state = AFTER_NAME;
         r = take_name(j, json_object_get_string(value), err);
@@ -299,8 +313,9 @@ static int feed_some(struct clusterjson *j, const char *text, size_t length,
         isspace((unsigned char)*text))
         return 0;
     begin_value(j, *text);
-    if (j->state == IN_NAME || j->state == IN_VALUE) /* json-c takes an int */
-        return feed_value(j, text, io_min(length, 65536), used, err);
+    if (j->state == IN_NAME || j->state == IN_VALUE)
+        return feed_value(j, text, io_min(length, LONGEST_VALUE - j->given),
+                          used, err);
     if (j->state == BEFORE_VALUE) {
         j->state = BEFORE_ITEM;
         j->is_known[DATA_CLUSTERS] = true;

@@ -4,6 +4,7 @@
 
 #include "config.h"
 
+#include "base/io.h"
 #include "qemu/mapjson.h"
 
 #include <ctype.h>
@@ -26,11 +27,17 @@ enum state {
     AFTER_ARRAY,
 };
 
+/* Of one, in bytes.  QEMU's are shorter than 200; what grows without end would
+ * be kept by json-c.
+ */
+enum { LONGEST_ENTRY = 4096 };
+
 struct mapjson {
     mapjson_sink *sink;
     void *opaque;
     enum state state;
     struct json_tokener *tokener;
+    size_t given; /* to json-c, of the object that it has begun */
     uint64_t entries;
     uint64_t disk_end; /* of the last entry */
 };
@@ -135,13 +142,19 @@ static int feed_object(struct mapjson *m, const char *text, size_t length,
     jerr = json_tokener_get_error(m->tokener);
     if (jerr == json_tokener_continue) {
         *used = length;
-        return 0;
+        m->given += length;
+        if (m->given < LONGEST_ENTRY)
+            return 0;
+        return error_set(err, 0,
+                         "map entry %" PRIu64 " is longer than %d bytes",
+                         m->entries, LONGEST_ENTRY);
     }
     if (jerr != json_tokener_success)
         return error_set(err, 0, "map entry %" PRIu64 " is not JSON: %s",
                          m->entries, json_tokener_error_desc(jerr));
     *used = json_tokener_get_parse_end(m->tokener);
     json_tokener_reset(m->tokener);
+    m->given = 0;
     m->state = AFTER_OBJECT;
     r = parse_object(m, object, err);
     json_object_put(object);
@@ -174,14 +187,13 @@ static bool may_begin_object(const struct mapjson *m)
 int mapjson_feed(struct mapjson *m, const char *text, size_t length,
                  struct error *err)
 {
-    /* json-c takes an int */
     while (length > 0) {
         size_t used = 1;
 
         if (*text == '{' && may_begin_object(m))
             m->state = IN_OBJECT;
         if (m->state == IN_OBJECT) {
-            size_t piece = length < 65536 ? length : 65536;
+            size_t piece = io_min(length, LONGEST_ENTRY - m->given);
 
             if (feed_object(m, text, piece, &used, err) == -1)
                 return -1;

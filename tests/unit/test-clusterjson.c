@@ -128,6 +128,23 @@ static int parse(const char *text, size_t piece, char meaning[512],
     return 0;
 }
 
+/* What never ends is not kept. */
+static void test_long(const char *begin)
+{
+    struct error err = {0};
+    struct clusterjson *j = clusterjson_new();
+    int fed = 0;
+
+    TEST("a name or a value that is too long is refused");
+    CHECK_OK(clusterjson_feed(j, begin, strlen(begin), &err), &err);
+    while (fed < 1000000 && clusterjson_feed(j, "aaaaa", 5, &err) == 0)
+        fed += 5;
+    CHECK(fed > 65000 && fed < 65536);
+    CHECK_STR(err.msg, "a name or value in the JSON of clusters is longer "
+                       "than 65536 bytes");
+    clusterjson_free(j);
+}
+
 int main(void)
 {
     static const size_t pieces[] = {1, 2, 7, SIZE_MAX};
@@ -147,6 +164,8 @@ int main(void)
             CHECK_FAILS(parse(errors[i].text, pieces[k], meaning, &err), &err,
                         errors[i].message);
         }
+    test_long("{\"");
+    test_long("{\"virtual_size\":\"");
     clusterjson_free(NULL);
     return test_end();
 }

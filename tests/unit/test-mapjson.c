@@ -416,6 +416,28 @@ static void test_many(void)
     free(text);
 }
 
+/* What never ends is not kept. */
+static void test_long(void)
+{
+    static const char begin[] = "[{\"start\":\"", spaces[] = "[{";
+    const char *const begins[] = {begin, spaces};
+
+    for (int i = 0; i < 2; i++) {
+        struct sunk sunk = {0};
+        struct error err = {0};
+        struct mapjson *m = mapjson_new(sink, &sunk);
+        int fed = 0;
+
+        TEST("an entry that is too long is refused");
+        CHECK_OK(mapjson_feed(m, begins[i], strlen(begins[i]), &err), &err);
+        while (fed < 100000 && mapjson_feed(m, "     ", 5, &err) == 0)
+            fed += 5;
+        CHECK(fed > 4000 && fed < 4096);
+        CHECK_STR(err.msg, "map entry 0 is longer than 4096 bytes");
+        mapjson_free(m);
+    }
+}
+
 int main(void)
 {
     test_begin();
@@ -424,5 +446,6 @@ int main(void)
     test_zero_byte();
     test_nothing();
     test_many();
+    test_long();
     return test_end();
 }
