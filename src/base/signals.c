@@ -23,7 +23,8 @@ static struct sigaction before[NSIG];
 
 /* Threads read it.  It is lock-free, so the handler may set it. */
 static atomic_int caught;
-static uint64_t caught_ms; /* when; for the handler alone */
+/* When; for the handler alone, which no other signal interrupts. */
+static uint64_t caught_ms;
 static int wake[2] = {-1, -1};
 static pthread_t main_thread;
 
@@ -64,10 +65,11 @@ static void die_of(int sig)
 
 static void note(int sig)
 {
-    int saved = errno;
+    int saved = errno, none = 0, given_up = SIGNALS_GIVEN_UP;
 
-    if (caught == 0) {
-        caught = sig;
+    /* Having given up was no signal: one that follows is the first. */
+    if (atomic_compare_exchange_strong(&caught, &none, sig) ||
+        atomic_compare_exchange_strong(&caught, &given_up, sig)) {
         caught_ms = clock_ms();
     } else if ((sig == SIGINT || sig == SIGQUIT) &&
                clock_ms() - caught_ms >= SIGNALS_TWICE_MS) {
@@ -114,6 +116,7 @@ int signals_open(struct error *err)
     }
     main_thread = pthread_self();
     set_action(SIGURG, interrupt);
+    sigaddset(&watched, SIGURG); /* signals_give_up needs it */
     set_action(SIGPIPE, SIG_IGN);
     set_action(SIGXFSZ, SIG_IGN);
     set_action(SIGCHLD, SIG_DFL);

@@ -210,6 +210,18 @@ END
     wait_until 60 test -e begun
 }
 
+@test "a caller that blocks all signals does not turn --stall-timeout off" {
+    mkfifo out.fifo
+    exec 5<>out.fifo
+    rc=0
+    watch -- timeout 30 python3 "$tests/caller.py" block:all -- qcow-tool \
+        stream --source disk.raw --destination-fd 5 --stall-timeout 1 \
+        2>stderr || rc=$?
+    exec 5<&-
+    [ $rc = 1 ]
+    error_says 'nothing has moved for 1 s: the destination '
+}
+
 @test "each signal that ends a program ends us, and nothing is left" {
     local name number
     # The real-time ones are from 34 on.

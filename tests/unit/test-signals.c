@@ -117,6 +117,31 @@ static void block_it(int sig)
     signals_raise_again();
 }
 
+/* What signals_give_up interrupts with. */
+static void block_urgent(int sig)
+{
+    sigset_t mask;
+
+    sigemptyset(&mask);
+    sigaddset(&mask, sig);
+    sigprocmask(SIG_SETMASK, &mask, NULL);
+    open_signals();
+    sigprocmask(SIG_BLOCK, NULL, &mask);
+    CHECK_INT(sigismember(&mask, sig), 0);
+}
+
+static void give_up_first(int sig)
+{
+    open_signals();
+    signals_give_up();
+    CHECK_INT(signals_caught(), SIGNALS_GIVEN_UP);
+    raise(sig);
+    raise(sig);
+    CHECK_INT(signals_caught(), sig);
+    signals_give_up();
+    CHECK_INT(signals_caught(), sig);
+}
+
 static void become_errno(int sig)
 {
     open_signals();
@@ -147,6 +172,13 @@ static void test_caller(void)
     TEST("what the caller blocked ends us all the same");
     CHECK_INT(signal_that_ends(block_it, SIGTERM), SIGTERM);
     CHECK_INT(signal_that_ends(block_it, SIGRTMIN), SIGRTMIN);
+
+    TEST("a blocked SIGURG interrupts all the same");
+    CHECK_INT(signal_that_ends(block_urgent, SIGURG), NO_SIGNAL);
+
+    TEST("a signal that follows a giving up is the first one");
+    CHECK_INT(signal_that_ends(give_up_first, SIGINT), NO_SIGNAL);
+    CHECK_INT(signal_that_ends(give_up_first, SIGTERM), NO_SIGNAL);
 
     TEST("what is an errno is not a signal");
     CHECK_INT(signal_that_ends(become_errno, SIGPIPE), NO_SIGNAL);
