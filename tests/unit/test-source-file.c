@@ -249,6 +249,33 @@ static void test_growing(void)
     }
 }
 
+static void test_abandon(void)
+{
+    enum { PIECE = 1 << 20, PIECES = 32 };
+    char *pieces = io_alloc_aligned(PIECE * PIECES);
+    int fd = make_file(0);
+    struct source *source;
+    struct error err;
+
+    TEST("what is abandoned is not written to any more");
+    test_require(pieces != NULL, "memory");
+    memset(pieces, 'x', PIECE * PIECES);
+    test_require(io_pwrite_full(fd, pieces, PIECE * PIECES, 0) == 0, "pwrite");
+    memset(pieces, 0, PIECE * PIECES);
+    source = open_source(true);
+    for (size_t i = 0; i < PIECES; i++)
+        CHECK_OK(source_read(source, pieces + i * PIECE, i * PIECE, PIECE,
+                             &err),
+                 &err);
+    source_abandon(source);
+    if (source_count(source) > 0) /* the file system has O_DIRECT */
+        CHECK_INT(pieces[PIECE * PIECES - 1], 'x');
+    source_free(source);
+    close(fd);
+    unlink(name);
+    free(pieces);
+}
+
 /* ----------------------------------------------------------------- data */
 
 /* Data, which the system may widen, at these places of a file:
@@ -363,6 +390,7 @@ int main(void)
     test_fallback();
     test_shrinking();
     test_growing();
+    test_abandon();
     test_find_data();
     test_refused();
     free(buf);
