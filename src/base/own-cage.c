@@ -91,6 +91,11 @@ static int add_files(struct rules *r, const struct own_cage *own,
     if (cage_rules_add(&r->list, r->made_dir, make, err) == -1 ||
         cage_rules_add(&r->list, own->spool_dir, make, err) == -1)
         return -1;
+#ifdef QT_COVERAGE_DIR
+    /* What has been reached is written down when all is over. */
+    if (cage_rules_add(&r->list, QT_COVERAGE_DIR, make, err) == -1)
+        return -1;
+#endif
     return 0;
 }
 

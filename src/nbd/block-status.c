@@ -81,13 +81,16 @@ static int status_failed(const struct question *q, struct error *err)
 /* Asks for the rest of what q asks for. */
 static int ask(struct question *q, struct error *err)
 {
+    struct nbd_connections *c = q->reading->connections;
+
     q->disk_offset = q->known_end;
     q->cookie =
-        nbd_aio_block_status(q->reading->connections->list[0],
-                             q->disk_end - q->disk_offset, q->disk_offset,
+        nbd_aio_block_status(c->list[0], q->disk_end - q->disk_offset,
+                             q->disk_offset,
                              (nbd_extent_callback){.callback = take_answer,
                                                    .user_data = q},
                              NBD_NULL_COMPLETION, 0);
+    nbd_connections_sent(c, c->list[0]);
     return q->cookie == -1 ? status_failed(q, err) : 0;
 }
 

@@ -43,7 +43,7 @@ image_chain() {
     expected=good-chain.qcow2
 }
 
-# What is given is the same each time, though answers may come in another order.
+# The bytes are the same each time, though answers may come in another order.
 nbd_export() {
     requires nbdkit
     [ -n "${uri:-}" ] || nbd_server unix nbdkit file disk.raw

@@ -4,8 +4,8 @@
  *
  *     FAULT_FAMILY  which calls are counted: a name of family_names below
  *     FAULT_NTH     the number of the one that fails, from 1 on; 0: none
- *     FAULT_ERRNO   its errno; 0: it moves half of what it could, with O_DIRECT
- *                   whole blocks of that
+ *     FAULT_ERRNO   its errno; 0: it moves half of what it could, and with
+ *                   O_DIRECT whole blocks of that
  *     FAULT_TIMES   how many calls fail from there on (1); 0: all of them
  *     FAULT_SIGNAL  not a call fails then, but a signal of that number comes
  *     FAULT_TO      "program", or "children": to the one that was started last
