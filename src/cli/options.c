@@ -76,6 +76,20 @@ static void note_program(struct qemu *qemu, enum option_id id,
     *program = value;
 }
 
+/* Nothing is the root directory to one call, and no file to another. */
+static int refuse_no_path(const struct option_spec *spec, const char *value,
+                          struct error *err)
+{
+    static const char *const paths[] = {"PATH", "FILE", "DIR"};
+
+    if (value == NULL || value[0] != '\0' || spec->id == OPT_IGNORED)
+        return 0;
+    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++)
+        if (strcmp(spec->value, paths[i]) == 0)
+            return error_set(err, 0, "--%s: the path is empty", spec->name);
+    return 0;
+}
+
 /* Notes an option.  What it means only together with others is found out in
  * complete.
  */
@@ -211,6 +225,8 @@ static int take(void *opaque, const struct option_spec *spec,
 {
     struct parsing *parsing = opaque;
 
+    if (refuse_no_path(spec, value, err) == -1)
+        return -1;
     return apply(parsing->options, &parsing->common, spec, value, err);
 }
 
