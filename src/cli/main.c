@@ -124,7 +124,11 @@ static int show_version(const struct call *call)
 {
     struct qemu qemu = call->options.qemu;
     char libnbd[LIBNBD_VERSION_SPACE];
+    struct error err;
 
+    /* It has children, as any command. */
+    if (signals_open(&err) == -1)
+        return fail(call, &err, EXIT_FAILURE);
     qemu_find(&qemu);
     nbd_client_version(libnbd);
     printf("%s " PACKAGE_VERSION "\nlibnbd %s\n", program_name(call), libnbd);
@@ -183,10 +187,10 @@ int main(int argc, char **argv)
                     error_is_shortage(err.errnum) ? EXIT_FAILURE : EXIT_USAGE);
     if (o->wants_help)
         return show_help(&call);
-    if (o->wants_version)
-        return show_version(&call);
     log_open(program_name(&call), o->log_level);
     cage_restrict_ourselves();
+    if (o->wants_version)
+        return show_version(&call);
     if (begin_report(&call, &err) == -1)
         return fail(&call, &err, EXIT_FAILURE);
     if (signals_open(&err) == 0 &&

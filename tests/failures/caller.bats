@@ -210,6 +210,12 @@ END
     wait_until 60 test -e begun
 }
 
+@test "--version has QEMU's, whatever the caller ignored" {
+    watch -- python3 "$tests/caller.py" ignore:all -- qcow-tool --version \
+        >stdout
+    [ "$(grep -cE '^qemu-(img|io|nbd) .*[0-9]+\.[0-9]' stdout)" = 3 ]
+}
+
 @test "a caller that blocks all signals does not turn --stall-timeout off" {
     mkfifo out.fifo
     exec 5<>out.fifo
