@@ -123,6 +123,10 @@ static int take_device(int fd, const char *name, enum claim_policy policy,
         if (policy != CLAIM_WARN)
             return refuse(name, words, policy, err);
         log_notice("warning: %s%s", name, words);
+    } else if (exclusive_fd == -1 && error_is_shortage(errno)) {
+        return error_set(err, errno,
+                         "destination: cannot tell whether %s is in use",
+                         name);
     }
     *held_fd = steal_fd(&exclusive_fd);
     return 0;
