@@ -38,7 +38,7 @@ int signals_answer_usr1(void (*answer)(void), struct error *err);
 /* Becomes readable when a signal has been noted, and stays so. */
 int signals_fd(void);
 
-/* The number of the first signal noted; until there is one SIGNALS_GIVEN_UP, if
+/* The number of the first signal noted; until then SIGNALS_GIVEN_UP, if
  * that has happened, or 0.
  */
 enum { SIGNALS_GIVEN_UP = -1 };

@@ -29,6 +29,7 @@ enum {
     NB_SNAPSHOTS = 60,
     SNAPSHOTS_OFFSET = 64,
     INCOMPATIBLE_FEATURES = 72,
+    LAST_INCOMPATIBLE = 79, /* its last byte, the lowest bits */
     AUTOCLEAR_FEATURES = 88,
     REFCOUNT_ORDER = 96,
     LENGTH = 100,
@@ -269,8 +270,10 @@ void header_clean(uint64_t header_length, uint64_t cluster_size,
     if (file_offset >= cluster_size)
         return;
     header_hide_backing(file_offset, buf, length);
-    if (file_offset == 0 && header_length >= HEADER_V3_LENGTH)
-        buf[INCOMPATIBLE_FEATURES + 7] &= ~HEADER_DIRTY;
+    if (header_length >= HEADER_V3_LENGTH &&
+        file_offset <= LAST_INCOMPATIBLE &&
+        LAST_INCOMPATIBLE - file_offset < length)
+        buf[LAST_INCOMPATIBLE - file_offset] &= ~HEADER_DIRTY;
     blank(NB_SNAPSHOTS, SNAPSHOTS_OFFSET + 8, file_offset, buf, length);
     if (header_length >= HEADER_V3_LENGTH)
         blank(AUTOCLEAR_FEATURES, AUTOCLEAR_FEATURES + 8, file_offset, buf,

@@ -188,10 +188,33 @@ static void test_refused(void)
                     "to 516 are needed");
 }
 
+/* Byte 79 has the dirty bit.  What a read of 1 byte is of is all it changes. */
+static void test_dirty(void)
+{
+    static const uint64_t offsets[] = {0, 1, 72, 78, 79, 80};
+
+    for (size_t i = 0; i < N_ELEMENTS(offsets); i++)
+        for (size_t length = 1; length <= 80; length++) {
+            unsigned char buf[200];
+            bool is_in = offsets[i] <= 79 && 79 - offsets[i] < length;
+            int changed = 0;
+
+            TEST("the dirty bit is hidden wherever a read begins");
+            memset(buf, 0xff, sizeof buf);
+            header_clean(104, 65536, offsets[i], buf, length);
+            for (size_t k = length; k < sizeof buf; k++)
+                changed += buf[k] != 0xff;
+            CHECK_INT(changed, 0);
+            if (is_in)
+                CHECK_INT(buf[79 - offsets[i]], 0xfe);
+        }
+}
+
 int main(void)
 {
     test_begin();
     test_names();
     test_refused();
+    test_dirty();
     return test_end();
 }
