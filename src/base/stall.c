@@ -13,6 +13,7 @@
 #include "base/stall.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 enum { MOST_WAITS = 16, NO_PLACE = MOST_WAITS };
@@ -63,12 +64,17 @@ static bool list(enum stall_kind kind)
 /* Nothing has moved for so long.  Has the work been given up? */
 static bool judge(void)
 {
-    LOCK_FOR_SCOPE(&waits.lock);
-    if (list(STALL_DISK)) {
-        log_notice("%s has not answered for %u s", waits.names, limit);
-        return false;
+    char disks[sizeof waits.names];
+
+    {
+        LOCK_FOR_SCOPE(&waits.lock);
+        if (!list(STALL_DISK))
+            return list(STALL_PEER);
+        memcpy(disks, waits.names, sizeof disks);
     }
-    return list(STALL_PEER);
+    /* Without the lock: standard error may be waited for, too. */
+    log_notice("%s has not answered for %u s", disks, limit);
+    return false;
 }
 
 /* Ticks are counted, not time: while we are stopped, or the host sleeps,
