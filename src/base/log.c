@@ -6,18 +6,29 @@
 
 #include "base/lock.h"
 #include "base/log.h"
+#include "base/signals.h"
 
+#include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
-enum { LONGEST_LINE = 8192 };
+enum { LONGEST_LINE = 8192, MOST_AT_ONCE = 5 * LONGEST_LINE };
+
+/* Milliseconds that a line may still take after a signal. */
+enum { LAST_MS = 1000 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static const char *program = "";
 static enum log_level threshold = LOG_NOTICES;
 static bool redrawing;  /* the last thing written is an unfinished line */
 static unsigned padded; /* log_redraw's */
+
+/* What is to be written, in one piece: others may write to the same file. */
+static char pending[MOST_AT_ONCE];
+static size_t n_pending;
 
 void log_open(const char *name, enum log_level level)
 {
@@ -35,22 +46,112 @@ bool log_is_debug(void)
     return threshold >= LOG_DEBUG;
 }
 
+/* Can something be written?  Waits for that until a signal is noted, so a
+ * terminal that has been stopped (^S) cannot make us deaf; then the end is
+ * near, and the line gets a moment more.
+ */
+static bool is_writable(void)
+{
+    struct pollfd fds[] = {
+        {.fd = STDERR_FILENO, .events = POLLOUT},
+        {.fd = signals_fd(), .events = POLLIN},
+    };
+    static bool is_stuck; /* it has had its moment */
+    int n;
+
+    do
+        n = poll(fds, 2, -1);
+    while (n == -1 && errno == EINTR);
+    if (n == -1 || fds[0].revents != 0)
+        return true; /* or the write tells */
+    do
+        n = poll(fds, 1, is_stuck ? 0 : LAST_MS);
+    while (n == -1 && errno == EINTR);
+    is_stuck = n == 0;
+    return !is_stuck;
+}
+
+static void flush(void)
+{
+    size_t done = 0;
+
+    LOCK_ASSERT_HELD(&lock);
+    while (done < n_pending && is_writable()) {
+        ssize_t n = write(STDERR_FILENO, pending + done, n_pending - done);
+
+        if (n > 0)
+            done += n;
+        else if (n == 0 || (errno != EINTR && errno != EAGAIN))
+            break; /* there is nobody to tell */
+    }
+    n_pending = 0;
+}
+
+static void put(const char *text, size_t length)
+{
+    LOCK_ASSERT_HELD(&lock);
+    while (length > 0) {
+        size_t n = MOST_AT_ONCE - n_pending;
+
+        if (n > length)
+            n = length;
+        memcpy(pending + n_pending, text, n);
+        n_pending += n;
+        text += n;
+        length -= n;
+        if (n_pending == MOST_AT_ONCE)
+            flush();
+    }
+}
+
+static void put_text(const char *text)
+{
+    put(text, strlen(text));
+}
+
+/* A byte that cannot be shown. */
+static void put_escape(char c, bool is_octal)
+{
+    char text[8];
+
+    snprintf(text, sizeof text, is_octal ? "\\%03o" : "\\x%02x",
+             (unsigned char)c);
+    put_text(text);
+}
+
+static void put_program(const char *separator)
+{
+    put_text(program);
+    put_text(separator);
+}
+
+static void put_padded(const char *text, size_t width)
+{
+    size_t length = strnlen(text, width);
+
+    put(text, length);
+    for (; length < width; length++)
+        put_text(" ");
+}
+
 static void end_redraw(void)
 {
     LOCK_ASSERT_HELD(&lock);
     if (redrawing)
-        fputc('\n', stderr);
+        put_text("\n");
     redrawing = false;
 }
 
 static void erase_redraw(void)
 {
     LOCK_ASSERT_HELD(&lock);
-    if (redrawing && padded > 0)
-        fprintf(stderr, "\r%*s\r", (int)padded, "");
-    else if (redrawing)
+    if (redrawing && padded > 0) {
+        put_text("\r");
+        put_padded("", padded);
+        put_text("\r");
+    } else if (redrawing)
         /* The line first: tmux keeps a screen that is cleared as a whole. */
-        fputs("\r\033[K\033[J", stderr);
+        put_text("\r\033[K\033[J");
     redrawing = false;
 }
 
@@ -91,11 +192,11 @@ static void write_visible(const char *text)
         size_t n = printable_length(text);
 
         if (n > 0)
-            fwrite(text, 1, n, stderr);
+            put(text, n);
         else if (*text == '\n')
-            fputs("\\n", stderr);
+            put_text("\\n");
         else
-            fprintf(stderr, "\\x%02x", (unsigned char)*text);
+            put_escape(*text, false);
         text += n > 0 ? n : 1;
     }
 }
@@ -118,10 +219,10 @@ static void write_line(enum log_level level, bool is_end, const char *fmt,
         end_redraw();
     else
         erase_redraw();
-    fprintf(stderr, "%s: ", program);
+    put_program(": ");
     write_visible(text);
-    fputc('\n', stderr);
-    fflush(stderr);
+    put_text("\n");
+    flush();
 }
 
 #define WRITE_LINE(level, is_end)                                             \
@@ -179,24 +280,24 @@ static void write_quoted(const char *word)
     bool is_escaped = !is_visible(word);
 
     if (word[0] != '\0' && word[strspn(word, plain)] == '\0') {
-        fputs(word, stderr);
+        put_text(word);
         return;
     }
-    fputs(is_escaped ? "$'" : "'", stderr);
+    put_text(is_escaped ? "$'" : "'");
     while (*word != '\0') {
         size_t n = printable_length(word);
 
         if (n == 0)
-            fprintf(stderr, "\\%03o", (unsigned char)*word);
+            put_escape(*word, true);
         else if (*word == '\'')
-            fputs(is_escaped ? "\\'" : "'\\''", stderr);
+            put_text(is_escaped ? "\\'" : "'\\''");
         else if (*word == '\\' && is_escaped)
-            fputs("\\\\", stderr);
+            put_text("\\\\");
         else
-            fwrite(word, 1, n, stderr);
+            put(word, n);
         word += n > 0 ? n : 1;
     }
-    fputc('\'', stderr);
+    put_text("'");
 }
 
 void log_argv(const char *const *argv)
@@ -206,24 +307,27 @@ void log_argv(const char *const *argv)
 
     LOCK_FOR_SCOPE(&lock);
     erase_redraw();
-    fprintf(stderr, "%s: run:", program);
+    put_program(": run:");
     for (; *argv != NULL; argv++) {
-        fputc(' ', stderr);
+        put_text(" ");
         write_quoted(*argv);
     }
-    fputc('\n', stderr);
-    fflush(stderr);
+    put_text("\n");
+    flush();
 }
 
 void log_redraw(const char *text, unsigned width)
 {
+    struct pollfd terminal = {.fd = STDERR_FILENO, .events = POLLOUT};
     LOCK_FOR_SCOPE(&lock);
 
-    if (width > 0)
-        fprintf(stderr, "\r%-*.*s\r", (int)width, (int)width, text);
-    else
-        fprintf(stderr, "\r%s\033[J\r", text);
-    fflush(stderr);
+    /* The next one will do. */
+    if (poll(&terminal, 1, 0) != 1)
+        return;
+    put_text("\r");
+    put_padded(text, width > 0 ? width : strlen(text));
+    put_text(width > 0 ? "\r" : "\033[J\r");
+    flush();
     redrawing = true;
     padded = width;
 }
@@ -233,7 +337,7 @@ void log_end_redraw(void)
     LOCK_FOR_SCOPE(&lock);
 
     end_redraw();
-    fflush(stderr);
+    flush();
 }
 
 void log_erase_redraw(void)
@@ -241,5 +345,5 @@ void log_erase_redraw(void)
     LOCK_FOR_SCOPE(&lock);
 
     erase_redraw();
-    fflush(stderr);
+    flush();
 }

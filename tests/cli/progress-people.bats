@@ -117,3 +117,38 @@ drawn() {
     [ ! -s receiver.stdout ]
     [ ! -s receiver.stderr ]
 }
+
+@test "a terminal that has been stopped does not make us deaf to signals" {
+    make_disk stopped.raw 8M data@0+8M
+    mkfifo out.fifo
+    exec 5<>out.fifo
+    timeout 60 python3 - <<'END'
+import os, pty, subprocess, termios, time
+terminal, theirs = pty.openpty()
+tool = subprocess.Popen(["qcow-tool", "stream", "--source", "stopped.raw",
+                         "--destination-fd", "5", "--progress"],
+                        stderr=theirs, pass_fds=[5])
+os.read(terminal, 1)  # it draws
+termios.tcflow(theirs, termios.TCOOFF)
+try:
+    tool.wait(0.5)  # it would draw again
+except subprocess.TimeoutExpired:
+    tool.terminate()
+try:
+    status = tool.wait(20)
+except subprocess.TimeoutExpired:
+    tool.kill()
+    raise
+assert status == -15, status
+END
+    exec 5<&-
+    nothing_left
+}
+
+@test "a line of the log is one write" {
+    requires strace
+    rc=0
+    strace -f -e trace=write -o calls qcow-tool strea || rc=$?
+    [ "$rc" = 2 ]
+    [ "$(grep -c 'write(2,' calls)" = 1 ]
+}

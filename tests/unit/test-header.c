@@ -188,7 +188,7 @@ static void test_refused(void)
                     "to 516 are needed");
 }
 
-/* Byte 79 has the dirty bit.  What a read of 1 byte is of is all it changes. */
+/* Byte 79 has it.  Nothing behind a read is changed. */
 static void test_dirty(void)
 {
     static const uint64_t offsets[] = {0, 1, 72, 78, 79, 80};
