@@ -73,8 +73,9 @@ export_of_image() {
         import_of_compressed
         command+=(--stall-timeout 1)
     }
-    to=children picks=3 every_moment export_with_limit STOP
-    to=children picks=3 every_moment import_with_limit STOP
+    # A second each.
+    to=children picks=3 most=60 every_moment export_with_limit STOP
+    to=children picks=3 most=60 every_moment import_with_limit STOP
 }
 
 @test "before the header is good a signal changes nothing on the disk" {

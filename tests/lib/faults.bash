@@ -220,8 +220,8 @@ every_moment() {
     shift
     $case
     signal=0 count_calls
-    step=1
-    [ "$picked" = 0 ] || step=$(((counts[any] + picked - 1) / picked))
+    step=$((picked == 0 ? ${most:-99999} : picked))
+    step=$(((counts[any] + step - 1) / step))
     for name; do
         came=0
         signal=$(kill -l "$name")
