@@ -13,6 +13,7 @@
 
 #include "config.h"
 
+#include "base/compat-json.h"
 #include "base/io.h"
 #include "base/vector.h"
 #include "qemu/clusterjson.h"
@@ -92,9 +93,7 @@ struct clusterjson *clusterjson_new(void)
         free(j);
         return NULL;
     }
-    /* Else it takes comments, and not even in the same way everywhere. */
-    json_tokener_set_flags(j->tokener, JSON_TOKENER_STRICT |
-                                           JSON_TOKENER_ALLOW_TRAILING_CHARS);
+    compat_json_take_one(j->tokener);
     return j;
 }
 
@@ -190,7 +189,7 @@ static int feed_value(struct clusterjson *j, const char *text, size_t length,
     if (jerr != json_tokener_success)
         return error_set(err, 0, "it is not JSON: %s",
                          json_tokener_error_desc(jerr));
-    *used = json_tokener_get_parse_end(j->tokener);
+    *used = compat_json_parse_end(j->tokener);
     json_tokener_reset(j->tokener);
     j->given = 0;
     if (j->state == IN_NAME) {

@@ -4,6 +4,7 @@
 
 #include "config.h"
 
+#include "base/compat-json.h"
 #include "base/io.h"
 #include "qemu/mapjson.h"
 
@@ -55,9 +56,7 @@ struct mapjson *mapjson_new(mapjson_sink *sink, void *opaque)
         free(m);
         return NULL;
     }
-    /* Else it takes comments, and not even in the same way everywhere. */
-    json_tokener_set_flags(m->tokener, JSON_TOKENER_STRICT |
-                                           JSON_TOKENER_ALLOW_TRAILING_CHARS);
+    compat_json_take_one(m->tokener);
     return m;
 }
 
@@ -152,7 +151,7 @@ static int feed_object(struct mapjson *m, const char *text, size_t length,
     if (jerr != json_tokener_success)
         return error_set(err, 0, "map entry %" PRIu64 " is not JSON: %s",
                          m->entries, json_tokener_error_desc(jerr));
-    *used = json_tokener_get_parse_end(m->tokener);
+    *used = compat_json_parse_end(m->tokener);
     json_tokener_reset(m->tokener);
     m->given = 0;
     m->state = AFTER_OBJECT;

@@ -8,6 +8,7 @@
 #include "test.h"
 
 #include <inttypes.h>
+#include <json-c/json.h>
 
 enum { MAX_ENTRIES = 4 };
 
@@ -258,9 +259,11 @@ static const struct {
      "length 2"},
 
     {"an entry is JSON", "[{start: 0}]", "map entry 0 is not JSON: "},
+#ifdef JSON_TOKENER_ALLOW_TRAILING_CHARS /* see compat-json.h */
     {"an entry has no comments", "[{/* 0 */}]", "map entry 0 is not JSON: "},
     {"a map has no comments", "[{" START("0", "512") "} /* 0 */ ]",
      "unexpected '/' after 1 map entries"},
+#endif
     {"an entry has colons", "[{\"start\" 0}]", "map entry 0 is not JSON: "},
     {"an entry has commas", "[{\"start\": 0 \"length\": 0}]",
      "map entry 0 is not JSON: "},

@@ -16,6 +16,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stddef.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -134,14 +135,19 @@ static void forget_landlock(void)
     CHECK(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) == 0);
 }
 
-/* Not in each container. */
+/* Not in each container, nor where the root directory is no mount, as in a
+ * chroot where packages are built: pivot_root(2).
+ */
 static bool has_mount_namespaces(void)
 {
     pid_t pid = fork();
     int status = -1;
 
     if (pid == 0)
-        _exit(unshare(CLONE_NEWNS) == 0 ? 0 : 1);
+        _exit(unshare(CLONE_NEWNS) == 0 &&
+                      mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0
+                  ? 0
+                  : 1);
     return waitpid(pid, &status, 0) == pid && status == 0;
 }
 
