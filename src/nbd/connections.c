@@ -221,6 +221,8 @@ static void connect_more(struct nbd_connections *c,
     }
     c->count = n_ready;
     c->first_for_data = n_ready > 1 ? 1 : 0;
+    /* Why one of those failed is not why a later one will be lost. */
+    c->loss[0] = '\0';
 }
 
 /* What the server says of the export. */

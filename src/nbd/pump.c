@@ -78,6 +78,28 @@ static void note_failure(struct nbd_pump *p, const struct error *failure)
 
 /* ------------------------------------------------------------ the thread */
 
+/* Why a connection was lost; NULL: it was not.  What was in flight on it has
+ * failed with ENOTCONN, and that is not why.
+ */
+static const char *find_loss(const struct nbd_pump *p, struct nbd_handle *nbd)
+{
+    const char *loss = p->connections->loss;
+
+    if (!nbd_connections_is_lost(nbd))
+        return NULL;
+    return loss[0] == '\0' ? "the server closed the connection" : loss;
+}
+
+/* Why a request could not be issued: if the connection is lost, libnbd only
+ * says so.
+ */
+static const char *find_cause(const struct nbd_pump *p, struct nbd_handle *nbd)
+{
+    const char *loss = find_loss(p, nbd);
+
+    return loss != NULL ? loss : nbd_cause();
+}
+
 static int issue_all(struct nbd_pump *p, struct nbd_request *s,
                      struct error *err)
 {
@@ -94,8 +116,7 @@ static int issue_all(struct nbd_pump *p, struct nbd_request *s,
         if (s->kind == NBD_COUNT_ZEROES) /* it alone knows block status */
             s->nbd = c->list[0];
         if (nbd_request_issue(s) == -1)
-            return nbd_request_failed(p->connections->role, s, nbd_cause(),
-                                      err);
+            return nbd_request_failed(c->role, s, find_cause(p, s->nbd), err);
         nbd_connections_sent(p->connections, s->nbd);
     }
     return 0;
@@ -130,18 +151,6 @@ static void settle(struct nbd_pump *p, struct nbd_request *s)
     }
     s->next = p->free;
     p->free = s;
-}
-
-/* Why a connection was lost; NULL: it was not.  What was in flight on it has
- * failed with ENOTCONN, and that is not why.
- */
-static const char *find_loss(const struct nbd_pump *p, struct nbd_handle *nbd)
-{
-    const char *loss = p->connections->loss;
-
-    if (!nbd_connections_is_lost(nbd))
-        return NULL;
-    return loss[0] == '\0' ? "the server closed the connection" : loss;
 }
 
 /* Takes what has been answered. */
