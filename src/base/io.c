@@ -154,8 +154,11 @@ ssize_t io_pread_full(int fd, void *buf, size_t length, uint64_t offset)
         ssize_t n =
             pread(fd, (char *)buf + done, length - done, offset + done);
 
-        /* O_DIRECT refuses to go on inside a block: the file ended there. */
-        if (n == -1 && errno == EINVAL && (offset + done) % IO_SECTOR != 0)
+        /* O_DIRECT refuses to go on inside a block, of whatever size it is:
+         * the file ended there.
+         */
+        if (n == -1 && errno == EINVAL && done > 0 &&
+            (offset + done) % IO_ALIGN != 0)
             break;
         if (n == -1) {
             if (may_retry(fd, POLLIN))

@@ -540,6 +540,17 @@ static void be_signalled(void)
     CHECK_INT(errno, EINTR);
 }
 
+static void test_invalid(void)
+{
+    int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+    char byte;
+
+    TEST("a first read that is refused is no end of the file");
+    CHECK_INT(io_pread_full(fd, &byte, 1, UINT64_MAX), -1);
+    CHECK_INT(errno, EINVAL);
+    close(fd);
+}
+
 int main(void)
 {
     test_begin();
@@ -560,5 +571,6 @@ int main(void)
     test_in_child(start_without_streams);
     TEST("a noted signal ends a wait");
     test_in_child(be_signalled);
+    test_invalid();
     return test_end();
 }
