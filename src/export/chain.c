@@ -273,6 +273,9 @@ static int open_last(struct chain *chain, struct error *err)
             return error_set(err, ELOOP, "%s: %s is its own backing file",
                              chain->role, link->path);
     link->is_whole = !(is_format(link, "vmdk") && is_vmdk_in_parts(link->fd));
+    if (!link->is_whole && strncmp(link->path, "/dev/fd/", 8) == 0)
+        return error_set(err, 0, "%s: an image in parts has to have a name",
+                         chain->role); /* its parts are beside it */
     if (is_format(link, "vpc"))
         return look_at_vhd(chain->role, link, err);
     return 0;
