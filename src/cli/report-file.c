@@ -178,7 +178,9 @@ int report_file_open(struct report_file *file, struct error *err)
 {
     if (file->path == NULL)
         return 0;
-    /* Nobody reads a pipe's end that writes; a file is looked at first. */
+    /* To read, too: a file is looked at first, and to open a FIFO that nobody
+     * reads does not wait.  What is written to that is lost, then.
+     */
     file->fd = open(file->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOCTTY, 0666);
     if (file->fd == -1)
         return error_set(err, errno, "report: cannot open %s", file->path);
