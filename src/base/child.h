@@ -65,8 +65,8 @@ struct child;
 /* Starts one that goes on while we do something else.  Its standard input is
  * /dev/null, its standard output dropped, and cancel_fd looked at until it has
  * become the program.  It is told from others by its name, argv[0], which must
- * outlive it.  *child is the caller's, until child_stop.  As with child_run the
- * thread that calls this has to outlive it.
+ * outlive it.  *child is the caller's, until child_stop.  As with child_run
+ * the thread that calls this has to outlive it.
  */
 int child_start(const struct child_spec *spec, struct child **child,
                 struct error *err);

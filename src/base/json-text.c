@@ -6,18 +6,17 @@
 
 #include "base/json-text.h"
 
-/* Is text, at its beginning, a character of UTF-8 with more than one byte?
- * Returns how many it has, or 0.
- */
-static int utf8_length(const unsigned char *c)
+size_t json_utf8_length(const char *text)
 {
-    int length = c[0] < 0xc2   ? 0
-                 : c[0] < 0xe0 ? 2
-                 : c[0] < 0xf0 ? 3
-                 : c[0] < 0xf5 ? 4
-                               : 0;
+    const unsigned char *c = (const unsigned char *)text;
+    size_t length = c[0] < 0x80   ? 1
+                    : c[0] < 0xc2 ? 0
+                    : c[0] < 0xe0 ? 2
+                    : c[0] < 0xf0 ? 3
+                    : c[0] < 0xf5 ? 4
+                                  : 0;
 
-    for (int i = 1; i < length; i++)
+    for (size_t i = 1; i < length; i++)
         if ((c[i] & 0xc0) != 0x80)
             return 0;
     if ((c[0] == 0xe0 && c[1] < 0xa0) || (c[0] == 0xed && c[1] >= 0xa0) ||
@@ -31,7 +30,7 @@ void json_put_string(FILE *f, const char *text)
     fputc('"', f);
     while (*text != '\0') {
         unsigned char c = *text;
-        int length = c < 0x80 ? 1 : utf8_length((const unsigned char *)text);
+        size_t length = json_utf8_length(text);
 
         if (length == 0)
             fputs("\\ufffd", f);

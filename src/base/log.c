@@ -4,6 +4,7 @@
 
 #include "config.h"
 
+#include "base/json-text.h"
 #include "base/lock.h"
 #include "base/log.h"
 #include "base/signals.h"
@@ -161,23 +162,11 @@ static void erase_redraw(void)
 static size_t printable_length(const char *text)
 {
     const unsigned char *c = (const unsigned char *)text;
-    size_t length = c[0] < 0x80   ? 1
-                    : c[0] < 0xc2 ? 0
-                    : c[0] < 0xe0 ? 2
-                    : c[0] < 0xf0 ? 3
-                    : c[0] < 0xf5 ? 4
-                                  : 0;
+    size_t length = json_utf8_length(text);
 
     if (length == 1)
         return c[0] >= 0x20 && c[0] != 0x7f ? 1 : 0;
-    for (size_t i = 1; i < length; i++)
-        if ((c[i] & 0xc0) != 0x80)
-            return 0;
-    if ((c[0] == 0xc2 && c[1] < 0xa0) ||  /* C1 controls */
-        (c[0] == 0xe0 && c[1] < 0xa0) ||  /* longer than it need be */
-        (c[0] == 0xed && c[1] >= 0xa0) || /* surrogates */
-        (c[0] == 0xf0 && c[1] < 0x90) ||  /* longer than it need be */
-        (c[0] == 0xf4 && c[1] >= 0x90) || /* beyond Unicode */
+    if (length == 0 || (c[0] == 0xc2 && c[1] < 0xa0) || /* C1 controls */
         /* Line separators, and what turns the direction of text. */
         (c[0] == 0xe2 && c[1] == 0x80 && c[2] >= 0xa8 && c[2] <= 0xae) ||
         (c[0] == 0xe2 && c[1] == 0x81 && c[2] >= 0xa6 && c[2] <= 0xa9))
