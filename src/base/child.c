@@ -170,8 +170,10 @@ static int start_in(const struct cage *cage, struct child *c,
                     const struct child_spec *spec, bool has_output,
                     struct error *err)
 {
-    int CLEANUP(close_fd) in_r = -1, CLEANUP(close_fd) out_w = -1;
-    int CLEANUP(close_fd) err_w = -1, CLEANUP(close_fd) status_r = -1;
+    int CLEANUP(close_fd) in_r = -1;
+    int CLEANUP(close_fd) out_w = -1;
+    int CLEANUP(close_fd) err_w = -1;
+    int CLEANUP(close_fd) status_r = -1;
     int CLEANUP(close_fd) status_w = -1;
     const struct {
         bool is_wanted;

@@ -211,7 +211,8 @@ static bool look_at_mounts(struct search *s)
     const char *line;
 
     while (s->count > 0 && (line = next_line(s, &lines)) != NULL) {
-        char *CLEANUP(free_ptr) where = NULL, *CLEANUP(free_ptr) name = NULL;
+        char *CLEANUP(free_ptr) where = NULL;
+        char *CLEANUP(free_ptr) name = NULL;
         const char *rest = strstr(line, " - ");
         struct stat st;
         unsigned a, b;

@@ -41,7 +41,8 @@ int delta_write_zeroes(struct delta *delta, uint64_t disk_size,
 int delta_mark_zeroes(struct delta *delta, const struct extents *data,
                       uint64_t granule, uint64_t disk_size, struct error *err)
 {
-    struct extents CLEANUP(extents) sent = {0}, CLEANUP(extents) held = {0};
+    struct extents CLEANUP(extents) sent = {0};
+    struct extents CLEANUP(extents) held = {0};
     struct extents CLEANUP(extents) touched = {0};
     struct extents CLEANUP(extents) left = {0};
     struct extents CLEANUP(extents) mixed = {0};

@@ -420,7 +420,8 @@ static int add_ends(const struct chain *chain, const struct image_query *query,
                     uint64_t disk_end, struct image_map *map,
                     struct error *err)
 {
-    struct extents CLEANUP(extents) behind = {0}, CLEANUP(extents) all = {0};
+    struct extents CLEANUP(extents) behind = {0};
+    struct extents CLEANUP(extents) all = {0};
     uint64_t end = disk_end;
 
     for (size_t i = 1; i < query->n_overlays; i++)

@@ -206,7 +206,8 @@ int scan_uncertain(struct source *source, const struct extents *where,
                    struct error *err)
 {
     uint64_t limit = source->disk_size;
-    struct extents CLEANUP(extents) look = {0}, CLEANUP(extents) found = {0};
+    struct extents CLEANUP(extents) look = {0};
+    struct extents CLEANUP(extents) found = {0};
     struct extents CLEANUP(extents) certain = {0};
 
     if (extents_combine(where, EXTENTS_BOTH, uncertain, limit, &look, err) ==

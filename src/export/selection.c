@@ -103,7 +103,8 @@ static int look_at_base(struct preparation *p, const struct extents *emptied,
                         struct error *err)
 {
     uint64_t disk_size = p->disk->source->disk_size;
-    struct extents CLEANUP(extents) where = {0}, CLEANUP(extents) data = {0};
+    struct extents CLEANUP(extents) where = {0};
+    struct extents CLEANUP(extents) data = {0};
 
     if (extents_combine(emptied, EXTENTS_BOTH, &p->base_uncertain, disk_size,
                         &where, err) == -1)
@@ -130,9 +131,11 @@ static int look_below(struct preparation *p, const struct extents *zeroes,
                       struct extents *data, struct error *err)
 {
     uint64_t disk_size = p->disk->source->disk_size;
-    struct extents CLEANUP(extents) below = {0}, CLEANUP(extents) where = {0};
+    struct extents CLEANUP(extents) below = {0};
+    struct extents CLEANUP(extents) where = {0};
     struct extents CLEANUP(extents) touched = {0};
-    struct extents CLEANUP(extents) found = {0}, CLEANUP(extents) all = {0};
+    struct extents CLEANUP(extents) found = {0};
+    struct extents CLEANUP(extents) all = {0};
 
     if (extents_widen(zeroes, qcow2_granule(&p->o->qcow2), disk_size, &touched,
                       err) == -1 ||
@@ -153,8 +156,8 @@ static int select_allocated(struct preparation *p, struct extents *data,
                             struct error *err)
 {
     uint64_t disk_size = p->disk->source->disk_size;
-    struct extents CLEANUP(extents) where = {0},
-                                    CLEANUP(extents) emptied = {0};
+    struct extents CLEANUP(extents) where = {0};
+    struct extents CLEANUP(extents) emptied = {0};
 
     if (extents_combine(&p->overlays, EXTENTS_BOTH, &p->may_be_data, disk_size,
                         &where, err) == -1 ||
@@ -172,7 +175,8 @@ static int select_compared(struct preparation *p, struct error *err)
 {
     uint64_t granule = qcow2_granule(&p->o->qcow2);
     uint64_t disk_size = p->disk->source->disk_size;
-    struct extents CLEANUP(extents) either = {0}, CLEANUP(extents) where = {0};
+    struct extents CLEANUP(extents) either = {0};
+    struct extents CLEANUP(extents) where = {0};
 
     /* Whole granules, so that one that is zero can be marked. */
     if (extents_combine(&p->may_be_data, EXTENTS_EITHER, &p->base_data,
@@ -190,8 +194,8 @@ static int select_changed(struct preparation *p, struct error *err)
 {
     uint64_t granule = qcow2_granule(&p->o->qcow2);
     uint64_t disk_size = p->disk->source->disk_size;
-    struct extents CLEANUP(extents) changed = {0},
-                                    CLEANUP(extents) where = {0};
+    struct extents CLEANUP(extents) changed = {0};
+    struct extents CLEANUP(extents) where = {0};
 
     /* Whole granules: no other can be sent, or marked. */
     if (extents_widen(&p->changed, granule, disk_size, &changed, err) == -1)

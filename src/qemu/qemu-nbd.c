@@ -38,7 +38,8 @@ static int make_connection(int *listen_fd, int *client_fd, struct error *err)
 int qemu_nbd_start(const struct qemu *qemu, const struct qemu_nbd_image *image,
                    struct child **child, int *client_fd, struct error *err)
 {
-    int CLEANUP(close_fd) listening = -1, CLEANUP(close_fd) connection = -1;
+    int CLEANUP(close_fd) listening = -1;
+    int CLEANUP(close_fd) connection = -1;
     const char *argv[6] = {qemu->nbd};
     size_t n = 1;
     struct cage_spec cage = qemu_cage(qemu, image->files, image->n_inherit);

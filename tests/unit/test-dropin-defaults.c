@@ -62,7 +62,8 @@ static void test_usual(void)
 {
     static const char *const out[MAX_ARGS] = {"/dev/a"};
     static const char *const sixteen[MAX_ARGS] = {"/dev/a", "-r", "16"};
-    struct options CLEANUP(options) o, CLEANUP(options) p;
+    struct options CLEANUP(options) o;
+    struct options CLEANUP(options) p;
     struct error err;
 
     TEST("refcounts are as wide as xapi's importer takes them");
