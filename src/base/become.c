@@ -38,7 +38,10 @@ _Noreturn void become(const struct child_spec *spec, const struct cage *cage,
     int moved;
 
     signals_reset_in_child();
-    setpgid(0, 0); /* a terminal's ^C is for us to handle */
+    /* A terminal's ^C is for us to handle, and none is there for it to write
+     * or type to.
+     */
+    setsid();
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
         _exit(126);

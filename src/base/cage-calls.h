@@ -11,6 +11,7 @@ struct sock_fprog;
 
 enum cage_calls {
     CAGE_CALLS_OF_TOOL,   /* what a QEMU tool needs; any other is ENOSYS */
+    CAGE_CALLS_OF_WRITER, /* the same, and it opens files to write to them */
     CAGE_CALLS_OF_SCRIPT, /* any but dangerous ones, and no socket */
     CAGE_CALLS_OF_CLIENT, /* the same, with sockets */
     CAGE_CALLS_COUNT,

@@ -44,8 +44,16 @@ struct path_beneath {
 #define MAY_OF_A_FILE                                                         \
     (MAY_EXECUTE | MAY_WRITE_FILE | MAY_READ_FILE | MAY_TRUNCATE)
 #define MAY_ALL_AT_FIRST ((UINT64_C(1) << 13) - 1)
-#define MAY_USE_TCP UINT64_C(3) /* bind, connect */
-#define SCOPED_ALL UINT64_C(3)  /* abstract UNIX sockets, signals */
+#define MAY_USE_TCP UINT64_C(3)    /* bind, connect */
+#define SCOPED_SOCKETS UINT64_C(1) /* abstract ones of UNIX */
+#define SCOPED_SIGNALS UINT64_C(2)
+
+static const uint64_t scoped_of[] = {
+    [CAGE_ALONE] = SCOPED_SOCKETS | SCOPED_SIGNALS,
+    [CAGE_OURSELVES] = 0,
+    [CAGE_CONNECTED] = SCOPED_SIGNALS,
+    [CAGE_OURSELVES_CONNECTED] = 0,
+};
 
 static long version_of_landlock(void)
 {
@@ -71,11 +79,12 @@ static int make_ruleset(enum cage_reach reach, uint64_t *handled)
     if (version >= 3)
         ruleset.files |= MAY_TRUNCATE;
     if (version >= 4) {
-        ruleset.network = reach == CAGE_CONNECTED ? 0 : MAY_USE_TCP;
+        if (reach == CAGE_ALONE || reach == CAGE_OURSELVES)
+            ruleset.network = MAY_USE_TCP;
         size = sizeof ruleset.files + sizeof ruleset.network;
     }
     if (version >= 6) {
-        ruleset.scoped = reach == CAGE_ALONE ? SCOPED_ALL : 0;
+        ruleset.scoped = scoped_of[reach];
         size = sizeof ruleset;
     }
     *handled = ruleset.files;
@@ -96,7 +105,9 @@ static int add_rule(int ruleset_fd, uint64_t handled, int fd, unsigned rights)
     if (rights & CAGE_EXECUTE)
         rule.rights |= MAY_EXECUTE;
     if (rights & CAGE_MAKE)
-        rule.rights |= MAY_MAKE_FILE | MAY_REMOVE_FILE;
+        rule.rights |= MAY_MAKE_FILE;
+    if (rights & CAGE_REMOVE)
+        rule.rights |= MAY_REMOVE_FILE;
     if (!S_ISDIR(st.st_mode))
         rule.rights &= MAY_OF_A_FILE;
     rule.rights &= handled;
@@ -114,9 +125,10 @@ static int add_file(int ruleset_fd, uint64_t handled,
     if (file->name != NULL)
         fd = open(file->name, O_PATH | O_CLOEXEC);
     if (fd == -1) /* it will not be opened by others, either */
-        return errno == EMFILE || errno == ENFILE || errno == ENOMEM ? errno
-                                                                     : 0;
+        return error_is_shortage(errno) ? errno : 0;
     r = add_rule(ruleset_fd, handled, fd, file->rights);
+    if (r == EBADFD) /* of the kernel's own, as a memfd: never denied */
+        r = 0;
     if (file->name != NULL)
         close(fd);
     return r;

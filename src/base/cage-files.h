@@ -13,8 +13,11 @@
 enum cage_reach {
     CAGE_ALONE,     /* no TCP (Linux 6.7), no UNIX socket without a file, no
                      * signals to others (6.12) */
-    CAGE_NO_TCP,    /* neither connected nor bound */
-    CAGE_CONNECTED, /* all */
+    CAGE_CONNECTED, /* only no signals to others */
+
+    /* Us, who have programs to end. */
+    CAGE_OURSELVES, /* no TCP */
+    CAGE_OURSELVES_CONNECTED,
 };
 
 /* Does this kernel have Landlock? */

@@ -16,12 +16,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* Its path, as execvp looks for it; NULL, with errno ENOMEM or another. */
 static char *find_in_path(const char *name)
 {
     const char *path = getenv("PATH");
+    struct stat st;
     char *found;
 
     if (strchr(name, '/') != NULL)
@@ -34,7 +36,8 @@ static char *find_in_path(const char *name)
         if (asprintf(&found, "%.*s%s%s", (int)length, path,
                      length == 0 ? "" : "/", name) == -1)
             return NULL;
-        if (access(found, X_OK) == 0)
+        if (stat(found, &st) == 0 && S_ISREG(st.st_mode) &&
+            access(found, X_OK) == 0)
             return found;
         free(found);
         if (path[length] == '\0')

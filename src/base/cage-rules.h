@@ -14,7 +14,8 @@ enum cage_right {
     CAGE_READ = 1 << 0,
     CAGE_WRITE = 1 << 1,
     CAGE_EXECUTE = 1 << 2,
-    CAGE_MAKE = 1 << 3, /* regular files, and remove them */
+    CAGE_MAKE = 1 << 3,   /* regular files; to write to them is another */
+    CAGE_REMOVE = 1 << 4, /* regular files */
 };
 
 struct cage_file {

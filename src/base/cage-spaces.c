@@ -154,7 +154,7 @@ static int make_read_only(const char *path)
  */
 static int add_file(const struct new_root *root, const struct cage_file *file)
 {
-    bool may_write = file->rights & CAGE_WRITE;
+    bool may_write = file->rights & (CAGE_WRITE | CAGE_MAKE | CAGE_REMOVE);
     char name[PATH_MAX], path[PATH_MAX];
     struct stat source, target;
     int r;

@@ -69,21 +69,26 @@ static int set_group(gid_t real, gid_t effective, gid_t saved)
     return syscall(SYS_SET_GROUP, real, effective, saved) == 0 ? 0 : errno;
 }
 
-/* May that user read it?  As root again afterwards. */
-static int try_to_read(const struct cage_user *user, const char *program)
+/* May that user run it?  access(2) asks it of the real user and group.  As we
+ * were afterwards.
+ */
+static int try_to_run(const struct cage_user *user, const char *program)
 {
-    int fd, r;
+    uid_t uid = getuid();
+    gid_t gid = getgid();
+    int r = set_group(user->gid, -1, -1), back;
 
-    r = set_user(-1, user->uid, -1);
     if (r != 0)
         return r;
-    fd = open(program, O_RDONLY | O_CLOEXEC);
-    r = fd == -1 ? errno : 0;
-    if (fd != -1)
-        close(fd);
-    if (set_user(-1, 0, -1) != 0)
-        return errno;
-    return r;
+    r = set_user(user->uid, -1, -1);
+    if (r == 0) {
+        r = access(program, R_OK | X_OK) == 0 ? 0 : errno;
+        back = set_user(uid, -1, -1);
+        if (back != 0)
+            return back;
+    }
+    back = set_group(gid, -1, -1);
+    return back != 0 ? back : r;
 }
 
 int cage_user_enter(const struct cage_user *user, const char *program)
@@ -93,7 +98,7 @@ int cage_user_enter(const struct cage_user *user, const char *program)
     if (geteuid() != 0)
         return 0;
     if (r == 0)
-        r = try_to_read(user, program);
+        r = try_to_run(user, program);
     if (r == 0)
         r = set_group(user->gid, user->gid, user->gid);
     if (r == 0)

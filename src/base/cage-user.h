@@ -23,7 +23,7 @@ void cage_user_find(struct cage_user *user);
  * Each returns 0, or what the errno is.
  */
 
-/* Becomes the user, who is in no other group.  EACCES: the user cannot read
+/* Becomes the user, who is in no other group.  EACCES: the user cannot run
  * program, and nothing is changed.
  */
 int cage_user_enter(const struct cage_user *user, const char *program);

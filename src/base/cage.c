@@ -40,6 +40,7 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -68,17 +69,27 @@ static const char *const part_names[CAGE_PARTS] = {
     [CAGE_CALLS] = "seccomp filter",
 };
 
+/* Did we open it to be written? */
+static bool is_writable(int fd)
+{
+    int flags = fcntl(fd, F_GETFL);
+
+    return flags != -1 && (flags & O_ACCMODE) != O_RDONLY;
+}
+
 static int add_inherited(struct cage *c, const int *fds, struct error *err)
 {
     for (size_t i = 0; i < c->n_fds; i++) {
-        unsigned write = c->spec->may_write ? CAGE_WRITE : 0;
+        unsigned rights = CAGE_READ;
         struct stat st;
 
         if (fstat(fds[i], &st) == -1 ||
             (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode)))
             continue;
         c->opens_files = true;
-        if (cage_rules_add_fd(&c->rules, fds[i], CAGE_READ | write, err) == -1)
+        if (c->spec->may_write && is_writable(fds[i]))
+            rights |= CAGE_WRITE;
+        if (cage_rules_add_fd(&c->rules, fds[i], rights, err) == -1)
             return -1;
     }
     return 0;
@@ -127,6 +138,8 @@ int cage_make(const struct cage_spec *spec, const char *program,
         calls = CAGE_CALLS_OF_CLIENT;
     else if (c->program.is_script)
         calls = CAGE_CALLS_OF_SCRIPT;
+    else if (spec->may_write)
+        calls = CAGE_CALLS_OF_WRITER;
     return cage_calls_find(calls, &c->filter, err);
 }
 
@@ -201,7 +214,7 @@ static int lacks(const struct cage *c, int report_fd, enum cage_part part,
         return 0;
     errno = errnum;
     /* It is there, but not now. */
-    if (errnum == EMFILE || errnum == ENFILE || errnum == ENOMEM)
+    if (error_is_shortage(errnum))
         return -1;
     if (write(report_fd, &complaint, sizeof complaint) !=
         (ssize_t)sizeof complaint)
@@ -264,5 +277,8 @@ void cage_restrict_ourselves(void)
     const struct rlimit none = {0, 0};
 
     setrlimit(RLIMIT_CORE, &none);
+#ifndef __SANITIZE_ADDRESS__ /* that looks for leaks as a debugger does */
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+#endif
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 }

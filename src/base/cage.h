@@ -27,7 +27,7 @@ struct cage_spec {
     const char *const *names;
     size_t n_names;
 
-    bool may_write;       /* to the files among the inherited fds */
+    bool may_write;       /* to those inherited files that we may write to */
     bool may_read_all;    /* the names of its files are not known beforehand */
     bool may_connect;     /* it reads over the network, too */
     size_t n_images;      /* that it opens at once: each takes memory */
@@ -82,8 +82,9 @@ int cage_enter(const struct cage *cage, int report_fd);
 int cage_lacks(const struct cage *cage, const struct cage_complaint *complaint,
                struct error *err);
 
-/* For ourselves: no core dump with a stranger's data in it, and no program
- * that we start gains privileges.
+/* For ourselves: no core dump with a stranger's data in it, nobody but root
+ * reads our memory (/proc/PID/mem), and no program that we start gains
+ * privileges.
  */
 void cage_restrict_ourselves(void);
 

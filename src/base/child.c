@@ -212,7 +212,6 @@ static int start_in(const struct cage *cage, struct child *c,
     signals_release(&mask);
     if (c->pid == -1)
         return error_set(err, failure, "cannot fork for %s", c->name);
-    setpgid(c->pid, c->pid); /* whoever of us two is first */
 
     close(steal_fd(&status_w));
     if (hear_complaints(c, cage, status_r, spec->cancel_fd, err) == -1 ||

@@ -7,6 +7,7 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "base/listener.h"
+#include "base/own-cage.h"
 #include "base/lock.h"
 #include "base/signals.h"
 
@@ -30,6 +31,7 @@ static void *run(void *opaque)
         {.fd = l->stop_fd, .events = POLLIN},
     };
 
+    own_cage_enter_thread();
     while ((poll(fds, 2, -1) != -1 || errno == EINTR) && fds[1].revents == 0) {
         char buf[4096];
         ssize_t n = read(l->fd, buf, sizeof buf); /* it does not block */

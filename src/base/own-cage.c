@@ -56,7 +56,7 @@ static void cleanup_rules(struct rules *r)
 static int add_programs(struct rules *r, const struct own_cage *own,
                         struct error *err)
 {
-    /* Which files they have open. */
+    /* Their own entries, which are not there yet. */
     if (cage_rules_add(&r->list, "/proc", CAGE_READ, err) == -1)
         return -1;
     for (size_t i = 0; own->programs[i] != NULL; i++) {
@@ -76,7 +76,8 @@ static int add_programs(struct rules *r, const struct own_cage *own,
 static int add_files(struct rules *r, const struct own_cage *own,
                      struct error *err)
 {
-    const unsigned make = CAGE_READ | CAGE_WRITE | CAGE_MAKE;
+    const unsigned spool = CAGE_READ | CAGE_WRITE | CAGE_MAKE | CAGE_REMOVE;
+    const unsigned made = CAGE_MAKE | CAGE_REMOVE; /* or give it its name */
 
     if (own->may_read_all &&
         cage_rules_add(&r->list, "/", CAGE_READ | CAGE_EXECUTE, err) == -1)
@@ -88,8 +89,8 @@ static int add_files(struct rules *r, const struct own_cage *own,
         if (r->made_dir == NULL)
             return error_set(err, ENOMEM, "sandbox");
     }
-    if (cage_rules_add(&r->list, r->made_dir, make, err) == -1 ||
-        cage_rules_add(&r->list, own->spool_dir, make, err) == -1)
+    if (cage_rules_add(&r->list, r->made_dir, made, err) == -1 ||
+        cage_rules_add(&r->list, own->spool_dir, spool, err) == -1)
         return -1;
 #ifdef QT_COVERAGE_DIR
     /* What has been reached is written down when all is over. */
@@ -112,6 +113,8 @@ static int lacks(const struct own_cage *own, const char *what, int errnum,
 {
     if (errnum == 0)
         return 0;
+    if (error_is_shortage(errnum)) /* the host has it, but not now */
+        return error_set(err, errnum, "our own sandbox: %s", what);
     if (own->policy == CAGE_REQUIRE)
         return error_set(err, errnum, "no %s for our own sandbox", what);
     log_debug("our own sandbox is without %s: %s", what, strerror(errnum));
@@ -146,8 +149,9 @@ int own_cage_enter(const struct own_cage *own, struct error *err)
     /* Whoever is in Landlock mounts nothing. */
     if (enter_spaces(own, &r.list, err) == -1 ||
         lacks(own, "Landlock",
-              cage_files_enter(&r.list, own->may_connect ? CAGE_CONNECTED
-                                                         : CAGE_NO_TCP),
+              cage_files_enter(&r.list, own->may_connect
+                                            ? CAGE_OURSELVES_CONNECTED
+                                            : CAGE_OURSELVES),
               err) == -1)
         return -1;
     return lacks(own, "capabilities", cage_user_drop_capabilities(power), err);
@@ -157,6 +161,6 @@ void own_cage_enter_thread(void)
 {
     const struct cage_rules none = {.count = 0};
 
-    (void)cage_files_enter(&none, CAGE_NO_TCP);
+    (void)cage_files_enter(&none, CAGE_OURSELVES);
     (void)cage_user_drop_capabilities(CAGE_POWER_NONE);
 }

@@ -28,6 +28,7 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "base/lock.h"
+#include "base/own-cage.h"
 #include "base/signals.h"
 #include "nbd/pump.h"
 #include "nbd/request.h"
@@ -208,6 +209,7 @@ static void *run(void *opaque)
     struct nbd_request *queued;
     struct error failure;
 
+    own_cage_enter_thread();
     while (await(p, &queued)) {
         if (turn(p, queued, &failure) == 0)
             continue;

@@ -29,7 +29,7 @@ tries() {
 each_is_denied() {
     local name
     for name in passwd create disk connect-out connect-local listen fork \
-        shell copy memory fds space end-parent; do
+        shell copy memory fds space end-parent owner abort type; do
         tries $name "$1"
         error_says "denied $name: "
     done
@@ -59,7 +59,7 @@ is_nobodys() {
 @test "without a sandbox it can" {
     local name
     for name in passwd create connect-out connect-local fork shell copy \
-        space; do
+        space owner abort type; do
         tries $name off
         error_says "did $name"
     done
@@ -110,6 +110,12 @@ old_kernel() {
         [[ $name != passwd || $output == *'No such file'* ]]
         [ ! -e new.raw ]
     done
+    # It stays root to read the files of an image.
+    qemu-img convert -O vpc disk.raw disk.vhd
+    cp "$(command -v intruder)" overwrite
+    run -1 old_kernel stream --qemu-img "$PWD/overwrite" --source-format vpc \
+        --source disk.vhd --destination none.qcow2
+    [[ $output == *"denied overwrite: Permission denied"* ]]
     # Names mean what they meant, and what was made is written.
     mkdir in
     HOME=/ old_kernel serve in/../new.raw <disk.qcow2
@@ -172,6 +178,11 @@ old_kernel() {
         --destination new.raw <disk.qcow2
     stderr_says 'sandbox without own user \(.*\): Permission denied'
     stderr_says 'root yes, groups 0, capabilities 0'
+    chmod 710 closed # of root's group
+    qcow_tool 1 serve --debug --qemu-img "$PWD/closed/state" \
+        --destination new.raw <disk.qcow2
+    stderr_says 'sandbox without own user \(.*\): Permission denied'
+    stderr_says 'root yes, groups 0, capabilities 0'
     qcow_tool 1 serve --sandbox require --qemu-img "$PWD/closed/state" \
         --destination new.raw <disk.qcow2
     error_says 'no own user .* sandbox of .*closed/state: Permission denied'
@@ -206,7 +217,8 @@ has_powers() {
 @test "once its ends are open, root can start QEMU and end it, and no more" {
     local may_read=$((1 << 2)) may_start=$((1 << 5 | 1 << 6 | 1 << 7 | 1 << 8))
     requires root sandbox:landlock sandbox:seccomp
-    fake qemu-img <<\END
+    fake qemu-img <<END
+[ "\$1" != create ] || exec $(command -v qemu-img) "\$@"
 exec sleep 31416
 END
     start_tool in serve --destination new.raw --qemu-img "$fake" \
@@ -216,6 +228,12 @@ END
     wait_until 20 has_powers 0 $((may_read | may_start))
     kill "$tool"
     finish_tool in 143
+    start_tool image serve --destination new.qcow2 --destination-format qcow2 \
+        --qemu-img "$fake" --source-fd 5 5<disk.qcow2
+    tool=$(cat image.pid)
+    wait_until 20 has_powers 0 $((may_read | may_start))
+    kill "$tool"
+    finish_tool image 143
     start_tool out stream --destination out.qcow2 --qemu-img "$fake" \
         --stall-timeout 600 --source disk.raw
     tool=$(cat out.pid)

@@ -15,16 +15,19 @@
 #include "config.h"
 
 #include "base/compat.h"
+#include <asm/sockios.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <limits.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/ptrace.h>
@@ -140,6 +143,35 @@ static int end_parent(void)
     return result_of(kill(getppid(), SIGTERM));
 }
 
+/* The kernel sends a signal in our name. */
+static int owner(void)
+{
+    pid_t pid = getpid();
+
+    if (ioctl(STDIN_FILENO, FIOSETOWN, &pid) == 0)
+        return 0;
+    return result_of(fcntl(STDIN_FILENO, F_SETOWN, pid));
+}
+
+/* ESRCH: there is no such process, but the call was made. */
+static int abort_others(void)
+{
+    long r = syscall(SYS_tgkill, INT_MAX, INT_MAX, SIGABRT);
+
+    return r == -1 && errno == ESRCH ? 0 : result_of(r);
+}
+
+/* ENOTTY: standard input is no terminal, but the call was made. */
+static int type(void)
+{
+    int r;
+
+    if (open("/dev/tty", O_RDONLY) != -1)
+        return 0;
+    r = ioctl(STDIN_FILENO, TIOCSTI, "x");
+    return r == -1 && errno == ENOTTY ? 0 : result_of(r);
+}
+
 static int mount_over(void)
 {
     return result_of(mount("none", "/mnt", "tmpfs", 0, NULL));
@@ -237,6 +269,9 @@ static const struct {
     {"memory", memory},
     {"fds", fds},
     {"end-parent", end_parent},
+    {"owner", owner},
+    {"abort", abort_others},
+    {"type", type},
     {"mount", mount_over},
     {"leave", leave},
     {"space", space},

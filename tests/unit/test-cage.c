@@ -152,6 +152,7 @@ static void test_environment(void)
 static void test_programs(void)
 {
     const struct cage_spec spec = {.policy = CAGE_AUTO};
+    const struct cage_spec client = {.may_connect = true};
     const char *const missing[] = {"/nonexistent/program", NULL};
     struct error err;
 
@@ -159,6 +160,10 @@ static void test_programs(void)
     check_says(run_script(&spec, "exec cat /dev/null", -1, &err),
                "permission denied", &err);
     check_says(run_script(&spec, "cat /dev/null & wait", -1, &err), "fork",
+               &err);
+
+    TEST("one that may connect sends no signals");
+    check_says(run_script(&client, "kill -0 $PPID", -1, &err), "not permitted",
                &err);
 
     TEST("a program that is not there is missing, with a cage or without");

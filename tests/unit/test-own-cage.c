@@ -106,6 +106,7 @@ static void as_serve(const char *made_dir)
     /* What is open stays as it is. */
     CHECK(write(fd, "x", 1) == 1);
     CHECK_INT(try_to_open("/etc/passwd", O_RDONLY), EACCES);
+    CHECK_INT(try_to_open(made, O_RDONLY), EACCES);
     CHECK_INT(try_to_open(other, O_WRONLY | O_CREAT), EACCES);
     CHECK_INT(mkdir(other, 0700) == 0 ? 0 : errno, EACCES);
     CHECK_INT(try_to_open("/proc/self/status", O_RDONLY), 0);
