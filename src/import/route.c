@@ -362,7 +362,7 @@ static enum route_kind kind_of_unknown(struct route *r, uint64_t file_offset,
 
 void route_next(struct route *r, uint64_t length, struct route_piece *piece)
 {
-    uint64_t at = inbox_arrived(r->o.inbox);
+    uint64_t at = inbox_arrived(r->o.inbox), unit = r->o.target->piece;
     struct filemap_entry *next = NULL;
 
     LOCK_FOR_SCOPE(&r->lock);
@@ -372,7 +372,7 @@ void route_next(struct route *r, uint64_t length, struct route_piece *piece)
         next = &r->ahead.list[r->consumed];
     if (next != NULL && next->file_offset == at) {
         piece->kind = ROUTE_DISK;
-        length = io_min(length, IO_PIECE - next->disk_offset % IO_PIECE);
+        length = io_min(length, unit - next->disk_offset % unit);
         piece->length = io_min(length, next->length);
         piece->disk_offset = next->disk_offset;
         next->file_offset += piece->length;

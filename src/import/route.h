@@ -57,14 +57,15 @@ struct route_piece {
 };
 
 /* What to do with the next bytes, up to length of them (not 0).  What goes to
- * the disk ends at a multiple of IO_PIECE there at the latest, so that what
- * follows begins with a block of the disk.
+ * the disk ends at a multiple of the target's piece there at the latest, so
+ * that what follows begins with a block of the disk.
  */
 void route_next(struct route *route, uint64_t length,
                 struct route_piece *piece);
 
 /* buf has length bytes of the piece.  That may be less than piece->length; for
- * ROUTE_DISK only at the end of the stream.  For O_DIRECT see target_write.
+ * ROUTE_DISK only at the end of the stream.  For O_DIRECT see target_write;
+ * it may be what target_lend has lent.
  */
 int route_deliver(struct route *route, const struct route_piece *piece,
                   const void *buf, size_t length, struct error *err);

@@ -104,13 +104,18 @@ static void cleanup_import(struct import *m)
     free(m->buf);
 }
 
-/* Has anything failed beside us? */
-static int check_others(struct import *m, struct error *err)
+/* What the others had to tell will be looked at. */
+static void forget_wake(struct import *m)
 {
     eventfd_t count;
 
     if (eventfd_read(m->wake_fd, &count) == -1)
         errno = 0; /* nothing new */
+}
+
+/* Has anything failed beside us? */
+static int check_others(struct import *m, struct error *err)
+{
     if (m->mapper != NULL && mapper_check(m->mapper, err) == -1)
         return -1;
     if (m->route != NULL && route_check(m->route, err) == -1)
@@ -125,6 +130,8 @@ static int wait_for_stream(struct import *m, int timeout_ms, struct error *err)
 {
     int ready = incoming_wait(&m->incoming, m->wake_fd, timeout_ms, err);
 
+    if (ready == 0)
+        forget_wake(m);
     if (ready == -1 || check_others(m, err) == -1)
         return -1;
     return ready;
@@ -265,6 +272,7 @@ static int wait_for_mapper(struct import *m, struct error *err)
         return error_set(err, errno, "import");
     if (woken == 0)
         inbox_allow(m->inbox, inbox_arrived(m->inbox) + IO_PIECE);
+    forget_wake(m);
     return check_others(m, err);
 }
 
@@ -272,14 +280,17 @@ static int wait_for_mapper(struct import *m, struct error *err)
 static int receive_piece(struct import *m, struct error *err)
 {
     struct route_piece piece;
-    char *buf = m->buf;
+    char *buf = m->buf, *lent;
     ssize_t n;
 
     route_next(m->route, IO_PIECE, &piece);
     if (piece.kind == ROUTE_WAIT)
         return wait_for_mapper(m, err);
     if (piece.kind == ROUTE_DISK) {
-        buf += piece.disk_offset % IO_ALIGN;
+        if (target_lend(m->target, piece.disk_offset, piece.length, &lent,
+                        err) == -1)
+            return -1;
+        buf = lent != NULL ? lent : buf + piece.disk_offset % IO_ALIGN;
         n = receive_full(m, buf, piece.length, err);
     } else {
         n = incoming_read(&m->incoming, buf, piece.length, err);
@@ -303,6 +314,7 @@ static int wait_for_others(struct import *m, struct error *err)
         return inbox_truncated(m->inbox, needed_end, err);
     if (io_wait(m->wake_fd, POLLIN, -1, -1) == -1)
         return error_set(err, errno, "import");
+    forget_wake(m);
     return check_others(m, err);
 }
 
@@ -357,6 +369,7 @@ static int drain(struct import *m, struct error *err)
             ready = io_wait(m->wake_fd, POLLIN, -1, -1);
             if (ready == -1)
                 return error_set(err, errno, "import");
+            forget_wake(m);
             if (check_others(m, err) == -1)
                 return -1;
             continue;

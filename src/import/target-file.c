@@ -338,7 +338,10 @@ int target_file_open(const char *path, const struct target_file_how *how,
     if (t == NULL)
         return error_set(err, errno, "destination: no memory");
     *t = (struct target_file){
-        .target = {.ops = &ops, .fd = -1, .size = UINT64_MAX},
+        .target = {.ops = &ops,
+                   .fd = -1,
+                   .size = UINT64_MAX,
+                   .piece = IO_PIECE},
         .path = path,
         .direct_fd = -1,
         .block = IO_ALIGN,

@@ -214,6 +214,7 @@ static int image_create(struct target *target, uint64_t disk_size,
     target->made_path = t->made.path;
     target->is_created = true;
     target->size = nbd_writer_size(t->nbd.writer);
+    target->piece = nbd_writer_piece(t->nbd.writer);
     if (target->size < disk_size)
         return error_set(err, 0,
                          "destination: %s of %" PRIu64
@@ -230,6 +231,14 @@ static int blame(struct target_image *t, struct error *err)
     LOCK_FOR_SCOPE(&t->blame);
     return nbd_writer_is_lost(t->nbd.writer) ? child_blame(t->qemu_nbd, err)
                                              : -1;
+}
+
+static int image_lend(struct target *target, uint64_t disk_offset,
+                      uint64_t length, char **buf, struct error *err)
+{
+    if (target_nbd_lend(target, disk_offset, length, buf, err) == 0)
+        return 0;
+    return blame(image_of(target), err);
 }
 
 static int image_write(struct target *target, const void *buf, size_t length,
@@ -276,6 +285,7 @@ int target_image_open(const struct qemu *qemu,
 {
     static const struct target_ops ops = {
         .create = image_create,
+        .lend = image_lend,
         .write = image_write,
         .zero = target_nbd_zero,
         .cancel = target_nbd_cancel,

@@ -15,6 +15,12 @@ static struct target_nbd *nbd_of(struct target *t)
     return (struct target_nbd *)t;
 }
 
+int target_nbd_lend(struct target *t, uint64_t disk_offset, uint64_t length,
+                    char **buf, struct error *err)
+{
+    return nbd_writer_lend(nbd_of(t)->writer, disk_offset, length, buf, err);
+}
+
 int target_nbd_write(struct target *t, const void *buf, size_t length,
                      uint64_t disk_offset, struct error *err)
 {
@@ -48,6 +54,7 @@ int target_nbd_open(const char *uri, bool keeps_space, struct target **target,
                     struct error *err)
 {
     static const struct target_ops ops = {
+        .lend = target_nbd_lend,
         .write = target_nbd_write,
         .zero = target_nbd_zero,
         .cancel = target_nbd_cancel,
@@ -69,6 +76,7 @@ int target_nbd_open(const char *uri, bool keeps_space, struct target **target,
         return -1;
     }
     t->target.size = nbd_writer_size(t->writer);
+    t->target.piece = nbd_writer_piece(t->writer);
     if (!nbd_writer_can_flush(t->writer))
         log_notice("warning: destination: the NBD server cannot flush: when "
                    "the disk is on stable storage is not known");

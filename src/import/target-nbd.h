@@ -20,6 +20,8 @@ struct target_nbd {
 };
 
 /* These write to it, and are in its struct target_ops. */
+int target_nbd_lend(struct target *t, uint64_t disk_offset, uint64_t length,
+                    char **buf, struct error *err);
 int target_nbd_write(struct target *t, const void *buf, size_t length,
                      uint64_t disk_offset, struct error *err);
 int target_nbd_zero(struct target *t, uint64_t disk_offset, uint64_t length,

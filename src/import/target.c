@@ -18,6 +18,15 @@ int target_create(struct target *t, uint64_t disk_size, struct error *err)
     return t->ops->create == NULL ? 0 : t->ops->create(t, disk_size, err);
 }
 
+int target_lend(struct target *t, uint64_t disk_offset, uint64_t length,
+                char **buf, struct error *err)
+{
+    *buf = NULL;
+    return t->ops->lend == NULL
+               ? 0
+               : t->ops->lend(t, disk_offset, length, buf, err);
+}
+
 int target_write(struct target *t, const void *buf, size_t length,
                  uint64_t disk_offset, struct error *err)
 {

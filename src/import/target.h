@@ -24,6 +24,10 @@ struct target_ops {
                  struct error *err);
     int (*create)(struct target *t, uint64_t disk_size, struct error *err);
 
+    /* As target_lend.  NULL: it lends none. */
+    int (*lend)(struct target *t, uint64_t disk_offset, uint64_t length,
+                char **buf, struct error *err);
+
     /* Several threads call these at a time, but for ranges that no other call
      * has.  When they return, the buffer is the caller's again, but what was
      * in it may still be on its way: an error is that of this call or of an
@@ -49,6 +53,12 @@ struct target {
     const struct target_ops *ops;
     int fd;        /* of a raw file or device; -1: it is not one, or not yet */
     uint64_t size; /* UINT64_MAX: it does not exist yet, any will do */
+
+    /* What is best written at once: at multiples of it on the disk.  It is
+     * IO_PIECE at most, and a multiple of IO_ALIGN unless target_lend has
+     * buffers.  Not known before target_create.
+     */
+    uint64_t piece;
     bool is_created;        /* by us: reads as zeroes */
     const char *made_path;  /* removed on failure; NULL: nothing is */
     atomic_bool is_written; /* target.c's; or zeroed: a byte of it, or not */
@@ -63,6 +73,14 @@ int target_claim(struct target *target, enum claim_policy policy,
 /* Creates the disk, of disk_size bytes, if there is none yet. */
 int target_create(struct target *target, uint64_t disk_size,
                   struct error *err);
+
+/* A buffer for what one thread is going to write to a range: without another
+ * copy, where the target would have to make one.  *buf is NULL if there is
+ * none.  It is the target's again when something has been written from where
+ * it begins; until then it is the same again.
+ */
+int target_lend(struct target *target, uint64_t disk_offset, uint64_t length,
+                char **buf, struct error *err);
 
 /* Several threads may write at a time, each its own range.  For O_DIRECT buf
  * should lie in memory as it will on the disk, modulo IO_ALIGN.  The bytes may

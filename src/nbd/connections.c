@@ -25,6 +25,7 @@
 #include <libnbd.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 
 /* How long more connections are waited for: each try ends as soon as anything
  * happens on one of them.
@@ -265,6 +266,22 @@ int nbd_connections_open(struct nbd_connections *c,
     if (!c->is_ours)
         connect_more(c, address);
     return 0;
+}
+
+/* As much as the kernel lets anybody have: that is less. */
+enum { ROOM = 1 << 20 };
+
+void nbd_connections_widen(struct nbd_connections *c)
+{
+    for (size_t i = 0; i < c->count; i++) {
+        int fd = nbd_aio_get_fd(c->list[i]), domain = AF_UNSPEC, room = ROOM;
+        socklen_t length = sizeof domain;
+
+        if (fd != -1 &&
+            getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &length) == 0 &&
+            domain == AF_UNIX)
+            setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
+    }
 }
 
 bool nbd_connections_is_lost(struct nbd_handle *nbd)

@@ -51,6 +51,11 @@ int nbd_connections_open(struct nbd_connections *c,
                          const struct nbd_address *address, bool is_structured,
                          struct error *err);
 
+/* Has a Unix socket take a whole request at once, if it may.  TCP does what is
+ * best by itself.
+ */
+void nbd_connections_widen(struct nbd_connections *c);
+
 void nbd_connections_close(struct nbd_connections *c);
 
 /* Waits until a socket is ready for what libnbd wants, and lets it do that; or

@@ -11,7 +11,8 @@
  *
  * A request is a slot, of which there is a fixed number:
  *
- *     free --> queued --> in flight --> free, or done if somebody waits for it
+ *     free --> lent, or filled --> queued --> in flight --> free, or done if
+ *                                                           it is waited for
  *
  * Slots (struct nbd_request) that are free or queued are in a list, under the
  * lock.  In flight they are the pump's alone.  libnbd tells of an answer while
@@ -21,6 +22,11 @@
  *
  * Zeroes need no buffer, and a server may take its time for them: so they get
  * a part of the slots only, and data goes on beside them.
+ *
+ * A request goes over the connection that has the least in flight.  But what
+ * somebody waits for goes over one, always the same: a server may allow
+ * several, and yet show on one what was written over another only when that is
+ * flushed.
  */
 
 #include "config.h"
@@ -44,6 +50,11 @@
  */
 enum { SLOTS = 64, MOST_ZEROES = 12 };
 
+/* Who waits for a slot is woken when so many are free: there is something to
+ * be done for several requests then.
+ */
+enum { FEW = 4 };
+
 #define BUFFERS (UINT64_C(16) << 20) /* bytes, of all slots */
 
 struct nbd_pump {
@@ -60,9 +71,13 @@ struct nbd_pump {
     pthread_cond_t answers;
     struct nbd_request slots[SLOTS];
     struct nbd_request *free; /* the last freed first: its memory is warm */
+    struct nbd_request *lent; /* NULL: none is */
+    size_t n_free;
     struct nbd_requests queued;
-    size_t in_flight, zeroes; /* of those that are queued or in flight */
-    bool is_polling;          /* so wake_fd is to be written to */
+    size_t in_flight; /* or queued */
+    size_t zeroes;    /* of them */
+    bool is_polling;  /* so wake_fd is to be written to */
+    bool is_news;     /* for those who wait for answers */
     bool is_stopped, has_failed;
     struct error failure;
 };
@@ -101,23 +116,36 @@ static const char *find_cause(const struct nbd_pump *p, struct nbd_handle *nbd)
     return loss != NULL ? loss : nbd_cause();
 }
 
+/* The connection that a request goes over. */
+static struct nbd_handle *choose(const struct nbd_connections *c,
+                                 const struct nbd_request *s)
+{
+    size_t best = 0;
+
+    if (s->kind == NBD_COUNT_ZEROES) /* it alone knows block status */
+        return c->list[0];
+    if (s->is_waited_for)
+        return c->list[c->first_for_data];
+    for (size_t i = 1; i < c->count; i++)
+        if (nbd_aio_in_flight(c->list[i]) < nbd_aio_in_flight(c->list[best]))
+            best = i;
+    return c->list[best];
+}
+
 static int issue_all(struct nbd_pump *p, struct nbd_request *s,
                      struct error *err)
 {
-    const struct nbd_connections *c = p->connections;
-    size_t n_for_data = c->count - c->first_for_data;
     struct nbd_request *next;
 
     for (; s != NULL; s = next) {
         next = s->next;
         s->errnum = 0;
         s->zeroes = 0;
-        s->number = p->sent;
-        s->nbd = c->list[c->first_for_data + p->sent++ % n_for_data];
-        if (s->kind == NBD_COUNT_ZEROES) /* it alone knows block status */
-            s->nbd = c->list[0];
+        s->number = p->sent++;
+        s->nbd = choose(p->connections, s);
         if (nbd_request_issue(s) == -1)
-            return nbd_request_failed(c->role, s, find_cause(p, s->nbd), err);
+            return nbd_request_failed(p->connections->role, s,
+                                      find_cause(p, s->nbd), err);
         nbd_connections_sent(p->connections, s->nbd);
     }
     return 0;
@@ -136,6 +164,21 @@ static const struct nbd_request *find_failed(const struct nbd_pump *p)
     return found;
 }
 
+static void release(struct nbd_pump *p, struct nbd_request *s)
+{
+    s->next = p->free;
+    p->free = s;
+    p->is_news = ++p->n_free >= FEW || p->is_news;
+}
+
+static void tell_news(struct nbd_pump *p)
+{
+    LOCK_ASSERT_HELD(&p->lock);
+    if (p->is_news)
+        pthread_cond_broadcast(&p->answers);
+    p->is_news = false;
+}
+
 static void settle(struct nbd_pump *p, struct nbd_request *s)
 {
     LOCK_ASSERT_HELD(&p->lock);
@@ -146,12 +189,11 @@ static void settle(struct nbd_pump *p, struct nbd_request *s)
     }
     p->in_flight--;
     p->zeroes -= nbd_request_is_zeroing(s->kind);
-    if (s->is_waited_for) {
-        s->is_done = true;
-        return;
-    }
-    s->next = p->free;
-    p->free = s;
+    if (s->is_waited_for)
+        s->is_done = p->is_news = true;
+    else
+        release(p, s);
+    p->is_news = p->is_news || p->in_flight == 0;
 }
 
 /* Takes what has been answered. */
@@ -170,12 +212,12 @@ static int settle_all(struct nbd_pump *p, struct error *err)
         next = s->next;
         settle(p, s);
     }
-    pthread_cond_broadcast(&p->answers);
+    tell_news(p);
     return 0;
 }
 
-/* Waits until there is something to do, and takes what is queued.  False: it
- * is over.
+/* Waits until there is something to do, and takes what is queued; if that is
+ * nothing, an answer is to be waited for.  False: it is over.
  */
 static bool await(struct nbd_pump *p, struct nbd_request **queued)
 {
@@ -183,8 +225,8 @@ static bool await(struct nbd_pump *p, struct nbd_request **queued)
     p->is_polling = false;
     while (p->in_flight == 0 && !p->is_stopped && !p->has_failed)
         pthread_cond_wait(&p->queues, &p->lock);
-    p->is_polling = true;
     *queued = nbd_requests_take(&p->queued);
+    p->is_polling = *queued == NULL;
     return !p->is_stopped && !p->has_failed;
 }
 
@@ -193,14 +235,14 @@ static int turn(struct nbd_pump *p, struct nbd_request *queued,
 {
     eventfd_t count;
 
-    if (issue_all(p, queued, err) == -1)
+    if (queued != NULL && issue_all(p, queued, err) == -1)
         return -1;
-    /* A socket with room, and it has been answered already. */
-    if (p->answered.first == NULL &&
-        nbd_connections_wait(p->connections, -1, err) == -1)
-        return -1;
-    eventfd_read(p->connections->wake_fd, &count);
-    return settle_all(p, err);
+    if (queued == NULL) {
+        if (nbd_connections_wait(p->connections, -1, err) == -1)
+            return -1;
+        eventfd_read(p->connections->wake_fd, &count);
+    }
+    return p->answered.first == NULL ? 0 : settle_all(p, err);
 }
 
 static void *run(void *opaque)
@@ -245,83 +287,116 @@ static struct nbd_request *take_slot(struct nbd_pump *p,
         return NULL;
     s = p->free;
     p->free = s->next;
+    p->n_free--;
     s->kind = kind;
-    s->is_fast = kind == NBD_ZERO && p->how.is_fast;
-    s->is_done = false;
-    p->in_flight++;
     p->zeroes += is_zero;
     return s;
 }
 
-static int fill(const struct nbd_pump *p, struct nbd_request *s,
-                uint64_t disk_offset, uint64_t length, const void *data,
-                struct error *err)
+/* Takes a slot that has a buffer, if it is to have one. */
+static struct nbd_request *take_with_buffer(struct nbd_pump *p,
+                                            enum nbd_request_kind kind,
+                                            struct error *err)
 {
-    bool has_buffer = s->kind == NBD_READ || s->kind == NBD_WRITE;
+    struct nbd_request *s = take_slot(p, kind, err);
 
-    s->disk_offset = disk_offset;
-    s->length = length;
-    if (has_buffer)
-        ASSERT(length <= p->how.piece);
-    if (has_buffer && s->buf == NULL)
-        s->buf = io_alloc_aligned(p->how.piece);
-    if (has_buffer && s->buf == NULL)
-        return error_set(err, errno, "no memory for NBD requests");
-    if (s->kind == NBD_WRITE)
-        memcpy(s->buf, data, length);
-    return 0;
+    if (s == NULL || s->buf != NULL || (kind != NBD_READ && kind != NBD_WRITE))
+        return s;
+    s->buf = io_alloc_aligned(p->how.piece);
+    if (s->buf != NULL)
+        return s;
+    error_set(err, errno, "no memory for NBD requests");
+    note_failure(p, err);
+    return NULL;
 }
 
-/* Queues a request.  *slot may be looked at, under the lock, if it
+char *nbd_pump_lend(struct nbd_pump *p, struct error *err)
+{
+    LOCK_FOR_SCOPE(&p->lock);
+    if (p->lent == NULL)
+        p->lent = take_with_buffer(p, NBD_WRITE, err);
+    return p->lent == NULL ? NULL : p->lent->buf;
+}
+
+bool nbd_pump_has_lent(struct nbd_pump *p, const void *buf)
+{
+    LOCK_FOR_SCOPE(&p->lock);
+    return p->lent != NULL && p->lent->buf == buf;
+}
+
+/* Queues a request.  It may be looked at again, under the lock, if it
  * is_waited_for.
  */
-static int add(struct nbd_pump *p, enum nbd_request_kind kind,
-               uint64_t disk_offset, uint64_t length, const void *data,
-               bool is_waited_for, struct nbd_request **slot,
-               struct error *err)
+static void queue(struct nbd_pump *p, struct nbd_request *s,
+                  uint64_t disk_offset, uint64_t length, bool is_waited_for)
 {
-    struct nbd_request *s;
-    int r;
-
-    {
-        LOCK_FOR_SCOPE(&p->lock);
-        s = take_slot(p, kind, err);
-    }
-    if (s == NULL)
-        return -1;
-    r = fill(p, s, disk_offset, length, data, err);
-
     LOCK_FOR_SCOPE(&p->lock);
-    if (r == -1) {
-        note_failure(p, err);
-        return -1;
-    }
+    s->disk_offset = disk_offset;
+    s->length = length;
     s->is_waited_for = is_waited_for;
+    s->is_done = false;
+    s->is_fast = s->kind == NBD_ZERO && p->how.is_fast;
+    p->in_flight++;
     nbd_requests_push(&p->queued, s);
     if (p->is_polling)
         eventfd_write(p->connections->wake_fd, 1);
     else
         pthread_cond_signal(&p->queues);
-    *slot = s;
+}
+
+int nbd_pump_add_lent(struct nbd_pump *p, uint64_t disk_offset,
+                      uint64_t length, struct error *err)
+{
+    struct nbd_request *s;
+
+    {
+        LOCK_FOR_SCOPE(&p->lock);
+        if (check(p, err) == -1)
+            return -1;
+        s = STEAL_PTR(p->lent);
+    }
+    ASSERT(s != NULL && length <= p->how.piece);
+    queue(p, s, disk_offset, length, false);
     return 0;
+}
+
+/* Returns the request, or NULL. */
+static struct nbd_request *add(struct nbd_pump *p, enum nbd_request_kind kind,
+                               uint64_t disk_offset, uint64_t length,
+                               const void *data, bool is_waited_for,
+                               struct error *err)
+{
+    struct nbd_request *s;
+
+    if (kind == NBD_READ || kind == NBD_WRITE)
+        ASSERT(length <= p->how.piece);
+    {
+        LOCK_FOR_SCOPE(&p->lock);
+        s = take_with_buffer(p, kind, err);
+    }
+    if (s == NULL)
+        return NULL;
+    if (kind == NBD_WRITE)
+        memcpy(s->buf, data, length);
+    queue(p, s, disk_offset, length, is_waited_for);
+    return s;
 }
 
 int nbd_pump_add(struct nbd_pump *p, enum nbd_request_kind kind,
                  uint64_t disk_offset, uint64_t length, const void *data,
                  struct error *err)
 {
-    struct nbd_request *s;
-
-    return add(p, kind, disk_offset, length, data, false, &s, err);
+    return add(p, kind, disk_offset, length, data, false, err) == NULL ? -1
+                                                                       : 0;
 }
 
 int nbd_pump_do(struct nbd_pump *p, enum nbd_request_kind kind,
                 uint64_t disk_offset, uint64_t length, void *buf,
                 struct error *err)
 {
-    struct nbd_request *s;
+    struct nbd_request *s = add(p, kind, disk_offset, length, buf, true, err);
 
-    if (add(p, kind, disk_offset, length, buf, true, &s, err) == -1)
+    if (s == NULL)
         return -1;
 
     LOCK_FOR_SCOPE(&p->lock);
@@ -333,9 +408,8 @@ int nbd_pump_do(struct nbd_pump *p, enum nbd_request_kind kind,
         memcpy(buf, s->buf, length);
     if (kind == NBD_COUNT_ZEROES)
         *(uint64_t *)buf = s->zeroes;
-    s->next = p->free;
-    p->free = s;
-    pthread_cond_broadcast(&p->answers);
+    release(p, s);
+    tell_news(p);
     return 0;
 }
 
@@ -383,8 +457,7 @@ int nbd_pump_start(struct nbd_connections *connections,
     for (size_t i = 0; i < count; i++) {
         p->slots[i].how = &p->how;
         p->slots[i].answered = &p->answered;
-        p->slots[i].next = p->free;
-        p->free = &p->slots[i];
+        release(p, &p->slots[i]);
     }
     pthread_mutex_init(&p->lock, NULL);
     pthread_cond_init(&p->queues, NULL);

@@ -36,6 +36,15 @@ int nbd_pump_add(struct nbd_pump *pump, enum nbd_request_kind kind,
                  uint64_t disk_offset, uint64_t length, const void *data,
                  struct error *err);
 
+/* Lends a buffer of a piece to one thread, and takes it back by having length
+ * bytes of it written.  Until then it is the same again.  nbd_pump_lend waits
+ * while too many requests are in flight; it returns NULL if it has failed.
+ */
+char *nbd_pump_lend(struct nbd_pump *pump, struct error *err);
+bool nbd_pump_has_lent(struct nbd_pump *pump, const void *buf);
+int nbd_pump_add_lent(struct nbd_pump *pump, uint64_t disk_offset,
+                      uint64_t length, struct error *err);
+
 /* Has one done, and waits for that.  buf is what it reads into, or writes; or
  * for a uint64_t, the bytes that it counts.
  */

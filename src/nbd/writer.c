@@ -77,6 +77,7 @@ static int start(struct nbd_writer *w, bool keeps_space, bool is_serial,
     w->piece = io_min(io_max(c->preferred, LEAST_PIECE), IO_PIECE);
     w->piece = IO_ROUND_DOWN(io_min(w->piece, c->most), w->block);
     how.piece = w->piece;
+    nbd_connections_widen(&w->connections);
     return nbd_pump_start(&w->connections, &how, &w->pump, err);
 }
 
@@ -109,6 +110,11 @@ uint64_t nbd_writer_size(const struct nbd_writer *w)
 bool nbd_writer_can_flush(const struct nbd_writer *w)
 {
     return w->has_flush || w->has_fua;
+}
+
+uint64_t nbd_writer_piece(const struct nbd_writer *w)
+{
+    return w->piece;
 }
 
 /* length bytes inside of one block; buf is NULL for zeroes. */
@@ -149,15 +155,30 @@ static uint64_t cut(const struct nbd_writer *w, uint64_t disk_offset,
     return io_min(length, piece - disk_offset % piece);
 }
 
+int nbd_writer_lend(struct nbd_writer *w, uint64_t disk_offset,
+                    uint64_t length, char **buf, struct error *err)
+{
+    bool is_edge;
+    uint64_t n = cut(w, disk_offset, length, w->piece, &is_edge);
+
+    *buf = NULL;
+    if (is_edge || n != length)
+        return 0;
+    *buf = nbd_pump_lend(w->pump, err);
+    return *buf == NULL ? -1 : 0;
+}
+
 int nbd_writer_write(struct nbd_writer *w, const void *buf, size_t length,
                      uint64_t disk_offset, struct error *err)
 {
     const char *p = buf;
+    bool is_edge;
+    uint64_t n = cut(w, disk_offset, length, w->piece, &is_edge);
 
+    if (nbd_pump_has_lent(w->pump, buf) && !is_edge && n == length)
+        return nbd_pump_add_lent(w->pump, disk_offset, length, err);
     while (length > 0) {
-        bool is_edge;
-        uint64_t n = cut(w, disk_offset, length, w->piece, &is_edge);
-
+        n = cut(w, disk_offset, length, w->piece, &is_edge);
         if (is_edge ? write_edge(w, p, n, disk_offset, err) == -1
                     : nbd_pump_add(w->pump, NBD_WRITE, disk_offset, n, p,
                                    err) == -1)

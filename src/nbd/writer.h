@@ -26,6 +26,18 @@ uint64_t nbd_writer_size(const struct nbd_writer *writer);
 /* Can the server be told to bring all to stable storage? */
 bool nbd_writer_can_flush(const struct nbd_writer *writer);
 
+/* What is best written at once, in bytes: at multiples of it on the disk. */
+uint64_t nbd_writer_piece(const struct nbd_writer *writer);
+
+/* A buffer for what one thread is going to write to [disk_offset, disk_offset +
+ * length), which goes to the server without another copy.  *buf is NULL if
+ * the range is not of whole blocks of the server's, or is longer than a piece.
+ * It is the writer's again when something has been written from where it
+ * begins; until then it is the same again.
+ */
+int nbd_writer_lend(struct nbd_writer *writer, uint64_t disk_offset,
+                    uint64_t length, char **buf, struct error *err);
+
 /* Several threads may write at a time, and one may zero, each its own range.
  * These return before the server has answered: the error may be that of any
  * earlier call.  Edges of a range that are less than a block of the server's
