@@ -78,6 +78,7 @@ int identity_compute(const struct skeleton *skeleton,
         add_number(sum, skeleton->file_length, err) == -1 ||
         skeleton_read_metadata(skeleton, store, skeleton->file_length,
                                hash_metadata, sum, err) == -1 ||
+        store_settle(store, err) == -1 ||
         add_map(sum, &skeleton->map, err) == -1)
         return -1;
     return checksum_finish(sum, id, err);

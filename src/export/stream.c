@@ -27,6 +27,7 @@
 #include "export/drip.h"
 #include "export/stream.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -57,28 +58,55 @@ static void cleanup_sending(struct sending *s)
     checksum_free(s->checksum);
 }
 
-/* Sends the skeleton up to file_end, unless the walk is there or ends before.
- */
-static int send_metadata(struct sending *s, uint64_t file_end,
-                         struct error *err)
+/* Sends length bytes of the skeleton. */
+static int send_skeleton(struct sending *s, uint64_t length, struct error *err)
 {
     const struct sink_from from = {
         .name = "spool",
         .unit = "file",
         .fd = store_fd(s->disk.store),
     };
-    uint64_t length, sent;
+    uint64_t sent;
+
+    if (sink_send(&s->sink, &from, s->file_offset, length, &sent, err) == -1)
+        return -1;
+    s->file_offset += length;
+    /* The store ends with its last byte that is not zero. */
+    return sink_send_zeroes(&s->sink, length - sent, err);
+}
+
+/* Sends the last byte of all, once the spool is known to have held what was
+ * read.  So who receives does not take a wrong image for a whole one.
+ */
+static int send_last(struct sending *s, struct error *err)
+{
+    char last = 0;
+
+    if (io_pread_full(store_fd(s->disk.store), &last, 1, s->file_offset) == -1)
+        return error_set(err, errno,
+                         "spool: cannot read at file offset %" PRIu64,
+                         s->file_offset);
+    s->file_offset++;
+    return store_settle(s->disk.store, err) == -1 ||
+                   sink_write(&s->sink, &last, 1, err) == -1
+               ? -1
+               : 0;
+}
+
+/* Sends the skeleton up to file_end, unless the walk is there or ends before.
+ */
+static int send_metadata(struct sending *s, uint64_t file_end,
+                         struct error *err)
+{
+    bool is_end = file_end >= s->file_end;
 
     file_end = io_min(file_end, s->file_end);
     if (s->file_offset >= file_end)
         return 0;
-    length = file_end - s->file_offset;
     if (source_flush(s->disk.source, &s->sink, err) == -1 ||
-        sink_send(&s->sink, &from, s->file_offset, length, &sent, err) == -1)
+        send_skeleton(s, file_end - s->file_offset - is_end, err) == -1)
         return -1;
-    s->file_offset = file_end;
-    /* The store ends with its last byte that is not zero. */
-    return sink_send_zeroes(&s->sink, length - sent, err);
+    return is_end ? send_last(s, err) : 0;
 }
 
 /* Sends what is left of an entry of the file map. */
@@ -87,6 +115,8 @@ static int send_data(struct sending *s, const struct filemap_entry *e,
 {
     uint64_t file_end = io_min(e->file_offset + e->length, s->file_end);
 
+    if (file_end == s->file_end && store_settle(s->disk.store, err) == -1)
+        return -1;
     while (s->file_offset < file_end) {
         uint64_t n = io_min(file_end - s->file_offset, 8 * IO_PIECE);
         uint64_t done = s->file_offset - e->file_offset;

@@ -153,7 +153,8 @@ static int validate_convert(const struct validate_options *o,
         return store_explain_full(store, store_spooled(store), err);
     if (find_length(fd, "spool", &findings->image_length, err) == -1 ||
         read_size(fd, &findings->disk_size, err) == -1 ||
-        compare_stream(o, fd, &is_same, &file_offset, err) == -1)
+        compare_stream(o, fd, &is_same, &file_offset, err) == -1 ||
+        store_settle(store, err) == -1)
         return -1;
     if (!is_same)
         return name_difference(o, fd, file_offset, findings, err);
@@ -225,8 +226,10 @@ static int validate_source(const struct validate_options *o,
     if (compare_contents(o, fd, findings, err) == -1 ||
         find_length(fd, "spool", &length, err) == -1)
         return -1;
-    return examine(&o->export.qemu, fd, length,
-                   o->export.layout == LAYOUT_STREAMABLE, findings, err);
+    if (examine(&o->export.qemu, fd, length,
+                o->export.layout == LAYOUT_STREAMABLE, findings, err) == -1)
+        return -1;
+    return store_settle(store, err);
 }
 
 /* -------------------------------------------------- one that was received */
@@ -291,7 +294,9 @@ static int validate_stream(const struct validate_options *o,
         fd = store_fd(store);
     }
     report_phase(o->export.report, PHASE_EXAMINING);
-    return examine(&o->export.qemu, fd, length, false, findings, err);
+    if (examine(&o->export.qemu, fd, length, false, findings, err) == -1)
+        return -1;
+    return store == NULL ? 0 : store_settle(store, err);
 }
 
 /* In the order of enum layout. */

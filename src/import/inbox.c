@@ -207,6 +207,11 @@ void inbox_punch(struct inbox *in, uint64_t file_offset, uint64_t length)
     give_back(in, file_offset, length);
 }
 
+int inbox_settle(struct inbox *in, struct error *err)
+{
+    return store_settle(in->spool.store, err);
+}
+
 uint64_t inbox_peak(struct inbox *in)
 {
     LOCK_FOR_SCOPE(&in->lock);

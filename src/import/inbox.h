@@ -110,6 +110,9 @@ void inbox_punch(struct inbox *inbox, uint64_t file_offset, uint64_t length);
  */
 uint64_t inbox_peak(struct inbox *inbox);
 
+/* As store_settle, for all that was read from it. */
+int inbox_settle(struct inbox *inbox, struct error *err);
+
 /* All bytes that ever went to the spool. */
 uint64_t inbox_appended(struct inbox *inbox);
 

@@ -466,7 +466,8 @@ static int transfer(struct import *m, struct error *err)
     if (drain(m, err) == -1)
         return -1;
     progress_phase(&m->progress, PHASE_FLUSHING);
-    if (target_finish(m->target, err) == -1)
+    if (inbox_settle(m->inbox, err) == -1 ||
+        target_finish(m->target, err) == -1)
         return -1;
     return m->incoming.checksum == NULL
                ? 0

@@ -21,14 +21,17 @@
 #include "base/io.h"
 #include "base/lock.h"
 #include "base/newfile.h"
+#include "base/stall.h"
 #include "nbd/store.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/statvfs.h>
 
 struct store {
@@ -151,6 +154,35 @@ int store_check(struct store *s, struct error *err)
         return 0;
     *err = s->failure;
     return -1;
+}
+
+/* As store_settle; errno says what is wrong. */
+static int settle(int fd)
+{
+    struct statfs fs;
+    /* sync_file_range(2) does not see the file that is below. */
+    bool is_overlay =
+        fstatfs(fd, &fs) == 0 && fs.f_type == OVERLAYFS_SUPER_MAGIC;
+
+    if (!is_overlay) {
+        if (sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WAIT_BEFORE) == 0)
+            return 0;
+        /* Any other error is told once only. */
+        if (errno != ENOSYS && errno != EINVAL && errno != ESPIPE)
+            return -1;
+    }
+    /* It writes all out, which may be slow; but it tells. */
+    return fdatasync(fd);
+}
+
+int store_settle(const struct store *s, struct error *err)
+{
+    STALL_WAIT_FOR(STALL_DISK, "the spool");
+
+    if (settle(s->fd) == 0)
+        return 0;
+    error_set(err, errno, "spool: cannot keep what was written to it");
+    return store_explain_full(s, store_spooled(s), err);
 }
 
 int store_clear(struct store *s, struct error *err)

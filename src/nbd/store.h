@@ -45,6 +45,13 @@ int store_check(struct store *store, struct error *err);
 int store_explain_full(const struct store *store, uint64_t needed,
                        struct error *err);
 
+/* Has all that was written to it so far, by whomever, been kept?  A write ends
+ * in memory, and may fail later: then what is read back is zeroes, and nobody
+ * says so.  Who has read from it asks before that counts.  Waits for what is
+ * being written out just now, and has nothing written out.
+ */
+int store_settle(const struct store *store, struct error *err);
+
 /* Empties it, for another image.  Nobody may be shown it meanwhile. */
 int store_clear(struct store *store, struct error *err);
 

@@ -83,3 +83,27 @@ errno_of() {
     done
     nothing_left
 }
+
+# What is read back then is zeroes, and no read says so.
+@test "a spool that has lost what was written to it is no success" {
+    local eio lost="spool: cannot keep what was written to it: Input/output"
+    eio=$(errno_of EIO)
+    run -1 poorly POOR_KEEPING="$eio" -- bash -c \
+        'set -o pipefail; qcow-tool stream --source disk | cat >cut.qcow2'
+    [[ "$output" == *"$lost"* ]]
+    qcow-tool stream --source disk >whole.qcow2
+    [ "$(stat -c %s cut.qcow2)" -lt "$(stat -c %s whole.qcow2)" ]
+    run -1 poorly POOR_KEEPING="$eio" -- qcow-tool stream --source disk \
+        --layout convert --destination out.qcow2
+    [[ "$output" == *"$lost"* ]]
+    [ ! -e out.qcow2 ]
+    run -1 poorly POOR_KEEPING="$eio" -- qcow-tool serve --destination out \
+        <whole.qcow2
+    [[ "$output" == *"$lost"* ]]
+    [ ! -e out ]
+    run -1 poorly POOR_KEEPING="$eio" -- qcow-tool measure --source disk
+    [[ "$output" == *"$lost"* ]]
+    run -1 poorly POOR_KEEPING="$eio" -- bash -c \
+        'cat whole.qcow2 | qcow-tool validate --stream -'
+    [[ "$output" == *"$lost"* ]]
+}

@@ -4,8 +4,9 @@
 
 /* POOR_TMPFILE and POOR_SEEK are the errno values that O_TMPFILE and SEEK_DATA
  * give then.  A file whose path ends with POOR_DIRECT cannot be opened with
- * O_DIRECT.  With POOR_SIGNAL that signal comes when a temporary file has
- * just got its name.
+ * O_DIRECT.  POOR_KEEPING is the errno value of what was written and then
+ * lost: sync_file_range(2) tells.  With POOR_SIGNAL that signal comes when a
+ * temporary file has just got its name.
  */
 
 #define _GNU_SOURCE
@@ -80,6 +81,28 @@ OPEN(open64)
 
 LSEEK(lseek)
 LSEEK(lseek64)
+
+int sync_file_range(int fd, off64_t offset, off64_t count, unsigned flags)
+{
+    int (*next)(int, off64_t, off64_t, unsigned) =
+        dlsym(RTLD_NEXT, "sync_file_range");
+
+    if (value("POOR_KEEPING") == 0)
+        return next(fd, offset, count, flags);
+    errno = value("POOR_KEEPING");
+    return -1;
+}
+
+/* Where it is asked instead. */
+int fdatasync(int fd)
+{
+    int (*next)(int) = dlsym(RTLD_NEXT, "fdatasync");
+
+    if (value("POOR_KEEPING") == 0)
+        return next(fd);
+    errno = value("POOR_KEEPING");
+    return -1;
+}
 
 #define MKOSTEMP(name)                                                        \
     int name(char *path, int flags)                                           \

@@ -10,9 +10,12 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 
 enum { BLOCK = 65536, LONGEST = 1 << 20 };
 
@@ -38,6 +41,71 @@ static bool is_empty(const char *path)
         n++;
     closedir(dir);
     return n == 2; /* "." and ".." */
+}
+
+static int range_errnum, data_errnum; /* of the calls below; 0: they work */
+static unsigned long fs_magic;
+
+/* In place of the C library's. */
+int fstatfs(int fd, struct statfs *fs)
+{
+    (void)fd;
+    *fs = (struct statfs){.f_type = fs_magic};
+    return 0;
+}
+
+int sync_file_range(int fd, off64_t offset, off64_t count, unsigned flags)
+{
+    (void)fd;
+    CHECK_UINT(offset, 0);
+    CHECK_UINT(count, 0);
+    CHECK_UINT(flags, SYNC_FILE_RANGE_WAIT_BEFORE);
+    errno = range_errnum;
+    return range_errnum == 0 ? 0 : -1;
+}
+
+int fdatasync(int fd)
+{
+    (void)fd;
+    errno = data_errnum;
+    return data_errnum == 0 ? 0 : -1;
+}
+
+static void test_settle(void)
+{
+    static const struct {
+        unsigned long magic;
+        int range_errnum, data_errnum, errnum;
+    } cases[] = {
+        {0, 0, EIO, 0},
+        {0, EIO, 0, EIO},
+        {0, ENOSYS, 0, 0},
+        {0, EINVAL, EIO, EIO},
+        {0, ESPIPE, EIO, EIO},
+        {OVERLAYFS_SUPER_MAGIC, 0, EIO, EIO},
+        {OVERLAYFS_SUPER_MAGIC, EIO, 0, 0},
+    };
+    struct store *store = make_store();
+    struct error err;
+
+    TEST("what was written and could not be kept is told");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        fs_magic = cases[i].magic;
+        range_errnum = cases[i].range_errnum;
+        data_errnum = cases[i].data_errnum;
+        if (cases[i].errnum == 0)
+            CHECK_OK(store_settle(store, &err), &err);
+        else
+            CHECK_FAILS(store_settle(store, &err), &err,
+                        "spool: cannot keep what was written to it: "
+                        "Input/output error");
+    }
+    fs_magic = 0;
+    range_errnum = ENOSPC;
+    CHECK(store_settle(store, &err) == -1);
+    CHECK(strncmp(err.msg, "spool: no space left in ", 24) == 0);
+    CHECK_INT(err.errnum, ENOSPC);
+    store_free(store);
 }
 
 static void test_limit(void)
@@ -400,6 +468,7 @@ int main(void)
     test_fill_random(stream, sizeof stream);
     test_new();
     test_limit();
+    test_settle();
     test_writable();
     test_created();
     test_read_end();
