@@ -19,9 +19,9 @@
  * files of a chain may belong to anybody, and what an inherited fd names
  * (/proc/self/fd/N) is opened anew, with the rights of who opens it.
  *
- * There are no namespaces here.  Each takes up to a millisecond of a start that
- * takes ten, and mapping starts hundreds.  Those of an import are made once, by
- * own-cage.c, and inherited.
+ * There are no namespaces here.  Each takes up to a millisecond of a start
+ * that takes ten, and mapping starts hundreds.  Those of an import are made
+ * once, by own-cage.c, and inherited.
  *
  * A script in QEMU's place is there to run what we do not know, and so it may
  * read and run any file, and start processes; all else holds.

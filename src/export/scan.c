@@ -168,8 +168,9 @@ static int scan_all(struct scan *s, const struct extents *where,
                 return -1;
         }
     }
-    /* The one that was asked for before, and the one that was filled last. */
-    return turn(s, err) == -1 || turn(s, err) == -1 ? -1 : 0;
+    if (turn(s, err) == -1) /* the one that was asked for before */
+        return -1;
+    return turn(s, err); /* and the one that was filled last */
 }
 
 /* The buffers may go only when nobody reads into them any more. */

@@ -13,7 +13,7 @@
 
 #include "config.h"
 
-#include "base/compat-json.h"
+#include "qemu/compat-json.h"
 #include "base/io.h"
 #include "base/vector.h"
 #include "qemu/clusterjson.h"
@@ -56,8 +56,8 @@ enum state {
     AFTER_PAIR_TWO, /* ']' */
 };
 
-/* A name, or a value that is none of clusters, in bytes.  json-c would keep all
- * of it.
+/* A name, or a value that is none of clusters, in bytes.  json-c would keep
+ * all of it.
  */
 enum { LONGEST_VALUE = 65536 };
 

@@ -4,7 +4,7 @@
 
 #include "config.h"
 
-#include "base/compat-json.h"
+#include "qemu/compat-json.h"
 #include "base/io.h"
 #include "qemu/mapjson.h"
 

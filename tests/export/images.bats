@@ -85,7 +85,7 @@ small_disk() {
     disk_image vmdk disk split/image.vmdk subformat=twoGbMaxExtentSparse
     sends disk vmdk split/image.vmdk
     qcow_tool 1 stream --source-format vmdk - <split/image.vmdk
-    error_says '^qcow-tool: stream: source: an image in parts has to have a name'
+    error_says 'stream: source: an image in parts has to have a name'
 }
 
 @test "a VDI that grows, and one that is allocated whole" {

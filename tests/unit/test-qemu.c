@@ -188,7 +188,8 @@ static void test_find(void)
     CHECK_STR(qemu.img, QEMU_IMG_PATH);
     CHECK_STR(qemu.io, QEMU_IO_PATH);
 
-    TEST("QEMU's memory does not fall to pieces, unless our caller knows best");
+    TEST(
+        "QEMU's memory does not fall to pieces, unless our caller knows best");
     setenv("GLIBC_TUNABLES", "glibc.malloc.check=0", 1);
     qemu_find(&qemu);
     CHECK_STR(getenv("GLIBC_TUNABLES"), "glibc.malloc.check=0");
