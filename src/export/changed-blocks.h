@@ -13,9 +13,9 @@
 /* What VDI.list_changed_blocks returns (ocaml/idl/datamodel.ml in xen-api
  * v26.17.0; libs/sm/VDI.py in xapi-project/sm at 471cf7e of April 2026 makes
  * it): base64 of one bit for each 64 KiB of the disk, the most significant bit
- * of a byte first, in whole bytes.  tapdisk's own log has the least significant
- * one first (set_bit in drivers/block-log.c of xapi-project/blktap v4.0.8), and
- * VDI.py turns each byte around (bytereverse).
+ * of a byte first, in whole bytes.  tapdisk's own log has the least
+ * significant one first (set_bit in drivers/block-log.c of xapi-project/blktap
+ * v4.0.8), and VDI.py turns each byte around (bytereverse).
  */
 #define CHANGED_BLOCK (UINT64_C(64) << 10)
 

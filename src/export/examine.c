@@ -41,8 +41,11 @@ static void check_end(const struct anatomy *a, struct findings *findings)
     struct finding *finding;
 
     if (a->needed_end <= a->file_length) {
-        findings_add(findings, FINDING_CHECK, "complete", true,
-                     "all that its tables speak of is there");
+        findings_add(findings, FINDING_CHECK, "complete", true, "%s",
+                     a->has_compressed
+                         ? "all is there, but for what may lack at the end of "
+                           "compressed data"
+                         : "all that its tables speak of is there");
         return;
     }
     finding = findings_add(findings, FINDING_CHECK, "complete", false,

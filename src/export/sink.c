@@ -323,15 +323,16 @@ static enum stall_kind kind_of(const struct sink *s)
 
 static int writing_failed(const struct sink *s, struct error *err)
 {
-    if (errno == EPIPE || errno == ECONNRESET)
-        return error_set(err, errno,
-                         "destination: the reader left at file offset %" PRIu64
-                         " of %" PRIu64,
-                         s->file_offset, s->length);
+    const char *what = errno == EPIPE || errno == ECONNRESET
+                           ? "the reader left"
+                           : "cannot write";
+
+    if (s->length == 0) /* it is not planned yet: drip.h */
+        return error_set(err, errno, "destination: %s at file offset %" PRIu64,
+                         what, s->file_offset);
     return error_set(err, errno,
-                     "destination: cannot write at file offset %" PRIu64
-                     " of %" PRIu64,
-                     s->file_offset, s->length);
+                     "destination: %s at file offset %" PRIu64 " of %" PRIu64,
+                     what, s->file_offset, s->length);
 }
 
 static int reading_failed(const struct sink_from *from, uint64_t offset,

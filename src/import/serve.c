@@ -364,7 +364,7 @@ static int drain(struct import *m, struct error *err)
             incoming_check_size(&m->incoming, err) == -1)
             return -1;
         if (is_over && route_is_idle(m->route))
-            return 0;
+            return inbox_settle(m->inbox, err);
         if (m->incoming.is_ended) {
             ready = io_wait(m->wake_fd, POLLIN, -1, -1);
             if (ready == -1)
@@ -466,8 +466,7 @@ static int transfer(struct import *m, struct error *err)
     if (drain(m, err) == -1)
         return -1;
     progress_phase(&m->progress, PHASE_FLUSHING);
-    if (inbox_settle(m->inbox, err) == -1 ||
-        target_finish(m->target, err) == -1)
+    if (target_finish(m->target, err) == -1)
         return -1;
     return m->incoming.checksum == NULL
                ? 0

@@ -164,6 +164,10 @@ static int file_create(struct target *target, uint64_t disk_size,
         t->target.fd = newfile_create(t->path, O_RDWR, &t->made);
     if (t->target.fd == -1)
         return error_set(err, errno, "destination: cannot create %s", t->path);
+    /* Somebody else was faster, and may have written to it. */
+    if (!is_here && t->made.path == NULL)
+        return error_set(err, EEXIST, "destination: cannot create %s",
+                         t->path);
     t->target.is_created = true;
     t->target.made_path = t->made.path;
     if (claim(t, err) == -1)

@@ -29,9 +29,10 @@ bool nbd_writer_can_flush(const struct nbd_writer *writer);
 /* What is best written at once, in bytes: at multiples of it on the disk. */
 uint64_t nbd_writer_piece(const struct nbd_writer *writer);
 
-/* A buffer for what one thread is going to write to [disk_offset, disk_offset +
- * length), which goes to the server without another copy.  *buf is NULL if
- * the range is not of whole blocks of the server's, or is longer than a piece.
+/* A buffer for what one thread is going to write to [disk_offset,
+ * disk_offset + length), which goes to the server without another copy.  *buf
+ * is NULL if the range is not of whole blocks of the server's, or is longer
+ * than a piece.
  * It is the writer's again when something has been written from where it
  * begins; until then it is the same again.
  */

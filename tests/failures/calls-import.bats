@@ -52,7 +52,13 @@ other_disk() {
 nbd_export() {
     requires nbdkit
     other_disk
-    [ -n "${uri:-}" ] || nbd_server unix nbdkit file "$made"
+    # nbdkit looks for the file before it listens.
+    mkdir -p run
+    [ -e "$made" ] || eval "$prepare"
+    if [ -z "${uri:-}" ]; then
+        nbd_server unix nbdkit file "$made"
+        qemu-img info -f raw "$uri" >info # it listens, and has looked
+    fi
     command=(qcow-tool serve "$uri" --sandbox off)
 }
 

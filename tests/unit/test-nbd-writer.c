@@ -92,8 +92,8 @@ struct part {
     unsigned thread;
 };
 
-/* As the receiver of a stream does: into what is lent, where that begins with a
- * block.  Now and then less than that comes, and the rest is another's.
+/* As the receiver of a stream does: into what is lent, where that begins with
+ * a block.  Now and then less than that comes, and the rest is another's.
  */
 static void write_lent(struct nbd_writer *w, uint64_t offset, uint64_t length)
 {
