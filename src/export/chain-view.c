@@ -23,27 +23,17 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "export/chain-view.h"
-#include "nbd/server.h"
-#include "qemu/header.h"
+#include "nbd/shown-file.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdatomic.h>
 #include <string.h>
 #include <unistd.h>
 
-#define CLAIMED_SIZE (UINT64_C(1) << 62)
-
-/* A qcow2 file behind the bridge. */
-struct shown_file {
+struct shown_link {
     const struct chain_link *link;
     int fd;
-    struct nbd_export export;
-    struct nbd_server *server;
-    bool is_for_data;
-    atomic_ullong missed; /* the file offset behind what was not there */
-    atomic_int failure;   /* errno of a read; 0: none failed */
-    uint64_t failed_at;   /* at that file offset; set before failure is */
+    struct shown_file file; /* a link without a server comes as it is */
 };
 
 struct chain_view {
@@ -51,63 +41,27 @@ struct chain_view {
     char *node;
     size_t count; /* of links and files */
     struct qemu_link *links;
-    struct shown_file *files; /* a link without a server comes as it is */
+    struct shown_link *shown;
     size_t n_fds;
     int *fds; /* two of a link, at most */
 };
 
-/* Only its server's thread is here.  Returns errno. */
-static int note_failure(struct shown_file *f, uint64_t file_offset)
-{
-    int errnum = errno;
-
-    if (atomic_load(&f->failure) == 0) {
-        f->failed_at = file_offset;
-        atomic_store(&f->failure, errnum);
-    }
-    return errnum;
-}
-
-static int read_file(void *opaque, void *buf, uint32_t length,
-                     uint64_t file_offset)
-{
-    struct shown_file *f = opaque;
-    ssize_t got = io_pread_full(f->fd, buf, length, file_offset);
-
-    if (got == -1)
-        return note_failure(f, file_offset);
-    header_hide_backing(file_offset, buf, got);
-    if ((uint32_t)got == length)
-        return 0;
-    if (f->is_for_data && got > 0 &&
-        IO_ROUND_UP(file_offset + got, IO_SECTOR) >= file_offset + length) {
-        memset((char *)buf + got, 0, length - got);
-        return 0;
-    }
-    atomic_store(&f->missed, file_offset + length);
-    return EIO;
-}
-
 /* Shows a link in its own way. */
-static int show_link(struct chain_view *view, struct shown_file *f,
-                     struct qemu_link *as, struct error *err)
+static int show_link(struct chain_view *view, struct shown_link *shown,
+                     bool is_for_data, struct qemu_link *as, struct error *err)
 {
+    const struct chain_link *link = shown->link;
+
     *as = (struct qemu_link){
-        .format = f->link->format,
-        .fd = f->fd,
-        .is_bridge = strcmp(f->link->format, "qcow2") == 0,
-        .data_fd = f->link->data_fd,
-        .has_footer_size = f->link->has_footer_size,
+        .format = link->format,
+        .fd = shown->fd,
+        .is_bridge = strcmp(link->format, "qcow2") == 0,
+        .data_fd = link->data_fd,
+        .has_footer_size = link->has_footer_size,
     };
-    if (as->is_bridge) {
-        f->export = (struct nbd_export){
-            .size = CLAIMED_SIZE,
-            .read = read_file,
-            .opaque = f,
-        };
-        if (nbd_server_start(&f->export, &f->server, &as->fd, err) == -1)
-            return -1;
-    }
+    if (as->is_bridge && shown_file_start(&shown->file, shown->fd, is_for_data,
+                                          &as->fd, err) == -1)
+        return -1;
     view->fds[view->n_fds++] = as->fd;
     if (as->data_fd != -1)
         view->fds[view->n_fds++] = as->data_fd;
@@ -118,20 +72,19 @@ static int show_links(const struct chain *chain, size_t first, size_t count,
                       bool is_for_data, struct chain_view *view,
                       struct error *err)
 {
-    view->files = calloc(count, sizeof *view->files);
+    view->shown = calloc(count, sizeof *view->shown);
     view->links = calloc(count, sizeof *view->links);
     view->fds = calloc(count, 2 * sizeof *view->fds);
-    if (view->files == NULL || view->fds == NULL || view->links == NULL)
+    if (view->shown == NULL || view->fds == NULL || view->links == NULL)
         return error_set(err, ENOMEM, "%s: backing files", chain->role);
     for (size_t i = 0; i < count; i++) {
-        struct shown_file *f = &view->files[i];
+        struct shown_link *shown = &view->shown[i];
 
-        f->link = &chain->links[first + i];
-        f->is_for_data = is_for_data;
-        f->fd = -1;
+        shown->link = &chain->links[first + i];
+        shown->fd = -1;
         view->count++;
-        if (chain_open_link(chain, first + i, &f->fd, err) == -1 ||
-            show_link(view, f, &view->links[i], err) == -1)
+        if (chain_open_link(chain, first + i, &shown->fd, err) == -1 ||
+            show_link(view, shown, is_for_data, &view->links[i], err) == -1)
             return -1;
     }
     view->node = qemu_chain_node(view->links, view->count,
@@ -171,23 +124,23 @@ const int *chain_fds(const struct chain_view *view, size_t *count)
 int chain_check(struct chain_view *view, struct error *err)
 {
     for (size_t i = 0; i < view->count; i++) {
-        struct shown_file *f = &view->files[i];
-        uint64_t missed = atomic_load(&f->missed);
-        int failure = atomic_load(&f->failure);
+        const struct shown_link *shown = &view->shown[i];
+        uint64_t missed = shown_file_missed(&shown->file), failed_at;
+        int failure = shown_file_failure(&shown->file, &failed_at);
 
-        if (nbd_server_check(f->server, err) == -1)
+        if (nbd_server_check(shown->file.server, err) == -1)
             return -1;
         if (failure != 0)
             return error_set(err, failure,
                              "%s: %s: cannot read at file offset %" PRIu64,
-                             view->role, f->link->path, f->failed_at);
+                             view->role, shown->link->path, failed_at);
         if (missed == 0)
             continue;
         return error_set(err, 0,
                          "%s: %s is truncated: it ends at file offset %" PRIu64
                          ", and the bytes up to %" PRIu64 " are needed",
-                         view->role, f->link->path,
-                         (uint64_t)lseek(f->fd, 0, SEEK_END), missed);
+                         view->role, shown->link->path,
+                         (uint64_t)lseek(shown->fd, 0, SEEK_END), missed);
     }
     return 0;
 }
@@ -197,10 +150,10 @@ void chain_hide(struct chain_view *view)
     if (view == NULL)
         return;
     for (size_t i = 0; i < view->count; i++) {
-        nbd_server_stop(view->files[i].server);
-        cleanup_close_fd(&view->files[i].fd);
+        shown_file_stop(&view->shown[i].file);
+        cleanup_close_fd(&view->shown[i].fd);
     }
-    free(view->files);
+    free(view->shown);
     free(view->links);
     free(view->fds);
     free(view->node);

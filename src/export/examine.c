@@ -7,6 +7,7 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "base/signals.h"
+#include "export/decoding.h"
 #include "export/examine.h"
 #include "export/importer.h"
 #include "nbd/anatomy.h"
@@ -36,16 +37,33 @@ static void check_soundness(const struct qemu *qemu, int fd,
                      failure.msg);
 }
 
+/* All of it, as no table tells where a compressed cluster ends.  What lies
+ * behind the end is noted in *a.
+ */
+static int check_compressed(const struct qemu *qemu, int fd, struct anatomy *a,
+                            struct findings *findings, struct error *err)
+{
+    struct decoding result;
+
+    if (a->compressed.count == 0)
+        return 0;
+    if (decoding_try(qemu, fd, a, &result, err) == -1)
+        return -1;
+    a->needed_end = io_max(a->needed_end, result.needed_end);
+    if (result.is_bad)
+        findings_add(findings, FINDING_CHECK, "compressed data", false,
+                     "at disk offset %" PRIu64 " it cannot be decoded",
+                     result.disk_offset);
+    return 0;
+}
+
 static void check_end(const struct anatomy *a, struct findings *findings)
 {
     struct finding *finding;
 
     if (a->needed_end <= a->file_length) {
-        findings_add(findings, FINDING_CHECK, "complete", true, "%s",
-                     a->has_compressed
-                         ? "all is there, but for what may lack at the end of "
-                           "compressed data"
-                         : "all that its tables speak of is there");
+        findings_add(findings, FINDING_CHECK, "complete", true,
+                     "all that its tables speak of is there");
         return;
     }
     finding = findings_add(findings, FINDING_CHECK, "complete", false,
@@ -79,7 +97,7 @@ static bool find_gap(const struct anatomy *a, struct disorder *d)
 static const char *find_rule(const struct anatomy *a, struct disorder *d)
 {
     d->file_offset = UINT64_MAX;
-    if (a->has_compressed)
+    if (a->compressed.count > 0)
         return "it has compressed clusters";
     d->file_offset = a->odd_table;
     if (!a->has_l1_first)
@@ -226,6 +244,9 @@ int examine(const struct qemu *qemu, int fd, uint64_t file_length,
     check_soundness(qemu, fd, findings);
     if (signals_caught() != 0)
         return error_set(err, EINTR, "QEMU: qemu-img check");
+    if (findings_judge(findings, &problem) == 0 &&
+        check_compressed(qemu, fd, &a, findings, err) == -1)
+        return error_wrap(err, "%s", findings->subject);
     check_end(&a, findings);
     is_sound = findings_judge(findings, &problem) == 0;
     find_disorder(&a, &d);

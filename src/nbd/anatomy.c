@@ -113,8 +113,7 @@ static int take(void *opaque, const struct mapjson_entry *e, struct error *err)
     if (e->has_file_offset)
         return filemap_batch_add(&w->data, e->file_offset, e->length,
                                  e->disk_offset, err);
-    w->a->has_compressed = true;
-    return 0;
+    return extents_append(&w->a->compressed, e->disk_offset, e->length, err);
 }
 
 static int map(const struct qemu *qemu, struct watch *w, struct error *err)
@@ -257,7 +256,7 @@ static const char *name_metadata(const struct anatomy *a, uint64_t file_offset)
         return "the refcount table";
     if (ranges_has_all(&a->tables, file_offset, 1))
         return "an L2 table";
-    if (a->has_compressed)
+    if (a->compressed.count > 0)
         return "a refcount block or compressed data";
     return "a refcount block";
 }
@@ -290,5 +289,6 @@ void anatomy_clear(struct anatomy *a)
 {
     filemap_clear(&a->map);
     extents_clear(&a->zeroes);
+    extents_clear(&a->compressed);
     ranges_clear(&a->tables);
 }

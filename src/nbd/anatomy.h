@@ -21,10 +21,10 @@
  */
 struct anatomy {
     struct header header;
-    struct filemap map;    /* data that is there as it is */
-    struct extents zeroes; /* marked as zeroes */
-    struct ranges tables;  /* that QEMU has read, the header, too */
-    bool has_compressed;   /* data, which is in no map */
+    struct filemap map;        /* data that is there as it is */
+    struct extents zeroes;     /* marked as zeroes */
+    struct ranges tables;      /* that QEMU has read, the header, too */
+    struct extents compressed; /* data, which is in no map of the file */
 
     /* Is no L2 table before L1, nor before one that describes an earlier part
      * of the disk?  And is the map in the order of the disk?  If not, the file

@@ -220,6 +220,19 @@ END
     checked 1 leaks.qcow2
     finding 'qemu-img check' BAD
     error_says 'validate: qemu-img check: .*(leak|Leak|ERROR)'
+    # No table tells where compressed data ends.
+    seq 400000 >text.raw
+    qemu-img convert -c -f raw -O qcow2 -o cluster_size=2M text.raw z.qcow2
+    checked z.qcow2
+    cp z.qcow2 bad.qcow2
+    truncate -s -1000 z.qcow2
+    checked 1 z.qcow2
+    finding complete "BAD .*ends at file offset $(stat -c %s z.qcow2)"
+    # In the middle of what has been compressed last.
+    dd if=/dev/zero of=bad.qcow2 bs=1000 count=40 conv=notrunc status=none \
+        seek=$(($(stat -c %s bad.qcow2) / 1000 - 50))
+    checked 1 bad.qcow2
+    finding 'compressed data' 'BAD .*disk offset 2097152 '
 }
 
 @test "what is no image, or names other files, is refused before QEMU has it" {
