@@ -13,10 +13,10 @@
 
 #include "config.h"
 
-#include "qemu/compat-json.h"
 #include "base/io.h"
 #include "base/vector.h"
 #include "qemu/clusterjson.h"
+#include "qemu/json-value.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -71,8 +71,7 @@ static const char *const member_names[N_MEMBERS] = {
 
 struct clusterjson {
     enum state state, after_number;
-    struct json_tokener *tokener;
-    size_t given;       /* to json-c, of what it has begun */
+    struct json_value value;
     enum member member; /* that is being read; N_MEMBERS: any other */
     bool is_known[N_MEMBERS];
     uint64_t virtual_size, cluster_bits;
@@ -88,12 +87,10 @@ struct clusterjson *clusterjson_new(void)
     if (j == NULL)
         return NULL;
     j->is_sorted = true;
-    j->tokener = json_tokener_new_ex(8);
-    if (j->tokener == NULL) {
+    if (json_value_open(&j->value, 8, LONGEST_VALUE) == -1) {
         free(j);
         return NULL;
     }
-    compat_json_take_one(j->tokener);
     return j;
 }
 
@@ -101,7 +98,7 @@ void clusterjson_free(struct clusterjson *j)
 {
     if (j == NULL)
         return;
-    json_tokener_free(j->tokener);
+    json_value_close(&j->value);
     runs_free(&j->runs);
     free(j);
 }
@@ -167,31 +164,27 @@ static int take_value(struct clusterjson *j, struct json_object *value,
     return 0;
 }
 
-/* Gives text to json-c; *used is how much of it belongs to this value. */
+/* A name or a value goes on, or begins; *used is how much of text is its. */
 static int feed_value(struct clusterjson *j, const char *text, size_t length,
                       size_t *used, struct error *err)
 {
-    struct json_object *value =
-        json_tokener_parse_ex(j->tokener, text, length);
-    enum json_tokener_error jerr = json_tokener_get_error(j->tokener);
+    struct json_object *value;
     int r;
 
-    *used = length;
-    if (jerr == json_tokener_continue) {
-        j->given += length;
-        return j->given < LONGEST_VALUE
-                   ? 0
-                   : error_set(err, 0,
-                               "a name or value in the JSON of clusters is "
-                               "longer than %d bytes",
-                               LONGEST_VALUE);
-    }
-    if (jerr != json_tokener_success)
+    switch (json_value_feed(&j->value, text, length, used, &value)) {
+    case JSON_VALUE_IS_PART:
+        return 0;
+    case JSON_VALUE_IS_LONG:
+        return error_set(err, 0,
+                         "a name or value in the JSON of clusters is longer "
+                         "than %d bytes",
+                         LONGEST_VALUE);
+    case JSON_VALUE_IS_BAD:
         return error_set(err, 0, "it is not JSON: %s",
-                         json_tokener_error_desc(jerr));
-    *used = compat_json_parse_end(j->tokener);
-    json_tokener_reset(j->tokener);
-    j->given = 0;
+                         json_value_problem(&j->value));
+    case JSON_VALUE_IS_WHOLE:
+        break;
+    }
     if (j->state == IN_NAME) {
         j->state = AFTER_NAME;
         r = take_name(j, json_object_get_string(value), err);
@@ -313,8 +306,7 @@ static int feed_some(struct clusterjson *j, const char *text, size_t length,
         return 0;
     begin_value(j, *text);
     if (j->state == IN_NAME || j->state == IN_VALUE)
-        return feed_value(j, text, io_min(length, LONGEST_VALUE - j->given),
-                          used, err);
+        return feed_value(j, text, length, used, err);
     if (j->state == BEFORE_VALUE) {
         j->state = BEFORE_ITEM;
         j->is_known[DATA_CLUSTERS] = true;

@@ -4,9 +4,8 @@
 
 #include "config.h"
 
-#include "qemu/compat-json.h"
-#include "base/io.h"
 #include "qemu/mapjson.h"
+#include "qemu/json-value.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -37,8 +36,7 @@ struct mapjson {
     mapjson_sink *sink;
     void *opaque;
     enum state state;
-    struct json_tokener *tokener;
-    size_t given; /* to json-c, of the object that it has begun */
+    struct json_value value;
     uint64_t entries;
     uint64_t disk_end; /* of the last entry */
 };
@@ -51,12 +49,11 @@ struct mapjson *mapjson_new(mapjson_sink *sink, void *opaque)
         return NULL;
     m->sink = sink;
     m->opaque = opaque;
-    m->tokener = json_tokener_new_ex(8); /* deeper than any map is nested */
-    if (m->tokener == NULL) {
+    /* Deeper than any map is nested. */
+    if (json_value_open(&m->value, 8, LONGEST_ENTRY) == -1) {
         free(m);
         return NULL;
     }
-    compat_json_take_one(m->tokener);
     return m;
 }
 
@@ -64,7 +61,7 @@ void mapjson_free(struct mapjson *m)
 {
     if (m == NULL)
         return;
-    json_tokener_free(m->tokener);
+    json_value_close(&m->value);
     free(m);
 }
 
@@ -129,31 +126,26 @@ static int parse_object(struct mapjson *m, struct json_object *object,
     return m->sink(m->opaque, &e, err);
 }
 
-/* Gives text to json-c; *used is how much of it belongs to this object. */
+/* An object goes on, or begins; *used is how much of text is its. */
 static int feed_object(struct mapjson *m, const char *text, size_t length,
                        size_t *used, struct error *err)
 {
     struct json_object *object;
-    enum json_tokener_error jerr;
     int r;
 
-    object = json_tokener_parse_ex(m->tokener, text, length);
-    jerr = json_tokener_get_error(m->tokener);
-    if (jerr == json_tokener_continue) {
-        *used = length;
-        m->given += length;
-        if (m->given < LONGEST_ENTRY)
-            return 0;
+    switch (json_value_feed(&m->value, text, length, used, &object)) {
+    case JSON_VALUE_IS_PART:
+        return 0;
+    case JSON_VALUE_IS_LONG:
         return error_set(err, 0,
                          "map entry %" PRIu64 " is longer than %d bytes",
                          m->entries, LONGEST_ENTRY);
-    }
-    if (jerr != json_tokener_success)
+    case JSON_VALUE_IS_BAD:
         return error_set(err, 0, "map entry %" PRIu64 " is not JSON: %s",
-                         m->entries, json_tokener_error_desc(jerr));
-    *used = compat_json_parse_end(m->tokener);
-    json_tokener_reset(m->tokener);
-    m->given = 0;
+                         m->entries, json_value_problem(&m->value));
+    case JSON_VALUE_IS_WHOLE:
+        break;
+    }
     m->state = AFTER_OBJECT;
     r = parse_object(m, object, err);
     json_object_put(object);
@@ -192,9 +184,7 @@ int mapjson_feed(struct mapjson *m, const char *text, size_t length,
         if (*text == '{' && may_begin_object(m))
             m->state = IN_OBJECT;
         if (m->state == IN_OBJECT) {
-            size_t piece = io_min(length, LONGEST_ENTRY - m->given);
-
-            if (feed_object(m, text, piece, &used, err) == -1)
+            if (feed_object(m, text, length, &used, err) == -1)
                 return -1;
         } else if (!isspace((unsigned char)*text) && !step(m, *text)) {
             return error_set(err, 0,
