@@ -25,6 +25,7 @@
 #include <libnbd.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 
 /* How long more connections are waited for: each try ends as soon as anything
@@ -51,14 +52,20 @@ const char *nbd_cause(void)
     return text;
 }
 
+const char *nbd_connections_loss(const struct nbd_connections *c,
+                                 struct nbd_handle *nbd)
+{
+    if (!nbd_connections_is_lost(nbd))
+        return NULL;
+    return c->loss[0] == '\0' ? "the server closed the connection" : c->loss;
+}
+
 const char *nbd_connections_cause(const struct nbd_connections *c,
                                   struct nbd_handle *nbd)
 {
-    const char *cause = nbd_cause();
+    const char *loss = nbd_connections_loss(c, nbd);
 
-    if (nbd_aio_is_dead(nbd) != 1 && nbd_aio_is_closed(nbd) != 1)
-        return cause;
-    return c->loss[0] != '\0' ? c->loss : cause;
+    return loss != NULL ? loss : nbd_cause();
 }
 
 static int nbd_failed(const struct nbd_connections *c, struct error *err,
@@ -287,6 +294,19 @@ void nbd_connections_widen(struct nbd_connections *c)
 bool nbd_connections_is_lost(struct nbd_handle *nbd)
 {
     return nbd_aio_is_dead(nbd) == 1 || nbd_aio_is_closed(nbd) == 1;
+}
+
+int nbd_connections_settle(struct nbd_connections *c, struct nbd_handle *nbd,
+                           struct error *err)
+{
+    eventfd_t count;
+
+    while (nbd_aio_in_flight(nbd) > 0) {
+        if (nbd_connections_wait(c, -1, err) == -1)
+            return -1;
+        eventfd_read(c->wake_fd, &count);
+    }
+    return 0;
 }
 
 void nbd_connections_sent(struct nbd_connections *c,

@@ -65,6 +65,10 @@ void nbd_connections_close(struct nbd_connections *c);
 int nbd_connections_wait(struct nbd_connections *c, int timeout_ms,
                          struct error *err);
 
+/* Waits until nothing is in flight on that connection. */
+int nbd_connections_settle(struct nbd_connections *c,
+                           struct nbd_handle *connection, struct error *err);
+
 /* Can nothing be asked of that connection any more? */
 bool nbd_connections_is_lost(struct nbd_handle *connection);
 
@@ -77,9 +81,14 @@ void nbd_connections_sent(struct nbd_connections *c,
 /* What libnbd says of its last failure in this thread. */
 const char *nbd_cause(void);
 
-/* Why a command to nbd failed: what has broken its connection, as far as that
- * is known, or the above.
+/* Why that connection was lost; NULL: it was not.  What was in flight on it
+ * has failed with ENOTCONN, and what could not be sent for libnbd's state: that
+ * is not why.
  */
+const char *nbd_connections_loss(const struct nbd_connections *c,
+                                 struct nbd_handle *nbd);
+
+/* Why a command to nbd failed: the above, or else what libnbd said last. */
 const char *nbd_connections_cause(const struct nbd_connections *c,
                                   struct nbd_handle *nbd);
 

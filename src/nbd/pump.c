@@ -94,28 +94,6 @@ static void note_failure(struct nbd_pump *p, const struct error *failure)
 
 /* ------------------------------------------------------------ the thread */
 
-/* Why a connection was lost; NULL: it was not.  What was in flight on it has
- * failed with ENOTCONN, and that is not why.
- */
-static const char *find_loss(const struct nbd_pump *p, struct nbd_handle *nbd)
-{
-    const char *loss = p->connections->loss;
-
-    if (!nbd_connections_is_lost(nbd))
-        return NULL;
-    return loss[0] == '\0' ? "the server closed the connection" : loss;
-}
-
-/* Why a request could not be issued: if the connection is lost, libnbd only
- * says so.
- */
-static const char *find_cause(const struct nbd_pump *p, struct nbd_handle *nbd)
-{
-    const char *loss = find_loss(p, nbd);
-
-    return loss != NULL ? loss : nbd_cause();
-}
-
 /* The connection that a request goes over. */
 static struct nbd_handle *choose(const struct nbd_connections *c,
                                  const struct nbd_request *s)
@@ -145,8 +123,13 @@ static int issue_all(struct nbd_pump *p, struct nbd_request *s,
         s->nbd = choose(p->connections, s);
         if (nbd_request_issue(s) == -1)
             return nbd_request_failed(p->connections->role, s,
-                                      find_cause(p, s->nbd), err);
+                                      nbd_connections_cause(p->connections,
+                                                            s->nbd),
+                                      err);
         nbd_connections_sent(p->connections, s->nbd);
+        if (p->how.is_serial &&
+            nbd_connections_settle(p->connections, s->nbd, err) == -1)
+            return -1;
     }
     return 0;
 }
@@ -204,7 +187,9 @@ static int settle_all(struct nbd_pump *p, struct error *err)
 
     if (failed != NULL)
         return nbd_request_failed(p->connections->role, failed,
-                                  find_loss(p, failed->nbd), err);
+                                  nbd_connections_loss(p->connections,
+                                                       failed->nbd),
+                                  err);
 
     LOCK_FOR_SCOPE(&p->lock);
     for (struct nbd_request *s = nbd_requests_take(&p->answered); s != NULL;
@@ -445,7 +430,7 @@ int nbd_pump_start(struct nbd_connections *connections,
                    struct error *err)
 {
     struct nbd_pump *p = calloc(1, sizeof *p);
-    size_t count = how->is_serial ? 1 : io_min(SLOTS, BUFFERS / how->piece);
+    size_t count = io_min(SLOTS, BUFFERS / how->piece);
     int r;
 
     if (p == NULL)

@@ -29,8 +29,7 @@ int nbd_pump_start(struct nbd_connections *connections,
  */
 
 /* Has a request sent; it is answered later.  What is to be written is copied
- * out of data.  Waits while too many are in flight: they take some 16 MiB, or
- * are one if they are serial.
+ * out of data.  Waits while too many are in flight: they take some 16 MiB.
  */
 int nbd_pump_add(struct nbd_pump *pump, enum nbd_request_kind kind,
                  uint64_t disk_offset, uint64_t length, const void *data,
