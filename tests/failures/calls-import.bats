@@ -69,18 +69,6 @@ new_image() {
         --destination-format qcow2)
 }
 
-all='open stat seek read write size sync close channel start wait control
-    memory'
-
-# each_of CASE...
-each_of() {
-    local case
-    for case; do
-        # shellcheck disable=SC2086 # they are words
-        picks=1 share=11 every_call "$case" $all
-    done
-}
-
 @test "whatever opens, looks or seeks fails" {
     every_call new_file open stat seek
 }

@@ -7,6 +7,7 @@
 #                                   run of CASE; in the variables of the call:
 #                                   errnos="NAME..." in=children times=N
 #                                   picks=N share=N most=N
+#   each_of CASE...                 calls of all families, a few of each
 #   every_moment CASE SIGNAL...     instead, a signal comes: before one call
 #                                   after another; to=children: to QEMU
 #
@@ -272,4 +273,13 @@ every_call() {
         done
     done >&2
     [ $bad = 0 ]
+}
+
+each_of() {
+    local case families='open stat seek read write size sync close channel
+        start wait control memory'
+    for case; do
+        # shellcheck disable=SC2086 # they are words
+        picks=1 share=11 every_call "$case" $families
+    done
 }

@@ -7,6 +7,7 @@
 
 #include "base/child.h"
 #include "base/io.h"
+#include "base/signals.h"
 #include "test.h"
 
 #include <fcntl.h>
@@ -25,6 +26,16 @@ struct traffic {
     uint64_t fail_at; /* consume fails from here on; 0: it does not */
     int signal;       /* raised once there is some; 0: none */
 };
+
+/* As main does; and programs speak English. */
+static inline void child_tests_begin(void)
+{
+    struct error err;
+
+    test_begin();
+    setenv("LC_ALL", "C", 1);
+    CHECK_OK(signals_open(&err), &err);
+}
 
 static inline char pattern(uint64_t at)
 {

@@ -5,7 +5,6 @@
 #include "config.h"
 
 #include "base/child.h"
-#include "base/signals.h"
 #include "child-script.h"
 #include "test.h"
 
@@ -266,11 +265,7 @@ static void test_hardship(void)
 
 int main(void)
 {
-    struct error err;
-
-    test_begin();
-    setenv("LC_ALL", "C", 1);
-    CHECK_OK(signals_open(&err), &err);
+    child_tests_begin();
     test_killed();
     test_killed_silent();
     test_consume_fails();

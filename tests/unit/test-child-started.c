@@ -4,30 +4,9 @@
 
 #include "config.h"
 
-#include "base/child.h"
-#include "base/signals.h"
-#include "test.h"
+#include "child-script.h"
 
 #include <dirent.h>
-#include <fcntl.h>
-
-/* Far longer than a test may take: whatever sleeps so long is killed. */
-#define FOREVER "10000"
-
-static void make_pipe(int fds[2])
-{
-    test_require(pipe2(fds, O_CLOEXEC) == 0, "pipe2");
-}
-
-/* fd is the end of a pipe whose other end only children have: are they all
- * gone within the time?
- */
-static bool is_left_alone(int fd)
-{
-    struct pollfd poll_fd = {.fd = fd, .events = 0};
-
-    return poll(&poll_fd, 1, TEST_PATIENCE * 1000) == 1;
-}
 
 static int count_fds(void)
 {
@@ -40,18 +19,6 @@ static int count_fds(void)
     closedir(dir);
     return n;
 }
-
-/* A script with the number of an fd in it, where it says %d. */
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"
-static const char *with_fd(const char *script, int fd)
-{
-    static char text[256];
-
-    snprintf(text, sizeof text, script, fd);
-    return text;
-}
-#pragma GCC diagnostic pop
 
 /* alive_fd, the only fd it inherits, may be used by the script. */
 static struct child *start_script(const char *script, int alive_fd,
@@ -248,11 +215,7 @@ static void test_listening(void)
 
 int main(void)
 {
-    struct error err;
-
-    test_begin();
-    setenv("LC_ALL", "C", 1);
-    CHECK_OK(signals_open(&err), &err);
+    child_tests_begin();
     test_started();
     test_start_fails();
     test_blame();

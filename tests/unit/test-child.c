@@ -5,7 +5,6 @@
 #include "config.h"
 
 #include "base/child.h"
-#include "base/signals.h"
 #include "child-script.h"
 #include "test.h"
 
@@ -233,11 +232,7 @@ static void test_file_limit(void)
 
 int main(void)
 {
-    struct error err;
-
-    test_begin();
-    setenv("LC_ALL", "C", 1);
-    CHECK_OK(signals_open(&err), &err);
+    child_tests_begin();
     test_endings();
     test_long_complaints();
     test_missing();
