@@ -233,29 +233,17 @@ static const struct use bad_ioctls[] = {
     IOCTL(SIOCSPGRP),
 };
 
+/* Where an offset has 32 bits there are two of each lock; a filter is for
+ * both: fcntl(2).
+ */
+enum { OTHER_GETLK = F_GETLK == 5 ? 12 : 5 };
+
 static const int fcntls[] = {
-    F_DUPFD,
-    F_DUPFD_CLOEXEC,
-    F_GETFD,
-    F_SETFD,
-    F_GETFL,
-    F_SETFL,
-    F_GETLK,
-    F_SETLK,
-    F_SETLKW,
-    F_OFD_GETLK,
-    F_OFD_SETLK,
-    F_OFD_SETLK + 1,
-    F_GETPIPE_SZ,
-    F_SETPIPE_SZ,
-#if F_GETLK != 5
-    5,
-    6,
-    7, /* as they are in a process of 32 bits */
-#else
-    12,           13,
-    14, /* F_GETLK64 */
-#endif
+    F_DUPFD,      F_DUPFD_CLOEXEC, F_GETFD,         F_SETFD,
+    F_GETFL,      F_SETFL,         F_GETLK,         F_SETLK,
+    F_SETLKW,     OTHER_GETLK,     OTHER_GETLK + 1, OTHER_GETLK + 2,
+    F_OFD_GETLK,  F_OFD_SETLK,     F_OFD_SETLK + 1, /* F_OFD_SETLKW */
+    F_GETPIPE_SZ, F_SETPIPE_SZ,
 };
 
 static const int bad_fcntls[] = {F_SETOWN, F_SETOWN_EX, F_SETSIG, F_NOTIFY};
@@ -383,7 +371,8 @@ static int describe(scmp_filter_ctx filter, enum cage_calls which)
  */
 static int export(scmp_filter_ctx filter, struct sock_fprog *program)
 {
-    int CLEANUP(close_fd) from = -1, CLEANUP(close_fd) to = -1;
+    int CLEANUP(close_fd) from = -1;
+    int CLEANUP(close_fd) to = -1;
     int fds[2], length = 0;
     int r;
 

@@ -9,8 +9,6 @@
 
 #include "base/cage-rules.h"
 
-#include <stdbool.h>
-
 /* For this thread, and the threads and programs that it starts: a network with
  * nothing in it, and no System V IPC of others.  What is connected stays so.
  * Only root may have that; for others nothing is done.  Returns 0, or what the

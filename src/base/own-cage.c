@@ -94,7 +94,7 @@ static int add_files(struct rules *r, const struct own_cage *own,
         return -1;
 #ifdef QT_COVERAGE_DIR
     /* What has been reached is written down when all is over. */
-    if (cage_rules_add(&r->list, QT_COVERAGE_DIR, make, err) == -1)
+    if (cage_rules_add(&r->list, QT_COVERAGE_DIR, spool, err) == -1)
         return -1;
 #endif
     return 0;

@@ -26,22 +26,28 @@
 
 enum { EXIT_USAGE = 2 };
 
+/* What a signal or a stall has ended says so. */
+static int explained(int r, struct error *err)
+{
+    return r == 0 ? 0 : interruption_explain(err);
+}
+
 static int run_stream(const struct options *o, struct error *err)
 {
-    return stream(&o->stream, err) == 0 ? 0 : interruption_explain(err);
+    return explained(stream(&o->stream, err), err);
 }
 
 static int run_measure(const struct options *o, struct error *err)
 {
-    return measure(&o->measure, err) == 0 ? 0 : interruption_explain(err);
+    return explained(measure(&o->measure, err), err);
 }
 
 static int run_validate(const struct options *o, struct error *err)
 {
-    return validate(&o->validate, err) == 0 ? 0 : interruption_explain(err);
+    return explained(validate(&o->validate, err), err);
 }
 
-/* It says itself why it has ended, and what it leaves then. */
+/* It does so itself, before it says what it leaves. */
 static int run_serve(const struct options *o, struct error *err)
 {
     return serve(&o->serve, err);
@@ -49,7 +55,7 @@ static int run_serve(const struct options *o, struct error *err)
 
 static int run_headers(const struct options *o, struct error *err)
 {
-    return headers(&o->headers, err) == 0 ? 0 : interruption_explain(err);
+    return explained(headers(&o->headers, err), err);
 }
 
 static int (*const run[])(const struct options *o, struct error *err) = {
