@@ -82,8 +82,8 @@ void nbd_connections_sent(struct nbd_connections *c,
 const char *nbd_cause(void);
 
 /* Why that connection was lost; NULL: it was not.  What was in flight on it
- * has failed with ENOTCONN, and what could not be sent for libnbd's state: that
- * is not why.
+ * has failed with ENOTCONN, and what could not be sent for libnbd's state.
+ * That is not why.
  */
 const char *nbd_connections_loss(const struct nbd_connections *c,
                                  struct nbd_handle *nbd);

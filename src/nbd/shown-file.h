@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* SPDX-FileCopyrightText: the qcow-tool authors */
-/* A qcow2 file that QEMU is shown over the bridge, where its end is noticed. */
+/* A qcow2 file that QEMU is shown over the bridge: its end is noticed. */
 
 #ifndef QT_SHOWN_FILE_H
 #define QT_SHOWN_FILE_H
