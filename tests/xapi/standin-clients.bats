@@ -153,7 +153,7 @@ failures_are() {
     grep '^task-id: OpaqueRef:' headers
     run ! grep -i trick headers xapi.says
     # A session is a secret.
-    run ! grep OpaqueRef:1 xapi.says
+    run ! grep -w OpaqueRef:1 xapi.says
     stop_standin xapi
 }
 
