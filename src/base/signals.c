@@ -63,6 +63,31 @@ static void die_of(int sig)
     raise(sig);
 }
 
+/* What blocks returns EINTR, and looks why. */
+static void interrupt(int sig)
+{
+    (void)sig;
+}
+
+/* A signal that comes between a look at signals_caught and a call that blocks
+ * is too early to interrupt that call.  So there is a SIGALRM each second, from
+ * the first signal on.
+ */
+static void interrupt_again(int sig)
+{
+    (void)sig;
+    alarm(1);
+}
+
+static void set_action(int sig, void (*handler)(int))
+{
+    struct sigaction act = {.sa_handler = handler};
+
+    /* No other one comes in between. */
+    sigfillset(&act.sa_mask);
+    sigaction(sig, &act, NULL);
+}
+
 static void note(int sig)
 {
     int saved = errno, none = 0, given_up = SIGNALS_GIVEN_UP;
@@ -71,6 +96,8 @@ static void note(int sig)
     if (atomic_compare_exchange_strong(&caught, &none, sig) ||
         atomic_compare_exchange_strong(&caught, &given_up, sig)) {
         caught_ms = clock_ms();
+        set_action(SIGALRM, interrupt_again);
+        interrupt_again(0);
     } else if ((sig == SIGINT || sig == SIGQUIT) &&
                clock_ms() - caught_ms >= SIGNALS_TWICE_MS) {
         die_of(sig);
@@ -81,21 +108,6 @@ static void note(int sig)
     if (write(wake[1], "", 1) == -1)
         errno = 0;
     errno = saved;
-}
-
-/* What blocks returns EINTR, and looks why. */
-static void interrupt(int sig)
-{
-    (void)sig;
-}
-
-static void set_action(int sig, void (*handler)(int))
-{
-    struct sigaction act = {.sa_handler = handler};
-
-    /* No other one comes in between. */
-    sigfillset(&act.sa_mask);
-    sigaction(sig, &act, NULL);
 }
 
 int signals_open(struct error *err)
@@ -116,7 +128,8 @@ int signals_open(struct error *err)
     }
     main_thread = pthread_self();
     set_action(SIGURG, interrupt);
-    sigaddset(&watched, SIGURG); /* signals_give_up needs it */
+    sigaddset(&watched, SIGURG);  /* signals_give_up needs it */
+    sigaddset(&watched, SIGALRM); /* note does, even if it is ignored now */
     set_action(SIGPIPE, SIG_IGN);
     set_action(SIGXFSZ, SIG_IGN);
     set_action(SIGCHLD, SIG_DFL);

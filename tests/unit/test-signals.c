@@ -163,6 +163,36 @@ static void ignore_children(int sig)
     CHECK_INT(WEXITSTATUS(status), 7);
 }
 
+/* The signal comes before the call that it is to interrupt. */
+static void block_behind_it(int sig)
+{
+    int fds[2];
+    char byte;
+
+    open_signals();
+    CHECK_INT(pipe(fds), 0);
+    raise(sig);
+    for (int i = 0; i < 2; i++) {
+        CHECK_INT(read(fds[0], &byte, 1), -1);
+        CHECK_INT(errno, EINTR);
+    }
+    CHECK_INT(signals_caught(), sig);
+}
+
+static void ignore_alarms_and_block(int sig)
+{
+    signal(SIGALRM, SIG_IGN);
+    block_behind_it(sig);
+}
+
+static void test_blocking(void)
+{
+    TEST("what blocks after a signal is interrupted, again and again");
+    CHECK_INT(signal_that_ends(block_behind_it, SIGTERM), NO_SIGNAL);
+    CHECK_INT(signal_that_ends(block_behind_it, SIGALRM), NO_SIGNAL);
+    CHECK_INT(signal_that_ends(ignore_alarms_and_block, SIGHUP), NO_SIGNAL);
+}
+
 static void test_caller(void)
 {
     TEST("what the caller ignored stays ignored");
@@ -316,6 +346,7 @@ int main(void)
     test_begin();
     test_ending();
     test_faults();
+    test_blocking();
     test_caller();
     test_twice();
     test_usr1();
