@@ -44,7 +44,7 @@ void arrival_end(struct arrival *arrival, bool is_whole);
 void arrival_cancel(struct arrival *arrival);
 
 /* Waits until all before file_end has arrived, or never will; and until the
- * time on CLOCK_REALTIME if that is not NULL: INBOX_ARRIVED then, too.  The
+ * time on CLOCK_MONOTONIC if that is not NULL: INBOX_ARRIVED then, too.  The
  * lock is free meanwhile.
  */
 enum inbox_wait arrival_wait(struct arrival *arrival, uint64_t file_end,

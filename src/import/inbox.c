@@ -70,9 +70,10 @@ void inbox_skip(struct inbox *in, uint64_t length)
     arrival_add(&in->arrival, length);
 }
 
-void inbox_end_stream(struct inbox *in, bool is_whole)
+void inbox_end_stream(struct inbox *in, bool is_whole, const char *why)
 {
     LOCK_FOR_SCOPE(&in->lock);
+    in->why_ended = why;
     arrival_end(&in->arrival, is_whole);
 }
 
@@ -113,7 +114,7 @@ enum inbox_wait inbox_wait_briefly(struct inbox *in, uint64_t file_end,
 {
     struct timespec until;
 
-    clock_gettime(CLOCK_REALTIME, &until);
+    clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_nsec += milliseconds % 1000 * 1000000L;
     until.tv_sec += milliseconds / 1000 + until.tv_nsec / 1000000000;
     until.tv_nsec %= 1000000000;
@@ -127,12 +128,19 @@ void inbox_cancel(struct inbox *in)
     arrival_cancel(&in->arrival);
 }
 
+static int say_why_ended(struct inbox *in, struct error *err)
+{
+    LOCK_FOR_SCOPE(&in->lock);
+    return error_wrap(err, "%s",
+                      in->why_ended != NULL ? in->why_ended : "source");
+}
+
 int inbox_truncated(struct inbox *in, uint64_t file_end, struct error *err)
 {
-    return error_set(err, 0,
-                     "source: truncated: it ends at file offset %" PRIu64
-                     ", and the bytes up to %" PRIu64 " are needed",
-                     inbox_arrived(in), file_end);
+    error_set(err, 0,
+              "truncated: it ends at file offset %" PRIu64 ", and the bytes up to %" PRIu64 " are needed",
+              inbox_arrived(in), file_end);
+    return say_why_ended(in, err);
 }
 
 int inbox_truncated_sector(struct inbox *in, uint64_t file_end,
@@ -140,11 +148,11 @@ int inbox_truncated_sector(struct inbox *in, uint64_t file_end,
 {
     if (IO_ROUND_UP(inbox_arrived(in), IO_SECTOR) < file_end)
         return inbox_truncated(in, file_end, err);
-    return error_set(err, 0,
-                     "source: truncated: it ends at file offset %" PRIu64
-                     ", inside the last sector of a compressed cluster; if "
-                     "that is all of it, --source-size has to say so",
-                     inbox_arrived(in));
+    error_set(err, 0,
+              "truncated: it ends at file offset %" PRIu64 ", inside the last sector of a compressed cluster; if that is "
+              "all of it, --source-size has to say so",
+              inbox_arrived(in));
+    return say_why_ended(in, err);
 }
 
 /* ----------------------------------------------------------------- spool */

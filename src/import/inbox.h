@@ -45,10 +45,11 @@ int inbox_append(struct inbox *inbox, const void *buf, size_t length,
  */
 void inbox_skip(struct inbox *inbox, uint64_t length);
 
-/* There is no more of the stream.  is_whole: it is as long as announced.  May
- * be said again.
+/* There is no more of the stream.  is_whole: it is as long as announced.  why
+ * is what has ended it, for a message, if that was not the sender's usual end;
+ * else NULL.  It must outlive the inbox.  May be said again.
  */
-void inbox_end_stream(struct inbox *inbox, bool is_whole);
+void inbox_end_stream(struct inbox *inbox, bool is_whole, const char *why);
 
 /* How much has arrived; so it is the file offset of what comes next. */
 uint64_t inbox_arrived(struct inbox *inbox);
@@ -78,7 +79,7 @@ enum inbox_wait inbox_wait_briefly(struct inbox *inbox, uint64_t file_end,
 void inbox_cancel(struct inbox *inbox);
 
 /* Returns -1 with the error for a stream that has ended before file_end, while
- * the bytes before that are needed.
+ * the bytes before that are needed.  It says why it has ended.
  */
 int inbox_truncated(struct inbox *inbox, uint64_t file_end, struct error *err);
 

@@ -42,6 +42,15 @@ bool incoming_is_at_hint(const struct incoming *in)
     return in->size == 0 && in->has_hint && in->received == in->hint;
 }
 
+static void end_by_hint(struct incoming *in)
+{
+    in->is_ended = in->is_hinted = true;
+    error_set(&in->ending, 0,
+              "source: nothing came behind the %" PRIu64
+              " bytes of --destination-size",
+              in->hint);
+}
+
 int incoming_wait(struct incoming *in, int wake_fd, int timeout_ms,
                   struct error *err)
 {
@@ -59,7 +68,7 @@ int incoming_wait(struct incoming *in, int wake_fd, int timeout_ms,
     else if (in->silent_ms == 0)
         in->silent_ms = clock_ms();
     else if (clock_ms() - in->silent_ms >= INCOMING_HINT_SILENCE_MS)
-        in->is_ended = in->is_hinted = true;
+        end_by_hint(in);
     return ready;
 }
 
@@ -79,7 +88,7 @@ ssize_t incoming_read(struct incoming *in, char *buf, uint64_t length,
                          in->received);
     if (n == -1) {
         /* A client that left this way may have sent all that is needed. */
-        error_set(&in->breakage, errno,
+        error_set(&in->ending, errno,
                   "source: the sender left at file offset %" PRIu64,
                   in->received);
         in->is_broken = true;
@@ -99,7 +108,7 @@ int incoming_check_size(const struct incoming *in, struct error *err)
     if (in->received >= in->size)
         return 0;
     if (in->is_broken) {
-        *err = in->breakage;
+        *err = in->ending;
         return -1;
     }
     return error_set(err, 0,
@@ -108,14 +117,7 @@ int incoming_check_size(const struct incoming *in, struct error *err)
                      in->received, in->size);
 }
 
-int incoming_explain(const struct incoming *in, struct error *err)
+const char *incoming_why_ended(const struct incoming *in)
 {
-    if (in->is_broken)
-        *err = in->breakage;
-    else if (in->is_hinted)
-        error_wrap(err,
-                   "source: nothing came behind the %" PRIu64
-                   " bytes of --destination-size",
-                   in->hint);
-    return -1;
+    return in->is_broken || in->is_hinted ? in->ending.msg : NULL;
 }

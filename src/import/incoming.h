@@ -37,9 +37,9 @@ struct incoming {
     uint64_t silent_ms; /* since when nothing comes, while as much has come as
                          * the hint says; 0: something comes */
     bool is_ended;      /* the stream is */
-    bool is_hinted;     /* because of the hint and silence */
-    bool is_broken;     /* because its connection broke: see breakage */
-    struct error breakage;
+    bool is_hinted;     /* because of the hint and silence: see ending */
+    bool is_broken;     /* because its connection broke: see ending */
+    struct error ending;
 };
 
 /* Can a stream come from fd? */
@@ -66,9 +66,9 @@ ssize_t incoming_read(struct incoming *in, char *buf, uint64_t length,
  */
 int incoming_check_size(const struct incoming *in, struct error *err);
 
-/* If what err says may be the consequence of how the stream ended, that is the
- * cause.  Returns -1.
+/* Why the stream has ended, as a message begins that says what is missing;
+ * NULL: because the sender has ended it.  It lives as long as in.
  */
-int incoming_explain(const struct incoming *in, struct error *err);
+const char *incoming_why_ended(const struct incoming *in);
 
 #endif

@@ -12,8 +12,8 @@
  * The receiver's question has four answers.  Bytes that are known to be data
  * go straight to the disk.  Bytes of which nothing is known yet go to the
  * inbox, which keeps them; or, if more of those would only fill the spool, the
- * receiver waits with reading them.  Once the whole disk is mapped, and if
- * nothing of it is compressed, all other bytes are dropped.
+ * receiver waits with reading them.  Once the whole disk is mapped, and its
+ * compressed clusters are read, all other bytes are dropped.
  *
  * The mapper may come too late: it may name data whose bytes the receiver has
  * already asked about.  Those bytes were unknown then, so they are in the
@@ -340,6 +340,16 @@ static bool is_room_coming(struct route *r, uint64_t file_offset,
            (!has_room || file_offset - wanted_end >= READ_AHEAD);
 }
 
+/* Is it known of each byte of the stream whether anybody needs it?  Where
+ * compressed clusters end is known when they have been read.
+ */
+static bool is_all_known(struct route *r)
+{
+    LOCK_ASSERT_HELD(&r->lock);
+    return r->is_mapped &&
+           (!r->has_compressed || worker_is_idle(r->reader));
+}
+
 /* What to do with bytes at file_offset that are not known to be data.  May
  * make *length less.
  */
@@ -349,7 +359,7 @@ static enum route_kind kind_of_unknown(struct route *r, uint64_t file_offset,
     uint64_t allowed;
 
     LOCK_ASSERT_HELD(&r->lock);
-    if (r->is_mapped && !r->has_compressed && file_offset >= r->decided &&
+    if (is_all_known(r) && file_offset >= r->decided &&
         (!r->is_held || file_offset >= r->needed_end))
         return ROUTE_DROP;
     /* Who makes room may be waiting for what was decided on. */
@@ -418,9 +428,7 @@ bool route_is_complete(struct route *r)
     uint64_t arrived = inbox_arrived(r->o.inbox);
 
     LOCK_FOR_SCOPE(&r->lock);
-    /* Where compressed clusters end is known when they have been read. */
-    return r->is_mapped && arrived >= r->needed_end && !r->is_held &&
-           (!r->has_compressed || worker_is_idle(r->reader));
+    return is_all_known(r) && arrived >= r->needed_end && !r->is_held;
 }
 
 bool route_is_releasable(struct route *r)

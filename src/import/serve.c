@@ -262,7 +262,8 @@ static int start_others(struct import *m, unsigned char *header,
 }
 
 /* The mapper is about to say what comes next, or the mover to make room.  If
- * that takes long the sender must not wait: some more is kept.
+ * nobody wakes us in all of MAPPER_PATIENCE_MS, some more of the stream may be
+ * kept, as far as the spool has room.  Who is woken asks again at once.
  */
 static int wait_for_mapper(struct import *m, struct error *err)
 {
@@ -332,7 +333,8 @@ static int receive_all(struct import *m, struct error *err)
         if (m->incoming.is_ended) {
             inbox_end_stream(m->inbox,
                              m->options->source_size == m->incoming.received &&
-                                 !m->incoming.is_broken);
+                                 !m->incoming.is_broken,
+                             incoming_why_ended(&m->incoming));
             phases_ended(&m->progress, m->route);
             if (wait_for_others(m, err) == -1)
                 return -1;
@@ -461,9 +463,7 @@ static int transfer(struct import *m, struct error *err)
         return -1;
     progress_stage(&m->progress, 100, 0);
     progress_skip(&m->progress, m->incoming.received);
-    if (receive_all(m, err) == -1)
-        return incoming_explain(&m->incoming, err);
-    if (drain(m, err) == -1)
+    if (receive_all(m, err) == -1 || drain(m, err) == -1)
         return -1;
     progress_phase(&m->progress, PHASE_FLUSHING);
     if (target_finish(m->target, err) == -1)

@@ -122,6 +122,19 @@ static void cleanup_alias(struct alias *alias)
     free(alias->dir);
 }
 
+/* Is it a directory as mkdtemp(3) makes it?  Who may rename what is above it
+ * may have put another in its place.
+ */
+static bool is_private(int dir_fd)
+{
+    struct stat st;
+
+    if (fstat(dir_fd, &st) == -1)
+        return false;
+    errno = EPERM;
+    return st.st_uid == geteuid() && (st.st_mode & 0777) == 0700;
+}
+
 static int make_alias(const struct target_image *t, struct alias *alias)
 {
     char *CLEANUP(free_ptr) above = newfile_directory(t->how.path);
@@ -137,7 +150,7 @@ static int make_alias(const struct target_image *t, struct alias *alias)
     alias->qemu.dir_fd =
         open(alias->dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     snprintf(file, sizeof file, "/proc/self/fd/%d", t->fd);
-    if (alias->qemu.dir_fd == -1 ||
+    if (alias->qemu.dir_fd == -1 || !is_private(alias->qemu.dir_fd) ||
         symlinkat(file, alias->qemu.dir_fd, alias->qemu.name) == -1)
         return -1;
     alias->is_made = true;

@@ -104,7 +104,7 @@ static void test_faults(void)
     TEST("a fault is told to the view that took it, and to no other");
     inbox = make_inbox(0);
     append(inbox, 0, 1000);
-    inbox_end_stream(inbox, false);
+    inbox_end_stream(inbox, false, NULL);
     inbox_show_arrived(inbox, &mapped);
     inbox_show_waiting(inbox, &read_back, -1);
     CHECK_INT(read_shown(&mapped, 500, 2000), EIO);

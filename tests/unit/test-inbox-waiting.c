@@ -30,12 +30,12 @@ static void *wait_for(void *opaque)
 
 static void end_stream(struct inbox *inbox)
 {
-    inbox_end_stream(inbox, false);
+    inbox_end_stream(inbox, false, NULL);
 }
 
 static void end_whole(struct inbox *inbox)
 {
-    inbox_end_stream(inbox, true);
+    inbox_end_stream(inbox, true, NULL);
 }
 
 static void *read_waiting(void *opaque)
@@ -63,7 +63,7 @@ static void test_wait_at_once(void)
     CHECK_INT(inbox_wait(inbox, 1000), INBOX_ARRIVED);
 
     TEST("what never arrives is not waited for");
-    inbox_end_stream(inbox, false);
+    inbox_end_stream(inbox, false, NULL);
     CHECK_INT(inbox_wait(inbox, 1001), INBOX_ENDED);
     CHECK_INT(inbox_wait(inbox, UINT64_MAX), INBOX_ENDED);
 
@@ -168,7 +168,7 @@ static void test_reads_while_arriving(void)
         CHECK_OK(inbox_append(inbox, stream + at, length, &err), &err);
         at += length;
     }
-    inbox_end_stream(inbox, false);
+    inbox_end_stream(inbox, false, NULL);
     pthread_join(thread, NULL);
     inbox_free(inbox);
 }
@@ -237,7 +237,7 @@ static void test_give_back(void)
 
     TEST("what is asked for is known before it has come");
     CHECK_UINT(inbox_wanted_end(inbox), BLOCK + 4 * KEPT_BLOCK);
-    inbox_end_stream(inbox, false);
+    inbox_end_stream(inbox, false, NULL);
     CHECK_INT(read_shown(&e, BLOCK + 4 * KEPT_BLOCK, LONGEST), EIO);
     CHECK_UINT(inbox_wanted_end(inbox), LONGEST);
     inbox_hide(&e);

@@ -81,7 +81,7 @@ static void test_faults(void)
     check_shown(&e, 950, 1050);
 
     TEST("behind the end of the stream are no zeroes");
-    inbox_end_stream(inbox, false);
+    inbox_end_stream(inbox, false, NULL);
     check_fault(&e, 1049, 1051);
     check_fault(&e, 1050, 1100);
 

@@ -374,7 +374,7 @@ static void test_ends(void)
     deliver(next(100 * K, ROUTE_KEEP, 100 * K), 60 * K);
     take_ok(
         (struct window){.disk_end = 512 * K, .data = {{50 * K, 30 * K, 0}}});
-    inbox_end_stream(s.inbox, false);
+    inbox_end_stream(s.inbox, false, NULL);
     check_failure("source: truncated: it ends at file offset 61440, and the "
                   "bytes up to 81920 are needed");
     CHECK(!route_is_complete(s.route));
@@ -384,7 +384,7 @@ static void test_ends(void)
     begin((struct setup){.disk_size = 512 * K});
     take_ok((struct window){.disk_end = 512 * K, .data = {{0, 30 * K, 0}}});
     deliver(next(LONGEST, ROUTE_DISK, 30 * K), 20 * K);
-    inbox_end_stream(s.inbox, false);
+    inbox_end_stream(s.inbox, false, NULL);
     CHECK(!route_is_complete(s.route));
     end();
 
