@@ -229,6 +229,18 @@ bool io_is_zero(const void *buf, size_t length)
     return length == 0 || (p[0] == 0 && memcmp(p, p + 1, length - 1) == 0);
 }
 
+size_t io_find_difference(const void *a, const void *b, size_t length)
+{
+    const unsigned char *p = a, *q = b;
+    size_t i = 0;
+
+    if (memcmp(p, q, length) == 0)
+        return length;
+    while (p[i] == q[i])
+        i++;
+    return i;
+}
+
 static void identify(const struct stat *st, struct io_file_id *id)
 {
     *id = (struct io_file_id){st->st_dev, st->st_ino};

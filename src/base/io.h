@@ -94,6 +94,9 @@ void *io_alloc_aligned(size_t length);
 
 bool io_is_zero(const void *buf, size_t length);
 
+/* How many bytes both begin with alike; length if they do not differ. */
+size_t io_find_difference(const void *a, const void *b, size_t length);
+
 /* Which file, device, pipe or socket something is, whatever its name.  A
  * device may have several nodes.
  */

@@ -25,19 +25,19 @@ static int compare(void *opaque, const void *buf, size_t length,
         char found[4096];
         size_t n = io_min(length - at, sizeof found);
         ssize_t got = io_pread_full(c->fd, found, n, file_offset + at);
+        size_t same;
 
         if (got == -1)
             return error_set(err, errno,
                              "destination: cannot read %s at file offset "
                              "%" PRIu64,
                              c->name, file_offset + at);
-        for (size_t i = 0; i < n; i++)
-            if (i >= (size_t)got || found[i] != expected[at + i])
-                return error_set(err, 0,
-                                 "destination: %s does not hold the beginning "
-                                 "of this image: it differs at file offset "
-                                 "%" PRIu64,
-                                 c->name, file_offset + at + i);
+        same = io_find_difference(found, expected + at, got);
+        if (same < n)
+            return error_set(err, 0,
+                             "destination: %s does not hold the beginning of "
+                             "this image: it differs at file offset %" PRIu64,
+                             c->name, file_offset + at + same);
         at += n;
     }
     return 0;

@@ -24,18 +24,6 @@ struct comparison {
     int errnum; /* of what failed, or 0 */
 };
 
-/* Both buffers have length bytes. */
-static size_t find_difference(const char *a, const char *b, size_t length)
-{
-    size_t i = 0;
-
-    if (memcmp(a, b, length) == 0)
-        return length;
-    while (a[i] == b[i])
-        i++;
-    return i;
-}
-
 /* length bytes have come.  Returns 0, or -1 and errno. */
 static int compare(struct comparison *c, size_t length)
 {
@@ -45,7 +33,7 @@ static int compare(struct comparison *c, size_t length)
 
     if (got == -1)
         return -1;
-    same = find_difference(c->come, c->expected, got);
+    same = io_find_difference(c->come, c->expected, got);
     c->file_offset += same;
     c->is_different = same < length;
     return 0;

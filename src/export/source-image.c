@@ -49,21 +49,6 @@ struct part {
     uint64_t file_offset;
 };
 
-/* Does one of others have disk_offset?  *next is where that changes. */
-static bool is_other(const struct extents *others, uint64_t disk_offset,
-                     uint64_t *next)
-{
-    size_t i = extents_find(others, disk_offset);
-    const struct extent *e;
-
-    *next = UINT64_MAX;
-    if (i == others->count)
-        return false;
-    e = &others->list[i];
-    *next = disk_offset < e->disk_offset ? e->disk_offset : extent_end(e);
-    return disk_offset >= e->disk_offset;
-}
-
 /* What [disk_offset, disk_offset + length) begins with. */
 static struct part first_part(const struct source_image *im,
                               uint64_t disk_offset, uint64_t length)
@@ -75,7 +60,7 @@ static struct part first_part(const struct source_image *im,
 
     if (im->is_all_by_qemu)
         return part;
-    if (!is_other(&im->others, disk_offset, &next))
+    if (!extents_covers(&im->others, disk_offset, &next))
         part.kind = ZERO;
     part.length = io_min(length, next - disk_offset);
     if (i == im->places.count)

@@ -73,23 +73,35 @@ int extents_widen(const struct extents *in, uint64_t granule, uint64_t limit,
     return 0;
 }
 
-/* Is disk_offset in one of them?  *next is where that changes.  i is the first
- * that ends behind disk_offset, and moves on.
- */
-static bool covers(const struct extents *extents, size_t *i,
-                   uint64_t disk_offset, uint64_t *next)
+/* As extents_covers; i is the first that ends behind disk_offset. */
+static bool covers_at(const struct extents *extents, size_t i,
+                      uint64_t disk_offset, uint64_t *next)
 {
     const struct extent *e;
 
+    *next = UINT64_MAX;
+    if (i == extents->count)
+        return false;
+    e = &extents->list[i];
+    *next = disk_offset < e->disk_offset ? e->disk_offset : extent_end(e);
+    return disk_offset >= e->disk_offset;
+}
+
+bool extents_covers(const struct extents *extents, uint64_t disk_offset,
+                    uint64_t *next)
+{
+    return covers_at(extents, extents_find(extents, disk_offset), disk_offset,
+                     next);
+}
+
+/* The same for offsets that ascend: *i moves on with them. */
+static bool covers_next(const struct extents *extents, size_t *i,
+                        uint64_t disk_offset, uint64_t *next)
+{
     while (*i < extents->count &&
            extent_end(&extents->list[*i]) <= disk_offset)
         ++*i;
-    *next = UINT64_MAX;
-    if (*i == extents->count)
-        return false;
-    e = &extents->list[*i];
-    *next = disk_offset < e->disk_offset ? e->disk_offset : extent_end(e);
-    return disk_offset >= e->disk_offset;
+    return covers_at(extents, *i, disk_offset, next);
 }
 
 int extents_combine(const struct extents *a, enum extents_op op,
@@ -102,8 +114,8 @@ int extents_combine(const struct extents *a, enum extents_op op,
     ASSERT(out->count == 0);
     for (uint64_t at = 0, end; at < limit; at = end) {
         uint64_t next_a, next_b;
-        bool in_a = covers(a, &i, at, &next_a);
-        bool in_b = covers(b, &j, at, &next_b);
+        bool in_a = covers_next(a, &i, at, &next_a);
+        bool in_b = covers_next(b, &j, at, &next_b);
 
         end = io_min(limit, io_min(next_a, next_b));
         if ((op == EXTENTS_BOTH && in_a && in_b) ||

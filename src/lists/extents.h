@@ -65,6 +65,12 @@ int extents_merge_apart(const struct extents *a, const struct extents *b,
  */
 size_t extents_find(const struct extents *extents, uint64_t disk_offset);
 
+/* Is disk_offset in one of them?  *next is where that changes; UINT64_MAX if
+ * it does not.
+ */
+bool extents_covers(const struct extents *extents, uint64_t disk_offset,
+                    uint64_t *next);
+
 /* Bytes in all of them. */
 uint64_t extents_total(const struct extents *extents);
 

@@ -400,6 +400,24 @@ static void test_is_zero(void)
     CHECK(!io_is_zero(received, 4096));
 }
 
+static void test_difference(void)
+{
+    char a[] = "abcdefgh", b[] = "abcdefgh";
+
+    TEST("what is alike has no difference");
+    CHECK_INT(io_find_difference(a, b, 8), 8);
+    CHECK_INT(io_find_difference(a, b, 0), 0);
+
+    TEST("the first of two differences is found, wherever it is");
+    for (size_t i = 0; i < 8; i++) {
+        b[7] = '-';
+        b[i] = '-';
+        CHECK_INT(io_find_difference(a, b, 8), i);
+        CHECK_INT(io_find_difference(a, b, i), i);
+        b[i] = a[i];
+    }
+}
+
 static void test_alloc_aligned(void)
 {
     TEST("an aligned buffer is aligned, and there in full");
@@ -564,6 +582,7 @@ int main(void)
     TEST("a file that cannot grow any more is written as far as it can");
     test_in_child(write_past_limit);
     test_is_zero();
+    test_difference();
     test_alloc_aligned();
     test_is_same();
     test_is_same_file();
