@@ -18,6 +18,11 @@
  */
 #define LONGEST_FILE (UINT64_C(1) << 56)
 
+/* So many pieces of data, zeroes and tables are kept, in some 200 MiB.  Of
+ * tables that are used over and over again there would be no end.
+ */
+#define MOST_PIECES (UINT64_C(1) << 22)
+
 /* What is known while QEMU maps. */
 struct watch {
     struct anatomy *a;
@@ -60,6 +65,27 @@ static void note_table(struct watch *w, uint64_t file_offset)
     w->last_table = file_offset;
 }
 
+static int check_count(const struct watch *w, struct error *err)
+{
+    const struct anatomy *a = w->a;
+    uint64_t count = w->data.count + a->zeroes.count + a->compressed.count;
+    uint64_t most = a->file_length / sizeof(uint64_t);
+
+    /* Of an entry of two words there may be 32 pieces. */
+    if (a->header.incompatible_features & HEADER_EXTENDED_L2)
+        most *= 16;
+    if (count > most)
+        return error_set(err, 0,
+                         "the image has more ranges than there is room for in "
+                         "its tables: one is used more than once");
+    if (count + w->reads.count > MOST_PIECES)
+        return error_set(err, 0,
+                         "the image is in more than %" PRIu64
+                         " pieces, which are too many to look at",
+                         MOST_PIECES);
+    return 0;
+}
+
 static int watch_read(void *opaque, void *buf, uint32_t length,
                       uint64_t file_offset)
 {
@@ -84,7 +110,8 @@ static int watch_read(void *opaque, void *buf, uint32_t length,
     header_clean(h->length, w->cluster, file_offset, buf, length);
     if (!w->has_failed)
         w->has_failed = ranges_batch_add(&w->reads, file_offset, length,
-                                         &w->failure) == -1;
+                                         &w->failure) == -1 ||
+                        check_count(w, &w->failure) == -1;
     if (file_offset >= w->cluster &&
         !is_within(file_offset, h->l1_offset, l1_length(h)) &&
         !is_within(file_offset, h->refcount_offset, refcount_length(w->a)))
@@ -108,6 +135,8 @@ static int take(void *opaque, const struct mapjson_entry *e, struct error *err)
 
     if (!e->is_present)
         return 0;
+    if (check_count(w, err) == -1)
+        return -1;
     if (!mapjson_entry_has_data(e))
         return extents_append(&w->a->zeroes, e->disk_offset, e->length, err);
     if (e->has_file_offset)

@@ -223,7 +223,7 @@ int qemu_img_find_errors(const struct qemu *qemu, int image_fd,
     };
     char *CLEANUP(free_ptr) node = qemu_chain_node(&link, 1, false);
     const char *const argv[] = {qemu->img, "check", node, NULL};
-    const struct cage_spec cage = qemu_cage(qemu, NULL, 1);
+    struct cage_spec cage = qemu_cage(qemu, NULL, 1);
     const struct child_spec spec = {
         .argv = argv,
         .inherit = &image_fd,
@@ -232,6 +232,7 @@ int qemu_img_find_errors(const struct qemu *qemu, int image_fd,
         .cancel_fd = -1,
     };
 
+    cage.cpu_seconds = MAP_CPU_S; /* it goes over the same tables */
     if (node == NULL)
         return error_set(err, errno, "QEMU: check");
     return qemu_run(&spec, err);

@@ -9,11 +9,15 @@ load ../lib/helpers
 # costs RC SECONDS IMAGE SERVE-ARG...
 # ... of processor time, of all processes.
 costs() {
-    local rc=$1 seconds=$2 image=$3 got=0
-    shift 3
+    costs_of "$1" "$2" serve --source-size "$(stat -c %s "$3")" "${@:4}" <"$3"
+}
+
+# costs_of RC SECONDS COMMAND ARG...
+costs_of() {
+    local rc=$1 seconds=$2 got=0
+    shift 2
     TMPDIR=$spool timeout 300 python3 "$tests/peak.py" 256 "$seconds" \
-        qcow-tool serve --source-size "$(stat -c %s "$image")" "$@" \
-        <"$image" >stdout 2>stderr || got=$?
+        qcow-tool "$@" >stdout 2>stderr || got=$?
     show stderr stderr
     [ "$got" = "$rc" ] || {
         echo "exit code $got, expected $rc" >&2
@@ -94,6 +98,8 @@ EOF
     costs 1 20 bomb.qcow2 new.raw
     error_says 'more ranges than its tables have entries'
     [ ! -e new.raw ]
+    costs_of 1 20 validate --stream bomb.qcow2
+    error_says 'stream: the image has more ranges than there is room for'
 }
 
 @test "a disk of 2^63 bytes is refused by its header" {
