@@ -3,14 +3,15 @@
 """A reader that is 20 ms away, for bench.
 
 Root and a kernel with netem get a link: whoever sends does that in a network
-namespace, and each way takes 10 ms. Elsewhere the reader holds back by itself:
-of each connection no more is on its way than Linux lets it have at the most
-(tcp_wmem), and it takes 20 ms until there is room again. That has no slow
-start, no losses, and no limit for all of them together.
+namespace, and each way takes 10 ms. Elsewhere there is a proxy before the
+reader. It hands on what comes after 10 ms, and counts it as received another
+10 ms later. Of each connection no more is on its way than Linux lets it have
+at the most (tcp_wmem). That has no slow start, no losses, and no limit for all
+of them together.
 """
-import collections
 import contextlib
 import os
+import queue
 import socket
 import subprocess
 import threading
@@ -26,28 +27,60 @@ def late_window():
         return int(f.read().split()[2])
 
 
-def take(connection, window):
-    """All that comes; with a window, as late as from far away."""
+def take_all(connection):
     buf = bytearray(CHUNK)
-    on_its_way = collections.deque()    # when it came, and how much
-    total = 0
     with connection:
-        while n := connection.recv_into(buf):
-            if not window:
-                continue
-            on_its_way.append((time.monotonic(), n))
-            total += n
-            while total > window - CHUNK:
-                came, n = on_its_way.popleft()
-                total -= n
-                time.sleep(max(came + RTT - time.monotonic(), 0))
+        while connection.recv_into(buf):
+            pass
+
+
+class Delay:
+    """Between two sockets, in this direction only."""
+
+    def __init__(self, near, far_end, window):
+        self.near, self.far_end, self.window = near, far_end, window
+        self.coming = queue.SimpleQueue()   # when it was sent, and what
+        self.known = queue.SimpleQueue()    # when that is known, how much
+        for run_end in self.take, self.hand_on:
+            threading.Thread(target=run_end, daemon=True).start()
+
+    @staticmethod
+    def wait_until(moment):
+        time.sleep(max(moment - time.monotonic(), 0))
+
+    def take(self):
+        on_its_way = 0
+        with self.near:
+            while piece := self.near.recv(CHUNK):
+                self.coming.put((time.monotonic(), piece))
+                on_its_way += len(piece)
+                while on_its_way > self.window - CHUNK:
+                    moment, length = self.known.get()
+                    self.wait_until(moment)
+                    on_its_way -= length
+        self.coming.put((time.monotonic(), b""))
+
+    def hand_on(self):
+        with self.far_end:
+            while True:
+                moment, piece = self.coming.get()
+                self.wait_until(moment + RTT / 2)
+                if not piece:
+                    break
+                self.far_end.sendall(piece)
+                self.known.put((time.monotonic() + RTT / 2, len(piece)))
 
 
 def accept_all(listening, window):
+    """With a window: behind a proxy."""
     with contextlib.suppress(OSError):      # until it is closed
         while True:
-            threading.Thread(target=take, daemon=True, args=(
-                listening.accept()[0], window)).start()
+            connection = listening.accept()[0]
+            if window:
+                near, (far_end, connection) = connection, socket.socketpair()
+                Delay(near, far_end, window)
+            threading.Thread(target=take_all, daemon=True,
+                             args=(connection,)).start()
 
 
 def run(*words):
@@ -94,6 +127,6 @@ def reader():
         threading.Thread(target=accept_all, daemon=True, args=(
             listening, None if inside else late_window())).start()
         yield ("a link made by netem" if inside else
-               "a reader that holds back; there is no netem",
+               "by a proxy; there is no netem",
                inside or (), "tcp://%s:%d" % listening.getsockname())
         listening.shutdown(socket.SHUT_RDWR)

@@ -137,6 +137,31 @@ fails_at() {
     nothing_left
 }
 
+@test "a sender whose connection breaks is told so, and what is missing" {
+    python3 - disk.qcow2 new.raw 2>stderr <<\EOF
+import fcntl, socket, struct, subprocess, sys, termios
+with socket.create_server(("127.0.0.1", 0)) as listening:
+    near = socket.create_connection(listening.getsockname())
+    far = listening.accept()[0]
+child = subprocess.Popen(
+    ["qcow-tool", "serve", "--source-fd", str(far.fileno()), "--destination",
+     sys.argv[2]], pass_fds=[far.fileno()])
+far.close()
+with open(sys.argv[1], "rb") as f:
+    near.sendall(f.read(100000))
+while fcntl.ioctl(near, termios.TIOCOUTQ, bytes(4)) != bytes(4):
+    pass    # until it is there
+# So that closing it breaks the connection.
+near.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+near.close()
+sys.exit(child.wait() != 1)
+EOF
+    error_says 'source: the sender left at file offset [0-9]+: Connection reset'
+    one_line stderr
+    [ ! -e new.raw ]
+    nothing_left
+}
+
 @test "a client that has sent too little, or nothing, and waits is told so" {
     # As HTTP clients do, of which xapi passes on the Content-Length.  Either
     # takes some seconds.

@@ -129,6 +129,12 @@ static void test_kept(void)
     CHECK_MEM(buf, stream + 2 * BLOCK - 10, 10);
     append(inbox, 2 * BLOCK, 3 * BLOCK);
     CHECK(inbox_peak(inbox) < 2 * BLOCK);
+
+    TEST("so is why, if there is more to say of it");
+    inbox_end_stream(inbox, false, "source: the sender left");
+    CHECK_FAILS(inbox_truncated(inbox, 240000, &err), &err,
+                "source: the sender left: truncated: it ends at file offset "
+                "196608, and the bytes up to 240000 are needed");
     inbox_free(inbox);
 }
 
