@@ -10,10 +10,10 @@
 #include "base/occupied.h"
 #include "base/vector.h"
 #include "export/chain.h"
+#include "export/vhd.h"
 #include "qemu/header.h"
 #include "qemu/qemu-img.h"
 
-#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -30,50 +30,14 @@ enum {
     LEAST_HELD = 200, /* files that are kept open, if there are so many */
 };
 
-/* A VHD's footer, also found at the front of one that is not fixed
- * ("Virtual Hard Disk Image Format Specification", Hard Disk Footer Format).
- */
-enum {
-    VHD_FOOTER = 512,
-    VHD_CREATOR_AT = 28,
-    VHD_TYPE_AT = 60,
-    VHD_DIFFERENCING = 4,
-};
-
-static bool is_vhd_footer(int fd, uint64_t file_offset, char *footer)
-{
-    return io_pread_full(fd, footer, VHD_FOOTER, file_offset) == VHD_FOOTER &&
-           memcmp(footer, "conectix", 8) == 0;
-}
-
-/* The size of a disk is in the footer twice, as a number and as a geometry
- * that is seldom the same.  QEMU goes by the geometry unless it knows the
- * creator.  But only these, Virtual PC, Virtual Server and QEMU itself, mean
- * that; Xen Orchestra ("xo  "), VirtualBox ("vbox") and all others do not.
- */
-static bool means_geometry(const char *creator)
-{
-    return memcmp(creator, "vpc ", 4) == 0 ||
-           memcmp(creator, "vs  ", 4) == 0 || memcmp(creator, "qemu", 4) == 0;
-}
-
-/* QEMU reads a VHD that has a parent as if it had none, without a word.  What
- * else is wrong with the file is QEMU's to say.
- */
+/* What else is wrong with a VHD is QEMU's to say. */
 static int look_at_vhd(const char *role, struct chain_link *link,
                        struct error *err)
 {
-    off_t end = lseek(link->fd, 0, SEEK_END);
-    char footer[VHD_FOOTER];
-    uint32_t type;
+    struct vhd vhd = vhd_look_at(link->fd);
 
-    if (end < VHD_FOOTER ||
-        (!is_vhd_footer(link->fd, 0, footer) &&
-         !is_vhd_footer(link->fd, end - VHD_FOOTER, footer)))
-        return 0;
-    link->has_footer_size = !means_geometry(footer + VHD_CREATOR_AT);
-    memcpy(&type, footer + VHD_TYPE_AT, sizeof type);
-    if (be32toh(type) != VHD_DIFFERENCING)
+    link->has_footer_size = vhd.has_footer_size;
+    if (!vhd.is_differencing)
         return 0;
     return error_set(err, 0,
                      "%s: %s is a differencing VHD, and QEMU does not read "
@@ -150,13 +114,14 @@ static int open_link(const char *role, struct chain_link *link,
     return 0;
 }
 
-/* QEMU takes its name as it is, whatever the image's name. */
+/* As QEMU opens it, whatever the image's name. */
 static int open_data_file(struct chain *chain, struct chain_link *link,
                           struct image_info *info, struct error *err)
 {
     link->data_path = STEAL_PTR(info->data_file);
-    if (is_protocol(link->data_path)) {
-        link->is_whole = false;
+    link->is_whole = !is_protocol(link->data_path);
+    if (!link->is_whole) {
+        chain->is_by_name = true;
         return 0;
     }
     link->data_fd = open(link->data_path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -164,7 +129,10 @@ static int open_data_file(struct chain *chain, struct chain_link *link,
         io_identify(link->data_fd, &link->data_id) == -1)
         return error_set(err, errno, "%s: cannot open %s, the data file of %s",
                          chain->role, link->data_path, link->path);
-    return 0;
+    /* A flat VMDK has all of its disk there, however little is allocated. */
+    return is_format(link, "vmdk")
+               ? chain_need(chain, chain->count - 1, link->disk_size, err)
+               : 0;
 }
 
 /* Makes room for a link; path and format become the chain's. */
@@ -316,11 +284,11 @@ static int look_at_link(const struct qemu *qemu, struct chain *chain,
               chain->role, link->path, link->format, info->virtual_size);
     link->disk_size = info->virtual_size;
     link->status_granule = piece_of_status(link->format, info);
+    if (!link->is_whole)
+        chain->is_by_name = true;
     if (info->data_file != NULL &&
         open_data_file(chain, link, info, err) == -1)
         return -1;
-    if (!link->is_whole)
-        chain->is_by_name = true;
     if (chain->count > most_held() && is_format(link, "qcow2")) {
         cleanup_close_fd(&link->fd);
         link->fd = -1;
@@ -477,8 +445,9 @@ static int check_end(const struct chain *chain, size_t i, struct error *err)
     return error_set(err, 0,
                      "%s: %s is truncated: it ends at file offset %" PRIu64
                      ", and the bytes up to %" PRIu64 " are needed",
-                     chain->role, link->path, (uint64_t)there,
-                     link->needed_end);
+                     chain->role,
+                     link->data_fd != -1 ? link->data_path : link->path,
+                     (uint64_t)there, link->needed_end);
 }
 
 int chain_need(struct chain *chain, size_t link, uint64_t file_end,

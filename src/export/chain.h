@@ -45,7 +45,7 @@ struct chain {
     const char *role; /* begins messages: "source", "base" */
     struct chain_link *links;
     size_t count;
-    bool is_by_name; /* only QEMU can find all of its parts */
+    bool is_by_name; /* QEMU has to open all of it by its names */
 };
 
 /* Opens the image at path, of the format that it is told to have, and follows

@@ -136,7 +136,7 @@ static int find_judge(struct group *g, size_t link, struct error *err)
         return 0;
     }
     if (role == MAP_BY_FILE_SYSTEM)
-        return ask_file_system(g, l, l->is_whole ? l->fd : -1, judge, err);
+        return ask_file_system(g, l, chain_data_fd(l), judge, err);
     /* Where it opens a qcow2 file by its name, QEMU asks the file system, too,
      * if the image looks preallocated.
      */

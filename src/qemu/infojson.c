@@ -12,6 +12,7 @@
 
 #include "config.h"
 
+#include "base/cleanup.h"
 #include "qemu/infojson.h"
 
 #include <ctype.h>
@@ -24,7 +25,7 @@
 enum {
     LONGEST_TOKEN = 65536,
     DEEPEST = 64,     /* brackets in brackets */
-    DEEPEST_NAME = 3, /* format-specific, data, ... */
+    DEEPEST_NAME = 5, /* format-specific, data, extents, [, ... */
     LONGEST_NAME = 32 /* a longer one is not asked for */
 };
 
@@ -42,6 +43,9 @@ enum state {
 struct infojson {
     struct image_info info;
     bool has_virtual_size;
+    char *part;     /* name of the last file that a VMDK is in */
+    size_t n_parts; /* how many there are */
+    bool is_flat;   /* the last one is */
     enum state state;
     size_t depth; /* how many brackets are open */
     char brackets[DEEPEST];
@@ -65,6 +69,7 @@ void infojson_free(struct infojson *j)
     if (j == NULL)
         return;
     image_info_clear(&j->info);
+    free(j->part);
     free(j);
 }
 
@@ -112,6 +117,15 @@ static bool is_at_specific(const struct infojson *j, const char *name)
            strcmp(j->names[1], "data") == 0 && strcmp(j->names[2], name) == 0;
 }
 
+/* In the list of the files that a VMDK is in. */
+static bool is_at_part(const struct infojson *j, const char *name)
+{
+    return j->depth == 5 && strcmp(j->names[0], "format-specific") == 0 &&
+           strcmp(j->names[1], "data") == 0 &&
+           strcmp(j->names[2], "extents") == 0 && j->brackets[3] == '[' &&
+           strcmp(j->names[4], name) == 0;
+}
+
 /* The string that belongs here; NULL: no string does. */
 static char **find_string(struct infojson *j)
 {
@@ -123,6 +137,8 @@ static char **find_string(struct infojson *j)
         return &j->info.backing_format;
     if (is_at_specific(j, "data-file"))
         return &j->info.data_file;
+    if (is_at_part(j, "filename"))
+        return &j->part;
     return NULL;
 }
 
@@ -146,6 +162,13 @@ static int take_value(struct infojson *j, struct json_object *object,
     char **copy = find_string(j);
     int64_t number = -1;
 
+    if (is_at_part(j, "format")) {
+        const char *format = json_object_get_string(object);
+
+        j->n_parts++;
+        j->is_flat = format != NULL && (strcmp(format, "FLAT") == 0 ||
+                                        strcmp(format, "VMFS") == 0);
+    }
     if (json_object_is_type(object, json_type_string))
         return copy == NULL ? 0 : take_string(j, object, copy, err);
     if (json_object_is_type(object, json_type_int))
@@ -304,5 +327,7 @@ int infojson_end(struct infojson *j, struct image_info *info,
         return error_set(err, 0, "image information lacks virtual-size");
     *info = j->info;
     j->info = (struct image_info){0};
+    if (info->data_file == NULL && j->n_parts == 1 && j->is_flat)
+        info->data_file = STEAL_PTR(j->part);
     return 0;
 }

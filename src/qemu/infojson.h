@@ -15,7 +15,11 @@ struct image_info {
     uint64_t virtual_size;
     uint64_t cluster_size; /* bytes; 0: there are none, or it does not say */
     bool is_extended_l2;   /* a qcow2 image with subclusters */
-    char *data_file;       /* of a qcow2 image, as it records it; NULL: none */
+
+    /* Where the data is, if that is all in one other file: of a qcow2 image as
+     * it records it, of a flat VMDK as QEMU opens it.  NULL: there is none.
+     */
+    char *data_file;
 
     /* As the image records it, and as QEMU would open it; NULL: there is none,
      * or it is the same.

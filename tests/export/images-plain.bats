@@ -75,6 +75,36 @@ by_qemu() {
     is_plain vmdk image.vmdk
 }
 
+@test "a VMDK whose disk is one other file needs no qemu-nbd, where it begins in that" {
+    some_disk
+    mkdir there
+    disk_image vmdk disk there/image.vmdk subformat=monolithicFlat
+    is_plain vmdk there/image.vmdk
+    overlay over.qcow2 there/image.vmdk vmdk
+    qemu-io -f qcow2 -c 'write -q -P 0x31 1M 300K' over.qcow2
+    is_plain qcow2 over.qcow2
+    # With something before the disk.
+    { head -c 1M /dev/urandom && cat disk; } >there/image-flat.vmdk
+    sed -i 's/-flat.vmdk" 0$/-flat.vmdk" 2048/' there/image.vmdk
+    is_plain vmdk there/image.vmdk
+    # Whether all of it is there is seen now.
+    truncate -s 5M there/image-flat.vmdk
+    qcow_tool 1 stream --source-format vmdk --source there/image.vmdk \
+        --destination new.qcow2
+    error_says 'source: .*there/image-flat.vmdk is truncated: .* 5242880'
+    [ ! -e new.qcow2 ]
+}
+
+@test "a VMDK in several files is qemu-nbd's to read" {
+    make_disk disk 4M data@1M+64K
+    qemu-img create -q -f vmdk -o subformat=twoGbMaxExtentFlat parts.vmdk 2G
+    qemu-io -f vmdk -c 'write -q -P 5 1M 64K' parts.vmdk
+    # A second part, of nothing.
+    truncate -s 1M second.vmdk
+    sed -i '/FLAT/a RW 2048 FLAT "second.vmdk" 0' parts.vmdk
+    by_qemu '[1-9][0-9]*' vmdk parts.vmdk
+}
+
 @test "an image of which QEMU has no map is qemu-nbd's to read" {
     some_disk
     disk_image vhdx disk image.vhdx

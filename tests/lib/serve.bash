@@ -30,7 +30,9 @@ send_disk() {
 
 # send_image IMAGE [SEND-OPTION...] -- SERVE-ARG...
 # The file IMAGE goes through a socketpair into `serve`. The options are those
-# of send.py; the exit codes expected are its own and that of `serve`.
+# of send.py; the exit codes expected are its own and that of `serve`. With
+# EVERY_FORMAT in the environment an image that is taken becomes one of each
+# format, too.
 send_image() {
     local image=$1 options=()
     shift
@@ -41,6 +43,25 @@ send_image() {
     shift
     through_socketpair python3 "$tests/send.py" '{}' "$image" \
         "${options[@]}" -- qcow-tool serve --source-fd '{}' "$@"
+    if [[ -n ${EVERY_FORMAT-} && ${expect:-0 0} == *0 &&
+        "${options[*]}" != *--length* ]]; then
+        becomes_every_format "$image"
+    fi
+}
+
+becomes_every_format() {
+    local format
+    for format in qcow2 vpc vhdx vmdk vdi; do
+        # 2040 GiB are all that a VHD can have.
+        [[ $format != vpc || $(virtual_size "$1" qcow2) -le $((2040 << 30)) ]] ||
+            continue
+        rm -f every.image
+        qcow-tool serve every.image --destination-format "$format" \
+            --source-size "$(stat -L -c %s "$1")" <"$1" >&2
+        same_image "$1" every.image "$format"
+        echo "$1 became one of $format" >&2
+    done
+    rm -f every.image
 }
 
 image() {

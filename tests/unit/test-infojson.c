@@ -154,6 +154,51 @@ static void test_specific(void)
     image_info_clear(&info);
 }
 
+/* Checks which file is said to have the disk of a VMDK in these parts. */
+static void check_parts(const char *parts, const char *expected)
+{
+    char text[400];
+    struct image_info info;
+    struct error err;
+
+    snprintf(text, sizeof text,
+             "{\"virtual-size\": 1, \"filename\": \"x.vmdk\", "
+             "\"format-specific\": {\"type\": \"vmdk\", \"data\": {"
+             "\"cid\": 1, \"extents\": %s}}, \"format\": \"FLAT\"}",
+             parts);
+    if (!CHECK_OK(parse(text, strlen(text), 7, &info, &err), &err))
+        return;
+    CHECK_STR(info.data_file, expected);
+    image_info_clear(&info);
+}
+
+static void test_parts(void)
+{
+    static const char flat[] =
+        "{\"virtual-size\": 1, \"filename\": \"x-flat.vmdk\", "
+        "\"format\": \"FLAT\"}";
+    char text[200];
+
+    TEST("a VMDK of one flat part has its disk there");
+    snprintf(text, sizeof text, "[%s]", flat);
+    check_parts(text, "x-flat.vmdk");
+    check_parts("[{\"format\": \"VMFS\", \"filename\": \"x-flat.vmdk\"}]",
+                "x-flat.vmdk");
+
+    TEST("one of several parts, of none, or of a sparse one has not");
+    snprintf(text, sizeof text, "[%s, %s]", flat, flat);
+    check_parts(text, NULL);
+    check_parts("[]", NULL);
+    check_parts("[{\"filename\": \"x.vmdk\", \"format\": \"SPARSE\"}]",
+                NULL);
+
+    TEST("what only looks like a part is none");
+    check_parts(flat, NULL);
+    check_parts("[{\"format\": \"FLAT\"}]", NULL);
+    check_parts("[{\"x\": {\"filename\": \"x\", \"format\": \"FLAT\"}}]",
+                NULL);
+}
+
 /* size bytes of text, with a name in it of so many. */
 static char *make_text(size_t size, size_t name_length, size_t *length)
 {
@@ -200,6 +245,7 @@ int main(void)
     test_begin();
     test_parse();
     test_specific();
+    test_parts();
     test_long();
     return test_end();
 }
