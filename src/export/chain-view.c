@@ -58,6 +58,7 @@ static int show_link(struct chain_view *view, struct shown_link *shown,
         .is_bridge = strcmp(link->format, "qcow2") == 0,
         .data_fd = link->data_fd,
         .has_footer_size = link->has_footer_size,
+        .l2_slice = is_for_data ? 0 : link->l2_slice,
     };
     if (as->is_bridge && shown_file_start(&shown->file, shown->fd, is_for_data,
                                           &as->fd, err) == -1)

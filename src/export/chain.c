@@ -22,7 +22,6 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
-#define LARGEST_L2_SLICE (UINT64_C(64) << 10) /* bytes, qcow2's default */
 #define FORMAT_CHARACTERS "abcdefghijklmnopqrstuvwxyz0123456789-_"
 
 enum {
@@ -63,7 +62,7 @@ static uint64_t piece_of_status(const char *format,
     uint64_t entry_size = info->is_extended_l2 ? 16 : 8;
 
     if (strcmp(format, "qcow2") == 0)
-        return io_min(info->cluster_size, LARGEST_L2_SLICE) / entry_size *
+        return qemu_l2_slice(info->cluster_size) / entry_size *
                info->cluster_size;
     if (strcmp(format, "vdi") == 0 || strcmp(format, "vmdk") == 0)
         return info->cluster_size;
@@ -284,6 +283,8 @@ static int look_at_link(const struct qemu *qemu, struct chain *chain,
               chain->role, link->path, link->format, info->virtual_size);
     link->disk_size = info->virtual_size;
     link->status_granule = piece_of_status(link->format, info);
+    if (is_format(link, "qcow2"))
+        link->l2_slice = qemu_l2_slice(info->cluster_size);
     if (!link->is_whole)
         chain->is_by_name = true;
     if (info->data_file != NULL &&

@@ -33,6 +33,7 @@ struct chain_link {
      * bytes of disk; 0: no bound.
      */
     uint64_t status_granule;
+    uint64_t l2_slice; /* of a qcow2 image: qemu_l2_slice; else 0 */
 };
 
 /* The file that its data is in, if that is all in one, which is held open; or

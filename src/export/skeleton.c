@@ -196,6 +196,7 @@ static bool next_command(void *opaque, char line[QEMU_IO_LINE])
 static int run_program(struct session *s, char complaint[QEMU_IO_COMPLAINT],
                        struct error *err)
 {
+    uint64_t slice = qemu_l2_slice(s->script->plan->options.cluster_size);
     struct nbd_server *server;
     int bridge_fd, r;
 
@@ -203,10 +204,12 @@ static int run_program(struct session *s, char complaint[QEMU_IO_COMPLAINT],
         return -1;
     if (is_for_img(s)) {
         s->has_line = false;
-        r = qemu_img_resize(s->qemu, bridge_fd, s->script->preallocation,
+        r = qemu_img_resize(s->qemu, bridge_fd, slice,
+                            s->script->preallocation,
                             s->script->preallocated_size, err);
     } else {
-        r = qemu_io_run(s->qemu, bridge_fd, next_command, s, complaint, err);
+        r = qemu_io_run(s->qemu, bridge_fd, slice, next_command, s, complaint,
+                        err);
     }
     /* What qemu-io could not do then is seen by the map alone. */
     if (nbd_server_check(server, err) == -1)
@@ -298,7 +301,7 @@ static int map_image(const struct qemu *qemu, struct store *store,
 {
     unsigned char header[HEADER_BYTES];
     struct nbd_export export;
-    const struct qemu_img_map map = {
+    struct qemu_img_map map = {
         .cancel_fd = -1,
         .sink = add_entry,
         .opaque = mapped,
@@ -323,6 +326,7 @@ static int map_image(const struct qemu *qemu, struct store *store,
         return store_check(store, err);
     header_parse(header, &watch.header);
     watch.cluster_size = UINT64_C(1) << watch.header.cluster_bits;
+    map.l2_slice = qemu_l2_slice(watch.cluster_size);
     r = nbd_map(qemu, &shown, &map, &is_qemus, err);
     mapped->is_l1_first = watch.first_table >= watch.header.l1_offset;
     return r;

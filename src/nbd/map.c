@@ -19,7 +19,8 @@ int nbd_map(const struct qemu *qemu, const struct nbd_shown *shown,
     if (shown->export != NULL) {
         if (nbd_server_start(shown->export, &server, &bridge_fd, err) == -1)
             return -1;
-        qemu_map_node(node, bridge_fd, map->disk_offset, map->length);
+        qemu_map_node(node, bridge_fd, map->disk_offset, map->length,
+                      map->l2_slice);
         request.node = node;
         request.n_images = 1;
         request.is_part = true;

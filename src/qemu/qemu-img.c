@@ -366,7 +366,7 @@ int qemu_img_map(const struct qemu *qemu, const struct qemu_img_map *map,
     return r;
 }
 
-int qemu_img_resize(const struct qemu *qemu, int bridge_fd,
+int qemu_img_resize(const struct qemu *qemu, int bridge_fd, uint64_t l2_slice,
                     const char *preallocation, uint64_t disk_size,
                     struct error *err)
 {
@@ -383,7 +383,7 @@ int qemu_img_resize(const struct qemu *qemu, int bridge_fd,
         .cancel_fd = -1,
     };
 
-    qemu_bridge_options(options, bridge_fd);
+    qemu_bridge_options(options, bridge_fd, l2_slice);
     snprintf(how, sizeof how, "--preallocation=%s", preallocation);
     snprintf(size, sizeof size, "%" PRIu64, disk_size);
     return qemu_run(&spec, err);

@@ -90,6 +90,7 @@ struct qemu_img_map {
     uint64_t disk_offset; /* the part to map, in bytes ... */
     uint64_t length;      /* ... 0: all of the disk */
     bool is_part;         /* node is of that part alone (qemu_map_node) */
+    uint64_t l2_slice;    /* for nbd_map: as for qemu_map_node */
     int cancel_fd;        /* as in child.h */
     mapjson_sink *sink;
     void *opaque;
@@ -99,9 +100,10 @@ int qemu_img_map(const struct qemu *qemu, const struct qemu_img_map *map,
                  struct error *err);
 
 /* Gives the disk of the image behind the bridge disk_size bytes, more than it
- * has, and preallocates them, as `truncate -m' of qemu-io does.
+ * has, and preallocates them, as `truncate -m' of qemu-io does.  l2_slice as
+ * for qemu_bridge_options.
  */
-int qemu_img_resize(const struct qemu *qemu, int bridge_fd,
+int qemu_img_resize(const struct qemu *qemu, int bridge_fd, uint64_t l2_slice,
                     const char *preallocation, uint64_t disk_size,
                     struct error *err);
 

@@ -80,9 +80,9 @@ int qemu_io_probe(struct qemu *qemu, struct error *err)
     return qemu_has_option(argv, "[-m ", &qemu->io_preallocates, err);
 }
 
-int qemu_io_run(const struct qemu *qemu, int bridge_fd, qemu_io_next *next,
-                void *opaque, char complaint[QEMU_IO_COMPLAINT],
-                struct error *err)
+int qemu_io_run(const struct qemu *qemu, int bridge_fd, uint64_t l2_slice,
+                qemu_io_next *next, void *opaque,
+                char complaint[QEMU_IO_COMPLAINT], struct error *err)
 {
     char node[QEMU_NODE_SPACE];
     const char *const argv[] = {
@@ -103,7 +103,7 @@ int qemu_io_run(const struct qemu *qemu, int bridge_fd, qemu_io_next *next,
         .opaque = &session,
     };
 
-    qemu_bridge_options(node, bridge_fd);
+    qemu_bridge_options(node, bridge_fd, l2_slice);
     complaint[0] = '\0';
     return qemu_run(&spec, err);
 }

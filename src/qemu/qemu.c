@@ -194,10 +194,18 @@ uint64_t qcow2_window(const struct qcow2_options *options)
     "\"file\":{\"driver\":\"nbd\",\"server\":"                                \
     "{\"type\":\"fd\",\"str\":\"%d\"}}"
 
+/* An option of a qcow2 image: the size is to be filled in. */
+#define SLICE ",\"l2-cache-entry-size\":%" PRIu64
+
 /* What stands below the last image of a map.  It is larger than any. */
 #define BELOW                                                                 \
     "{\"driver\":\"null-co\",\"size\":4611686018427387904,"                   \
     "\"read-zeroes\":true}"
+
+uint64_t qemu_l2_slice(uint64_t cluster_size)
+{
+    return cluster_size < 65536 ? cluster_size : 65536;
+}
 
 void qemu_bridge_node(char *node, int bridge_fd)
 {
@@ -211,25 +219,28 @@ void qemu_bridge_node(char *node, int bridge_fd)
  * table that there is not (8 TiB in clusters of 4 KiB: 37 s, and so 4).
  */
 void qemu_map_node(char *node, int bridge_fd, uint64_t disk_offset,
-                   uint64_t length)
+                   uint64_t length, uint64_t l2_slice)
 {
-    char size[32] = "";
+    char size[32] = "", slice[48] = "";
 
     if (length != 0)
         snprintf(size, sizeof size, ",\"size\":%" PRIu64, length);
+    if (l2_slice != 0)
+        snprintf(slice, sizeof slice, SLICE, l2_slice);
     snprintf(node, QEMU_NODE_SPACE,
              "json:{\"driver\":\"raw\",\"offset\":%" PRIu64 "%s,"
-             "\"file\":{\"driver\":\"qcow2\",\"backing\":" BELOW
+             "\"file\":{\"driver\":\"qcow2\"%s,\"backing\":" BELOW
              "," BRIDGE_FILE "}}",
-             disk_offset, size, bridge_fd);
+             disk_offset, size, slice, bridge_fd);
 }
 
-void qemu_bridge_options(char *options, int bridge_fd)
+void qemu_bridge_options(char *options, int bridge_fd, uint64_t l2_slice)
 {
     snprintf(options, QEMU_NODE_SPACE,
-             "driver=qcow2,discard=unmap,file.driver=nbd,"
-             "file.server.type=fd,file.server.str=%d,file.detect-zeroes=on",
-             bridge_fd);
+             "driver=qcow2,discard=unmap,l2-cache-entry-size=%" PRIu64
+             ",file.driver=nbd,file.server.type=fd,file.server.str=%d,"
+             "file.detect-zeroes=on",
+             l2_slice, bridge_fd);
 }
 
 void qemu_freeing_options(char *options, int fd)
@@ -255,7 +266,10 @@ static void write_file(FILE *text, const char *role, int fd)
 /* A link up to where its backing file would come. */
 static void write_link(FILE *text, const struct qemu_link *link)
 {
-    fprintf(text, "\"driver\":\"%s\",", link->format);
+    fprintf(text, "\"driver\":\"%s\"", link->format);
+    if (link->l2_slice != 0)
+        fprintf(text, SLICE, link->l2_slice);
+    fputc(',', text);
     if (link->has_footer_size)
         fputs("\"force_size_calc\":\"current_size\",", text);
     if (link->is_bridge)

@@ -99,6 +99,13 @@ uint64_t qcow2_window(const struct qcow2_options *options);
 
 enum { QEMU_NODE_SPACE = 320 };
 
+/* QEMU reads L2 tables in slices.  Of a disk that is larger than its cache
+ * covers, 256 GiB by default, these are 4 KiB: a request each over the bridge.
+ * Who goes through all of a disk in order is better off with whole tables,
+ * 64 KiB at the most.  Bytes, of an image with such clusters.
+ */
+uint64_t qemu_l2_slice(uint64_t cluster_size);
+
 /* The qcow2 image behind an inherited end of the bridge, as a file name
  * that QEMU's programs take.  Writes at most QEMU_NODE_SPACE bytes to node.
  */
@@ -108,14 +115,15 @@ void qemu_bridge_node(char *node, int bridge_fd);
  * both multiples of 512; a length of 0 is all of it.  Below the image there is
  * one more, of zeroes, so that what this one does not hold is that one's, and
  * not taken for zeroes that it holds.  The map counts from disk_offset on.
+ * l2_slice as above; 0: as QEMU has it.
  */
 void qemu_map_node(char *node, int bridge_fd, uint64_t disk_offset,
-                   uint64_t length);
+                   uint64_t length, uint64_t l2_slice);
 
 /* The same image to be changed, as --image-opts has it.  Zeroes that QEMU
  * writes come as WRITE_ZEROES, clusters that it frees as TRIM.
  */
-void qemu_bridge_options(char *options, int bridge_fd);
+void qemu_bridge_options(char *options, int bridge_fd, uint64_t l2_slice);
 
 /* A qcow2 image in an inherited file, of which QEMU is going to free many
  * clusters.  It looks through all tables in its caches for each of them, so it
@@ -130,6 +138,7 @@ struct qemu_link {
     bool is_bridge;     /* it is an end of the bridge; else a file or device */
     int data_fd;        /* inherited: where its data is, if in another file */
     bool is_direct;     /* without the page cache */
+    uint64_t l2_slice;  /* qemu_l2_slice; 0: as QEMU has it */
 
     /* A VHD whose disk is as large as its footer says, not as the geometry
      * there, which QEMU goes by.

@@ -31,7 +31,7 @@ static void test_map_node(void)
     char node[QEMU_NODE_SPACE];
 
     TEST("below an image that is mapped there are zeroes");
-    qemu_map_node(node, 7, 0, 0);
+    qemu_map_node(node, 7, 0, 0, 0);
     CHECK_STR(node, "json:{\"driver\":\"raw\",\"offset\":0,\"file\":"
                     "{\"driver\":\"qcow2\",\"backing\":"
                     "{\"driver\":\"null-co\",\"size\":4611686018427387904,"
@@ -40,11 +40,12 @@ static void test_map_node(void)
                     "{\"type\":\"fd\",\"str\":\"7\"}}}}");
 
     TEST("a part of a disk is a raw disk in it, of any size");
-    qemu_map_node(node, INT_MAX, INT64_MAX - 511, INT64_MAX - 511);
+    qemu_map_node(node, INT_MAX, INT64_MAX - 511, INT64_MAX - 511, 65536);
     CHECK(strstr(node, "json:{\"driver\":\"raw\","
                        "\"offset\":9223372036854775296,"
                        "\"size\":9223372036854775296,\"file\":{"
-                       "\"driver\":\"qcow2\",") == node);
+                       "\"driver\":\"qcow2\","
+                       "\"l2-cache-entry-size\":65536,") == node);
     CHECK(strstr(node, "\"2147483647\"}}}}") != NULL);
 }
 
