@@ -45,8 +45,8 @@ struct vhd vhd_look_at(int fd)
     char footer[FOOTER];
     uint32_t type;
 
-    if (end < FOOTER || (!is_footer(fd, 0, footer) &&
-                         !is_footer(fd, end - FOOTER, footer)))
+    if (end < FOOTER ||
+        (!is_footer(fd, 0, footer) && !is_footer(fd, end - FOOTER, footer)))
         return (struct vhd){0};
     memcpy(&type, footer + TYPE_AT, sizeof type);
     return (struct vhd){

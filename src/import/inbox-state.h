@@ -20,8 +20,8 @@ struct inbox {
     struct arrival arrival;
     struct spool spool;
     struct ledger ledger;
-    bool are_tables_kept; /* inbox_keep_tables */
-    uint64_t wanted_end;  /* inbox_wanted_end */
+    bool are_tables_kept;  /* inbox_keep_tables */
+    uint64_t wanted_end;   /* inbox_wanted_end */
     const char *why_ended; /* inbox_end_stream */
     bool has_failed;
     struct error failure; /* the first one */

@@ -138,7 +138,8 @@ static int say_why_ended(struct inbox *in, struct error *err)
 int inbox_truncated(struct inbox *in, uint64_t file_end, struct error *err)
 {
     error_set(err, 0,
-              "truncated: it ends at file offset %" PRIu64 ", and the bytes up to %" PRIu64 " are needed",
+              "truncated: it ends at file offset %" PRIu64
+              ", and the bytes up to %" PRIu64 " are needed",
               inbox_arrived(in), file_end);
     return say_why_ended(in, err);
 }
@@ -149,7 +150,8 @@ int inbox_truncated_sector(struct inbox *in, uint64_t file_end,
     if (IO_ROUND_UP(inbox_arrived(in), IO_SECTOR) < file_end)
         return inbox_truncated(in, file_end, err);
     error_set(err, 0,
-              "truncated: it ends at file offset %" PRIu64 ", inside the last sector of a compressed cluster; if that is "
+              "truncated: it ends at file offset %" PRIu64
+              ", inside the last sector of a compressed cluster; if that is "
               "all of it, --source-size has to say so",
               inbox_arrived(in));
     return say_why_ended(in, err);

@@ -346,8 +346,7 @@ static bool is_room_coming(struct route *r, uint64_t file_offset,
 static bool is_all_known(struct route *r)
 {
     LOCK_ASSERT_HELD(&r->lock);
-    return r->is_mapped &&
-           (!r->has_compressed || worker_is_idle(r->reader));
+    return r->is_mapped && (!r->has_compressed || worker_is_idle(r->reader));
 }
 
 /* What to do with bytes at file_offset that are not known to be data.  May

@@ -189,8 +189,7 @@ static void test_parts(void)
     snprintf(text, sizeof text, "[%s, %s]", flat, flat);
     check_parts(text, NULL);
     check_parts("[]", NULL);
-    check_parts("[{\"filename\": \"x.vmdk\", \"format\": \"SPARSE\"}]",
-                NULL);
+    check_parts("[{\"filename\": \"x.vmdk\", \"format\": \"SPARSE\"}]", NULL);
 
     TEST("what only looks like a part is none");
     check_parts(flat, NULL);
