@@ -70,8 +70,8 @@ static void interrupt(int sig)
 }
 
 /* A signal that comes between a look at signals_caught and a call that blocks
- * is too early to interrupt that call.  So there is a SIGALRM each second, from
- * the first signal on.
+ * is too early to interrupt that call.  So there is a SIGALRM each second,
+ * from the first signal on.
  */
 static void interrupt_again(int sig)
 {

@@ -15,8 +15,9 @@
  * Those that would end us (signal(7): whose default is to terminate) are
  * noted instead, so that children are reaped and new files removed first.
  * There is no SA_RESTART: what blocks is interrupted, and again each second
- * from then on.  One that was ignored stays ignored.  One that was blocked is not any more: a mask that comes with
- * exec is left over from a thread of the caller; who means it ignores.
+ * from then on.  One that was ignored stays ignored.  One that was blocked is
+ * not any more: a mask that comes with exec is left over from a thread of the
+ * caller; who means it ignores.
  *
  * A SIGINT or SIGQUIT that follows another signal ends us at once, whatever
  * we were still about to undo.  Not if it follows within SIGNALS_TWICE_MS:

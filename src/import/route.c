@@ -320,10 +320,9 @@ uint64_t route_backlog(void *opaque, uint64_t *needed_end)
     return bytes;
 }
 
-/* Is there too much in the spool, and will there be less without more of the
- * stream?  length bytes from file_offset on are the next.  A disk slower than
- * the stream is no reason to fail: the mover makes room, and so does the
- * reader, unless it waits for what comes next.
+/* Is there too much in the spool, and will there be less without the next
+ * length bytes, from file_offset on?  A disk slower than the stream is no
+ * reason to fail: mover and reader make room, unless they wait for these.
  */
 static bool is_room_coming(struct route *r, uint64_t file_offset,
                            uint64_t length)
@@ -340,9 +339,7 @@ static bool is_room_coming(struct route *r, uint64_t file_offset,
            (!has_room || file_offset - wanted_end >= READ_AHEAD);
 }
 
-/* Is it known of each byte of the stream whether anybody needs it?  Where
- * compressed clusters end is known when they have been read.
- */
+/* Where compressed clusters end is known when they have been read. */
 static bool is_all_known(struct route *r)
 {
     LOCK_ASSERT_HELD(&r->lock);

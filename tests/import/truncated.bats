@@ -156,7 +156,7 @@ near.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 near.close()
 sys.exit(child.wait() != 1)
 EOF
-    error_says 'source: the sender left at file offset [0-9]+: Connection reset'
+    error_says 'source: the sender left at file offset [0-9]+: Connection r'
     one_line stderr
     [ ! -e new.raw ]
     nothing_left

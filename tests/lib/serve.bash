@@ -50,11 +50,15 @@ send_image() {
 }
 
 becomes_every_format() {
-    local format
+    local format size
+    size=$(virtual_size "$1" qcow2)
     for format in qcow2 vpc vhdx vmdk vdi; do
-        # 2040 GiB are all that a VHD can have.
-        [[ $format != vpc || $(virtual_size "$1" qcow2) -le $((2040 << 30)) ]] ||
-            continue
+        # 2040 GiB are all that a VHD can have; and QEMU makes a VMDK of
+        # nothing, but does not open it.
+        case $format in
+        vpc) ((size <= 2040 << 30)) || continue ;;
+        vmdk) ((size > 0)) || continue ;;
+        esac
         rm -f every.image
         qcow-tool serve every.image --destination-format "$format" \
             --source-size "$(stat -L -c %s "$1")" <"$1" >&2
