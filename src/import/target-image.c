@@ -22,6 +22,7 @@
 #include "base/newfile.h"
 #include "import/target-image.h"
 #include "import/target-nbd.h"
+#include "import/vhdx-order.h"
 #include "qemu/qemu-img.h"
 #include "qemu/qemu-nbd.h"
 
@@ -186,6 +187,9 @@ static int make_image(struct target_image *t, uint64_t disk_size,
                          t->how.path);
     if (t->how.may_replace)
         take_over_mode(t);
+    if (strcmp(t->how.format, "vhdx") == 0 &&
+        vhdx_order_check(t->qemu, t->fd, err) == -1)
+        return error_wrap(err, "destination: cannot create %s", t->how.path);
     return create_image(t, options, disk_size, err);
 }
 

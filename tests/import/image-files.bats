@@ -6,8 +6,6 @@
 
 load ../lib/helpers
 
-formats='qcow2 vpc vhdx vmdk vdi'
-
 # becomes FORMAT IMAGE [SERVE-ARG...]
 # IMAGE arrives as image.FORMAT, of which the disk is the same.
 becomes() {
@@ -16,6 +14,11 @@ becomes() {
     [ ! -s receiver.stderr ]
     same_image "$2" "image.$1" "$1"
     only_new "image.$1"
+}
+
+# is_made FORMAT
+is_made() {
+    [[ " ${formats[*]} " == *" $1 "* ]]
 }
 
 # only_new [NAME]
@@ -33,6 +36,7 @@ only_new() {
 
 setup() {
     helpers_setup
+    find_formats
     make_disk disk.raw 12M runs:256K/512K pieces:20 tail+512
     image disk.raw disk.qcow2
     touch .before
@@ -51,7 +55,7 @@ fails() {
 
 @test "each format holds the disk, as qemu-img compare sees it" {
     local format
-    for format in $formats; do
+    for format in "${formats[@]}"; do
         becomes "$format" disk.qcow2
         rm "image.$format"
     done
@@ -85,7 +89,7 @@ fails() {
     for size in 512 1025536 10486272; do
         qemu-img create -q -f qcow2 odd.qcow2 $size
         guest odd.qcow2 "write -q -P 5 $((size - 512)) 512"
-        for format in $formats; do
+        for format in "${formats[@]}"; do
             becomes "$format" odd.qcow2
             [ "$(virtual_size "image.$format" "$format")" = $size ]
             rm "image.$format"
@@ -97,6 +101,7 @@ fails() {
     qemu-img create -q -f qcow2 large.qcow2 3T
     image=large.qcow2 format=vpc
     fails 'destination: cannot create image: QEMU: .*too large'
+    is_made vhdx || return 0
     qemu-img create -q -f qcow2 large.qcow2 65T
     format=vhdx
     fails 'destination: cannot create image: QEMU: .*too large'
@@ -112,6 +117,7 @@ fails() {
 @test "a fixed VHD, a fixed VHDX and a static VDI" {
     local option
     for option in vpc:subformat=fixed vhdx:subformat=fixed vdi:static=on; do
+        is_made "${option%%:*}" || continue
         becomes "${option%%:*}" disk.qcow2 --destination-options "${option#*:}"
         [ "$(stat -c %s image.*)" -ge $((12 << 20)) ]
         rm image.*

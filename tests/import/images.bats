@@ -20,8 +20,9 @@ arrives() {
 # becomes_image IMAGE
 # Of another format in each test.
 becomes_image() {
-    local formats=(qcow2 vpc vhdx vmdk vdi) format
-    format=${formats[BATS_SUITE_TEST_NUMBER % 5]}
+    local formats format
+    find_formats
+    format=${formats[BATS_SUITE_TEST_NUMBER % ${#formats[@]}]}
     rm -f "copy.$format"
     qcow_tool serve "copy.$format" --destination-format "$format" <"$1"
     same_image "$1" "copy.$format" "$format"

@@ -12,6 +12,7 @@
 #   figures [FILE]                  what --verbose said at the end
 #   at_most NAME LIMIT              a figure is no larger
 #   same_image IMAGE OTHER FORMAT   the same disk
+#   find_formats                    sets $formats: what serve makes
 #   kinds_of_ranges                 kinds.qcow2 has all, kinds.raw is the same
 
 make_image() {
@@ -105,6 +106,21 @@ kinds_of_ranges() {
         -c 'write -P 0x44 16776704 512' \
         kinds.qcow2 >/dev/null
     qemu-img convert -f qcow2 -O raw kinds.qcow2 kinds.raw
+}
+
+# find_formats
+# Sets $formats to those of which `serve` makes images. QEMU 5.2 loses data of a
+# VHDX, which has to be said then.
+find_formats() {
+    formats=(qcow2 vpc vdi vmdk)
+    qemu-img create -q -f qcow2 least.qcow2 1M
+    if qcow-tool serve least.vhdx --destination-format vhdx --force \
+        <least.qcow2 2>least.stderr; then
+        formats+=(vhdx)
+    else
+        error_says 'loses data of a VHDX image' least.stderr
+        [ ! -e least.vhdx ]
+    fi
 }
 
 # same_image IMAGE OTHER FORMAT

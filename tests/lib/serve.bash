@@ -50,9 +50,10 @@ send_image() {
 }
 
 becomes_every_format() {
-    local format size
+    local formats format size
     size=$(virtual_size "$1" qcow2)
-    for format in qcow2 vpc vhdx vmdk vdi; do
+    find_formats
+    for format in "${formats[@]}"; do
         # 2040 GiB are all that a VHD can have; and QEMU makes a VMDK of
         # nothing, but does not open it.
         case $format in

@@ -82,6 +82,24 @@ works_with() {
     works_with bullseye
 }
 
+@test "the QEMU of Debian 11 makes no VHDX, of which it would lose data" {
+    qemu_of bullseye
+    make_disk disk.raw 4M data@1M+64K
+    image disk.raw disk.qcow2
+    qcow_tool 1 serve new.vhdx --destination-format vhdx "${qemu[@]}" \
+        <disk.qcow2
+    error_says 'destination: .*new.vhdx: QEMU: .* loses data of a VHDX image'
+    one_line stderr
+    [ ! -e new.vhdx ]
+    nothing_left
+    # It does, with a program of its own, too.
+    "$PWD/bullseye/qemu-img" create -q -f vhdx -o block_size=1M lost.vhdx 2M
+    "$PWD/bullseye/qemu-io" -f vhdx -c 'write -q -P 7 1M 512' \
+        -c 'write -q -P 7 0 512' lost.vhdx
+    run -1 "$PWD/bullseye/qemu-io" -f vhdx -c 'read -P 7 1M 512' lost.vhdx
+    nothing_left
+}
+
 @test "with the QEMU of Debian 13 the streams are the same, and come in" {
     works_with trixie
 }
