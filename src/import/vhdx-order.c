@@ -5,9 +5,9 @@
 /* Notes on the design
  *
  * The block driver of QEMU 5.2 loses blocks: when it notes where the first one
- * is, it moves what it has noted of those behind it by one entry.  `qemu-io -c
- * 'write 1M 512' -c 'write 0 512'' shows it.  It keeps all in mind, so it shows
- * only when the image is opened anew.  That of 7.2 does not.
+ * is, it moves what it has noted of those behind it by one entry.  A write of
+ * qemu-io at 1 MiB, and then one at 0, shows it.  It keeps all in mind, so it
+ * shows only when the image is opened anew.  The driver of 7.2 does not.
  */
 
 #include "config.h"

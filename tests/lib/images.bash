@@ -109,8 +109,8 @@ kinds_of_ranges() {
 }
 
 # find_formats
-# Sets $formats to those of which `serve` makes images. QEMU 5.2 loses data of a
-# VHDX, which has to be said then.
+# Sets $formats to those of which `serve` makes images. QEMU 5.2 loses data of
+# a VHDX, which has to be said then.
 find_formats() {
     formats=(qcow2 vpc vdi vmdk)
     qemu-img create -q -f qcow2 least.qcow2 1M
