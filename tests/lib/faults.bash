@@ -56,14 +56,18 @@ errno_number() {
     esac
 }
 
-# What a message says of it. A thread for which there is no memory is EAGAIN.
+# What a message says of it. A thread for which there is no memory is EAGAIN;
+# a URI, to libnbd, one that it cannot parse.
 errno_words() {
     case $1 in
     EPERM) echo 'Operation not permitted|Permission denied' ;;
     EINTR) echo 'Interrupted system call' ;;
     EIO) echo 'Input/output error' ;;
     EAGAIN) echo 'Resource temporarily unavailable' ;;
-    ENOMEM) echo 'Cannot allocate memory|Resource temporarily unavailable' ;;
+    ENOMEM)
+        echo 'Cannot allocate memory|Resource temporarily unavailable'\
+'|unable to parse URI queries'
+        ;;
     EMFILE) echo 'Too many open files' ;;
     ENOSPC) echo '[Nn]o space left' ;;
     esac
