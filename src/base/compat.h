@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/types.h>
 #include <unistd.h>
 
 /* Values of the kernel's interface, the same on all machines; but O_TMPFILE is
@@ -49,12 +50,15 @@
 #if defined __x86_64__ && defined __LP64__
 #define COMPAT_RENAMEAT2 316
 #define COMPAT_MEMFD_CREATE 319
+#define COMPAT_COPY_FILE_RANGE 326
 #elif defined __i386__
 #define COMPAT_RENAMEAT2 353
 #define COMPAT_MEMFD_CREATE 356
+#define COMPAT_COPY_FILE_RANGE 377
 #elif defined __aarch64__
 #define COMPAT_RENAMEAT2 276
 #define COMPAT_MEMFD_CREATE 279
+#define COMPAT_COPY_FILE_RANGE 285
 #endif
 #ifdef SYS_renameat2
 #undef COMPAT_RENAMEAT2
@@ -63,6 +67,10 @@
 #ifdef SYS_memfd_create
 #undef COMPAT_MEMFD_CREATE
 #define COMPAT_MEMFD_CREATE SYS_memfd_create
+#endif
+#ifdef SYS_copy_file_range
+#undef COMPAT_COPY_FILE_RANGE
+#define COMPAT_COPY_FILE_RANGE SYS_copy_file_range
 #endif
 
 /* renameat2(2) in the current directory. */
@@ -88,6 +96,23 @@ static inline int compat_memfd_create(const char *name, unsigned flags)
 #else
     (void)name;
     (void)flags;
+    errno = ENOSYS;
+    return -1;
+#endif
+}
+
+/* copy_file_range(2), to where out_fd is */
+static inline ssize_t compat_copy_file_range(int in_fd, loff_t *in_offset,
+                                             int out_fd, size_t length)
+{
+#ifdef COMPAT_COPY_FILE_RANGE
+    return syscall(COMPAT_COPY_FILE_RANGE, in_fd, in_offset, out_fd, NULL,
+                   length, 0U);
+#else
+    (void)in_fd;
+    (void)in_offset;
+    (void)out_fd;
+    (void)length;
     errno = ENOSYS;
     return -1;
 #endif

@@ -4,6 +4,7 @@
 
 #include "config.h"
 
+#include "base/compat.h"
 #include "base/io.h"
 #include "base/signals.h"
 #include "export/mover.h"
@@ -98,13 +99,12 @@ static ssize_t blame(struct mover *m, int in_fd, uint64_t in_offset,
 static ssize_t copy_range(struct mover *m, int in_fd, uint64_t in_offset,
                           uint64_t length, int out_fd)
 {
-    off_t offset = in_offset;
+    loff_t offset = in_offset;
     ssize_t n;
 
     if (!m->is_to_file)
         return 0;
-    n = copy_file_range(in_fd, &offset, out_fd, NULL, io_min(length, RANGE),
-                        0);
+    n = compat_copy_file_range(in_fd, &offset, out_fd, io_min(length, RANGE));
     if (n == -1)
         return is_refusal(errno) || errno == EXDEV ? 0 : -1;
     m->ranged += n;
