@@ -4,6 +4,7 @@
 
 #include "config.h"
 
+#include "base/cleanup.h"
 #include "base/io.h"
 #include "base/signals.h"
 
@@ -12,6 +13,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -227,6 +229,22 @@ bool io_is_zero(const void *buf, size_t length)
      * memcmp is as fast as anything the C library knows for this machine.
      */
     return length == 0 || (p[0] == 0 && memcmp(p, p + 1, length - 1) == 0);
+}
+
+int io_open_disk(const char *path, int flags)
+{
+    int CLEANUP(close_fd) at = open(path, O_PATH | O_CLOEXEC);
+    struct stat st;
+    char name[40];
+
+    if (at == -1 || fstat(at, &st) == -1)
+        return -1;
+    if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode)) {
+        errno = ENOTBLK;
+        return -1;
+    }
+    snprintf(name, sizeof name, "/proc/self/fd/%d", at);
+    return open(name, O_RDONLY | O_CLOEXEC | flags);
 }
 
 size_t io_find_difference(const void *a, const void *b, size_t length)

@@ -58,6 +58,12 @@ int io_wait(int fd, short events, int wake_fd, int timeout_ms);
 /* Reads what there is, waiting for the first byte.  Returns 0 at the end. */
 ssize_t io_read(int fd, void *buf, size_t length);
 
+/* open(2), to read a file or block device.  Anything else is not opened: a
+ * FIFO would wait for its other end, and some devices do things.  errno is
+ * ENOTBLK then.  flags: besides O_RDONLY and O_CLOEXEC.
+ */
+int io_open_disk(const char *path, int flags);
+
 /* Reads length bytes, fewer only at the end; returns how many. */
 ssize_t io_read_full(int fd, void *buf, size_t length);
 

@@ -22,8 +22,7 @@ static bool can_be_direct(const struct chain_link *link)
             (link->data_fd == -1 || source_file_can_direct(link->data_path)));
 }
 
-/* A name of an fd of ours, which has another meaning in a child. */
-static bool is_fd_name(const char *path)
+bool chain_is_fd_name(const char *path)
 {
     return strncmp(path, "/dev/fd/", 8) == 0 ||
            strncmp(path, "/proc/self/fd/", 14) == 0 ||
@@ -54,7 +53,7 @@ int chain_name(const struct chain *chain, size_t first, bool is_direct,
                         chain->role, link->path);
     }
     *inherit = -1;
-    if (is_fd_name(name)) {
+    if (chain_is_fd_name(name)) {
         *inherit = chain->links[first].fd;
         snprintf(fd_name, sizeof fd_name, "/proc/self/fd/%d", *inherit);
         name = fd_name;

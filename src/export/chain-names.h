@@ -11,6 +11,9 @@
 
 #include <stdbool.h>
 
+/* Is it the name of an fd of ours, which has another meaning in a child? */
+bool chain_is_fd_name(const char *path);
+
 /* The chain from the link first on, as QEMU finds it by its names
  * (qemu_chain_options), memory to free, and an fd for it to inherit; -1: none.
  * is_direct: without the page cache, but for links of which the file system

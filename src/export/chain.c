@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/occupied.h"
 #include "base/vector.h"
+#include "export/chain-names.h"
 #include "export/chain.h"
 #include "export/vhd.h"
 #include "qemu/header.h"
@@ -96,42 +97,62 @@ static bool is_format(const struct chain_link *link, const char *format)
     return strcmp(link->format, format) == 0;
 }
 
-/* Opens the file of a link.  To open a FIFO would wait for its other end. */
 static int open_link(const char *role, struct chain_link *link,
                      struct error *err)
 {
-    struct stat st;
-
     link->is_file = true;
-    link->fd = open(link->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (link->fd == -1 || fstat(link->fd, &st) == -1 ||
-        io_identify(link->fd, &link->id) == -1)
-        return error_set(err, errno, "%s: cannot open %s", role, link->path);
-    if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
+    link->fd = io_open_disk(link->path, 0);
+    if (link->fd == -1 && errno == ENOTBLK)
         return error_set(err, 0, "%s: %s is neither a file nor a block device",
                          role, link->path);
+    if (link->fd == -1 || io_identify(link->fd, &link->id) == -1)
+        return error_set(err, errno, "%s: cannot open %s", role, link->path);
     return 0;
+}
+
+static int open_data_fd(struct chain_link *link)
+{
+    link->data_fd = io_open_disk(link->data_path, 0);
+    return link->data_fd == -1 ? -1
+                               : io_identify(link->data_fd, &link->data_id);
 }
 
 /* As QEMU opens it, whatever the image's name. */
 static int open_data_file(struct chain *chain, struct chain_link *link,
-                          struct image_info *info, struct error *err)
+                          struct error *err)
 {
-    link->data_path = STEAL_PTR(info->data_file);
     link->is_whole = !is_protocol(link->data_path);
     if (!link->is_whole) {
         chain->is_by_name = true;
         return 0;
     }
-    link->data_fd = open(link->data_path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (link->data_fd == -1 ||
-        io_identify(link->data_fd, &link->data_id) == -1)
+    if (open_data_fd(link) == -1)
         return error_set(err, errno, "%s: cannot open %s, the data file of %s",
                          chain->role, link->data_path, link->path);
-    /* A flat VMDK has all of its disk there, however little is allocated. */
-    return is_format(link, "vmdk")
-               ? chain_need(chain, chain->count - 1, link->disk_size, err)
-               : 0;
+    return 0;
+}
+
+/* All of the disk of a VMDK is said to be in one other file.  That is QEMU's
+ * to read, as of one in parts, if the name means nothing to us: QEMU puts
+ * another character for what is no UTF-8, and has other fds.
+ */
+static int open_flat_file(struct chain *chain, struct chain_link *link,
+                          struct error *err)
+{
+    if (is_protocol(link->data_path) || chain_is_fd_name(link->data_path) ||
+        open_data_fd(link) == -1) {
+        if (error_is_shortage(errno))
+            return error_set(err, errno, "%s: cannot open %s", chain->role,
+                             link->data_path);
+        cleanup_close_fd(&link->data_fd);
+        free(link->data_path);
+        link->data_fd = -1;
+        link->data_path = NULL;
+        return 0;
+    }
+    link->is_whole = true;
+    /* However little is allocated, the file is that long. */
+    return chain_need(chain, chain->count - 1, link->disk_size, err);
 }
 
 /* Makes room for a link; path and format become the chain's. */
@@ -240,7 +261,7 @@ static int open_last(struct chain *chain, struct error *err)
             return error_set(err, ELOOP, "%s: %s is its own backing file",
                              chain->role, link->path);
     link->is_whole = !(is_format(link, "vmdk") && is_vmdk_in_parts(link->fd));
-    if (!link->is_whole && strncmp(link->path, "/dev/fd/", 8) == 0)
+    if (!link->is_whole && chain_is_fd_name(link->path))
         return error_set(err, 0, "%s: an image in parts has to have a name",
                          chain->role); /* its parts are beside it */
     if (is_format(link, "vpc"))
@@ -287,8 +308,10 @@ static int look_at_link(const struct qemu *qemu, struct chain *chain,
         link->l2_slice = qemu_l2_slice(info->cluster_size);
     if (!link->is_whole)
         chain->is_by_name = true;
-    if (info->data_file != NULL &&
-        open_data_file(chain, link, info, err) == -1)
+    link->data_path = STEAL_PTR(info->data_file);
+    if (link->data_path != NULL &&
+        (link->is_whole ? open_data_file : open_flat_file)(chain, link, err) ==
+            -1)
         return -1;
     if (chain->count > most_held() && is_format(link, "qcow2")) {
         cleanup_close_fd(&link->fd);
@@ -354,6 +377,11 @@ int chain_data_fd(const struct chain_link *link)
     return link->data_fd != -1 ? link->data_fd : link->fd;
 }
 
+const char *chain_data_path(const struct chain_link *link)
+{
+    return link->data_fd != -1 ? link->data_path : link->path;
+}
+
 /* Returns 1 if it is, 0, or -1. */
 static int is_of_link(const struct chain *chain, size_t i, int fd,
                       struct error *err)
@@ -392,7 +420,7 @@ int chain_find_fd(const struct chain *chain, int fd, size_t *i,
 int chain_find_path(const struct chain *chain, const char *path, size_t *i,
                     struct error *err)
 {
-    int CLEANUP(close_fd) fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    int CLEANUP(close_fd) fd = io_open_disk(path, 0);
 
     if (fd == -1 && error_is_shortage(errno))
         return error_set(err, errno, "base: cannot open %s", path);
@@ -414,7 +442,7 @@ int chain_open_link(const struct chain *chain, size_t link, int *fd,
     struct io_file_id id;
 
     *fd = l->fd != -1 ? fcntl(l->fd, F_DUPFD_CLOEXEC, 0)
-                      : open(l->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+                      : io_open_disk(l->path, 0);
     if (*fd == -1 || io_identify(*fd, &id) == -1)
         return error_set(err, errno, "%s: cannot open %s", chain->role,
                          l->path);
@@ -446,9 +474,8 @@ static int check_end(const struct chain *chain, size_t i, struct error *err)
     return error_set(err, 0,
                      "%s: %s is truncated: it ends at file offset %" PRIu64
                      ", and the bytes up to %" PRIu64 " are needed",
-                     chain->role,
-                     link->data_fd != -1 ? link->data_path : link->path,
-                     (uint64_t)there, link->needed_end);
+                     chain->role, chain_data_path(link), (uint64_t)there,
+                     link->needed_end);
 }
 
 int chain_need(struct chain *chain, size_t link, uint64_t file_end,

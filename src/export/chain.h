@@ -41,6 +41,9 @@ struct chain_link {
  */
 int chain_data_fd(const struct chain_link *link);
 
+/* Its name, or that of the link's file. */
+const char *chain_data_path(const struct chain_link *link);
+
 /* The links from the image down; not empty once it is open. */
 struct chain {
     const char *role; /* begins messages: "source", "base" */

@@ -166,17 +166,15 @@ static void file_free(struct source *s)
     free(s);
 }
 
-/* Not every file system has O_DIRECT; any other reason is met again.  Opening
- * a FIFO does not wait for its other end.
- */
+/* Not every file system has O_DIRECT; any other reason is met again. */
 static int open_maybe_direct(const char *path, bool *is_direct)
 {
     int fd = -1;
 
     if (*is_direct)
-        fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_DIRECT);
+        fd = io_open_disk(path, O_DIRECT);
     *is_direct = fd != -1;
-    return fd != -1 ? fd : open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    return fd != -1 ? fd : io_open_disk(path, 0);
 }
 
 bool source_file_can_direct(const char *path)
@@ -201,15 +199,14 @@ int source_file_open(const char *role, const char *path, bool is_direct,
     };
     int CLEANUP(close_fd) fd = -1;
     struct source_file *f;
-    struct stat st;
     off_t end;
 
     fd = open_maybe_direct(path, &is_direct);
-    if (fd == -1 || fstat(fd, &st) == -1)
-        return error_set(err, errno, "%s: cannot open %s", role, path);
-    if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
+    if (fd == -1 && errno == ENOTBLK)
         return error_set(err, 0, "%s: %s is neither a file nor a block device",
                          role, path);
+    if (fd == -1)
+        return error_set(err, errno, "%s: cannot open %s", role, path);
     end = lseek(fd, 0, SEEK_END);
     if (end == -1)
         return error_set(err, errno, "%s: cannot tell the size of %s", role,

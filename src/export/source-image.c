@@ -91,7 +91,7 @@ static int check_short(struct source_image *im, const struct part *part,
     return error_set(err, 0,
                      "%s: %s: ended at file offset %" PRIu64
                      " while being read",
-                     im->source.role, part->link->path,
+                     im->source.role, chain_data_path(part->link),
                      part->file_offset + got);
 }
 
@@ -105,7 +105,8 @@ static int read_in_file(struct source_image *im, const struct part *part,
     if (got == -1)
         return error_set(err, errno,
                          "%s: %s: cannot read at file offset %" PRIu64,
-                         im->source.role, part->link->path, part->file_offset);
+                         im->source.role, chain_data_path(part->link),
+                         part->file_offset);
     if ((uint64_t)got == part->length)
         return 0;
     memset(buf + got, 0, part->length - got);
@@ -159,7 +160,7 @@ static int send_in_file(struct source_image *im, const struct part *part,
 {
     const struct sink_from from = {
         .name = im->source.role,
-        .path = part->link->path,
+        .path = chain_data_path(part->link),
         .unit = "file",
         .fd = chain_data_fd(part->link),
     };

@@ -41,6 +41,7 @@ struct target_image {
     struct target_image_how how;
     struct newfile made; /* under which name it is now */
     int fd;              /* of that file */
+    uid_t owner;         /* of what we make there, on that file system */
     struct child *qemu_nbd;
     pthread_mutex_t blame; /* who asks qemu_nbd what has happened to it */
 };
@@ -123,17 +124,17 @@ static void cleanup_alias(struct alias *alias)
     free(alias->dir);
 }
 
-/* Is it a directory as mkdtemp(3) makes it?  Who may rename what is above it
- * may have put another in its place.
+/* Is it ours?  Who may rename what is above it may have put another in its
+ * place.
  */
-static bool is_private(int dir_fd)
+static bool is_ours(const struct target_image *t, int dir_fd)
 {
     struct stat st;
 
     if (fstat(dir_fd, &st) == -1)
         return false;
     errno = EPERM;
-    return st.st_uid == geteuid() && (st.st_mode & 0777) == 0700;
+    return st.st_uid == t->owner;
 }
 
 static int make_alias(const struct target_image *t, struct alias *alias)
@@ -151,7 +152,7 @@ static int make_alias(const struct target_image *t, struct alias *alias)
     alias->qemu.dir_fd =
         open(alias->dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     snprintf(file, sizeof file, "/proc/self/fd/%d", t->fd);
-    if (alias->qemu.dir_fd == -1 || !is_private(alias->qemu.dir_fd) ||
+    if (alias->qemu.dir_fd == -1 || !is_ours(t, alias->qemu.dir_fd) ||
         symlinkat(file, alias->qemu.dir_fd, alias->qemu.name) == -1)
         return -1;
     alias->is_made = true;
@@ -178,13 +179,15 @@ static int make_image(struct target_image *t, uint64_t disk_size,
                       struct error *err)
 {
     char *CLEANUP(free_ptr) options = create_options(&t->how);
+    struct stat st;
 
     if (options == NULL)
         return error_set(err, errno, "destination: no memory");
     t->fd = newfile_begin(t->how.path, O_RDWR, &t->made);
-    if (t->fd == -1)
+    if (t->fd == -1 || fstat(t->fd, &st) == -1)
         return error_set(err, errno, "destination: cannot create %s",
                          t->how.path);
+    t->owner = st.st_uid;
     if (t->how.may_replace)
         take_over_mode(t);
     if (strcmp(t->how.format, "vhdx") == 0 &&

@@ -70,9 +70,12 @@ static int write_blocks(const struct qemu *qemu, int fd, const char *probe,
     if (r == 0)
         r = nbd_writer_finish(writer, err);
     nbd_writer_free(writer);
-    if (r == -1)
-        child_stop(s.qemu_nbd);
-    return r == -1 ? -1 : child_finish(s.qemu_nbd, err);
+    if (r == 0)
+        r = child_finish(s.qemu_nbd, err);
+    else
+        child_blame(s.qemu_nbd, err);
+    child_stop(s.qemu_nbd);
+    return r;
 }
 
 /* As nbd_client_deliver. */
@@ -100,6 +103,8 @@ static int read_block(const struct qemu *qemu, int fd, char *probe,
     if (r == 0)
         r = nbd_client_finish(client, err);
     nbd_client_free(client);
+    if (r == -1)
+        child_blame(s.qemu_nbd, err);
     child_stop(s.qemu_nbd);
     return r;
 }

@@ -86,6 +86,18 @@ static int check_count(const struct watch *w, struct error *err)
     return 0;
 }
 
+/* Tables lie one after the other, most of them. */
+static int note_read(struct watch *w, uint64_t file_offset, uint32_t length)
+{
+    struct range *last =
+        w->reads.count == 0 ? NULL : &w->reads.list[w->reads.count - 1];
+
+    if (last == NULL || range_end(last) != file_offset)
+        return ranges_batch_add(&w->reads, file_offset, length, &w->failure);
+    last->length += length;
+    return 0;
+}
+
 static int watch_read(void *opaque, void *buf, uint32_t length,
                       uint64_t file_offset)
 {
@@ -109,8 +121,7 @@ static int watch_read(void *opaque, void *buf, uint32_t length,
     memset((char *)buf + got, 0, length - got);
     header_clean(h->length, w->cluster, file_offset, buf, length);
     if (!w->has_failed)
-        w->has_failed = ranges_batch_add(&w->reads, file_offset, length,
-                                         &w->failure) == -1 ||
+        w->has_failed = note_read(w, file_offset, length) == -1 ||
                         check_count(w, &w->failure) == -1;
     if (file_offset >= w->cluster &&
         !is_within(file_offset, h->l1_offset, l1_length(h)) &&

@@ -113,3 +113,14 @@ setup() {
     stream_into out.qcow2 --source-format vdi --source /dev/stdin <image.vdi
     qemu-img compare -q -f raw -F qcow2 disk out.qcow2
 }
+
+@test "a VMDK in two files, in a directory whose name is no UTF-8" {
+    local dir=$'l\xe4tin'
+    mkdir "$dir"
+    make_disk disk.raw 2M data@1M+64K
+    qemu-img create -q -f vmdk -o subformat=monolithicFlat "$dir/x.vmdk" 2M
+    qemu-img convert -n -f raw -O vmdk disk.raw "$dir/x.vmdk"
+    stdout_to=out.qcow2 qcow_tool stream --source-format vmdk \
+        --source "$dir/x.vmdk"
+    same_content disk.raw raw out.qcow2 qcow2
+}

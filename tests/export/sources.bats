@@ -163,3 +163,28 @@ END
     error_says '^qcow-tool: stream: destination: .*offset' sender.stderr
     nothing_left
 }
+
+@test "a file that another program has leased is waited for" {
+    make_disk disk.raw 2M data@1M+64K
+    image disk.raw disk.qcow2
+    mkfifo leased
+    # As file servers do (fcntl(2), Leases): whoever opens it waits until the
+    # lease is given back, which is asked for by a signal.
+    python3 - disk.raw disk.qcow2 >leased <<\EOF &
+import fcntl, os, signal, sys, time
+fds = [os.open(name, os.O_RDWR) for name in sys.argv[1:]]
+def give_back(*_):
+    for fd in fds:
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+signal.signal(signal.SIGIO, give_back)
+for fd in fds:
+    fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+os.write(1, b"yes\n")
+signal.pause()
+EOF
+    read -r <leased
+    stdout_to=out.qcow2 qcow_tool stream --source-format hybrid \
+        --source disk.raw:disk.qcow2
+    same_content disk.raw raw out.qcow2 qcow2
+    wait
+}
