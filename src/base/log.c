@@ -4,6 +4,7 @@
 
 #include "config.h"
 
+#include "base/clock.h"
 #include "base/json-text.h"
 #include "base/lock.h"
 #include "base/log.h"
@@ -65,9 +66,14 @@ static bool is_writable(void)
     while (n == -1 && errno == EINTR);
     if (n == -1 || fds[0].revents != 0)
         return true; /* or the write tells */
-    do
-        n = poll(fds, 1, is_stuck ? 0 : LAST_MS);
-    while (n == -1 && errno == EINTR);
+    /* SIGALRM interrupts it again and again (signals.c). */
+    for (uint64_t end = clock_ms() + (is_stuck ? 0 : LAST_MS);;) {
+        uint64_t now = clock_ms();
+
+        n = poll(fds, 1, now < end ? (int)(end - now) : 0);
+        if (n != -1 || errno != EINTR)
+            break;
+    }
     is_stuck = n == 0;
     return !is_stuck;
 }
