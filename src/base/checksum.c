@@ -6,6 +6,7 @@
 
 #include "base/checksum.h"
 
+#include <errno.h>
 #include <openssl/evp.h>
 #include <stdlib.h>
 
@@ -23,7 +24,7 @@ int checksum_new(struct checksum **checksum, struct error *err)
     struct checksum *c = malloc(sizeof *c);
 
     if (c == NULL)
-        return failed(err);
+        return error_set(err, errno, "no memory for a SHA-256");
     c->digest = EVP_MD_CTX_new();
     if (c->digest == NULL ||
         EVP_DigestInit_ex(c->digest, EVP_sha256(), NULL) != 1) {

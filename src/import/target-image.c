@@ -281,6 +281,10 @@ static int image_finish(struct target *target, struct error *err)
     if (fsync(t->fd) == -1)
         return error_set(err, errno, "destination: cannot flush %s",
                          t->how.path);
+    /* Where the file is elsewhere, this may be what tells of a failure. */
+    if (close(steal_fd(&t->fd)) == -1)
+        return error_set(err, errno, "destination: cannot close %s",
+                         t->how.path);
     if (newfile_publish(&t->made, t->how.path, t->how.may_replace) == -1)
         return error_set(err, errno, "destination: cannot create %s",
                          t->how.path);
