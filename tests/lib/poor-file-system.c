@@ -13,6 +13,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -30,8 +31,12 @@ static int value(const char *name)
 static bool has_no_direct(const char *path)
 {
     const char *end = getenv("POOR_DIRECT");
-    size_t length = strlen(path);
+    char real[PATH_MAX];
+    size_t length;
 
+    if (realpath(path, real) != NULL) /* of /proc/self/fd/N, too */
+        path = real;
+    length = strlen(path);
     return end != NULL && length >= strlen(end) &&
            strcmp(path + length - strlen(end), end) == 0;
 }
