@@ -16,6 +16,9 @@
 start_standin() {
     local name=$1 directory=$2 watched
     shift 2
+    # Of an earlier one.
+    rm -f "$name.pid"
+    : >"$name.says"
     watched_command --pid-file "$name.pid" -- python3 \
         "$tests/../../scripts/xapi-standin" --directory "$directory" \
         --spool-dir "$spool" "$@"
