@@ -112,6 +112,12 @@ kinds_of_ranges() {
 # Sets $formats to those of which `serve` makes images. QEMU 5.2 loses data of
 # a VHDX, which has to be said then.
 find_formats() {
+    # Asked once for each file of tests.
+    local known=$BATS_RUN_TMPDIR/formats
+    if [ -s "$known" ]; then
+        read -ra formats <"$known"
+        return
+    fi
     formats=(qcow2 vpc vdi vmdk)
     qemu-img create -q -f qcow2 least.qcow2 1M
     if qcow-tool serve least.vhdx --destination-format vhdx --force \
@@ -121,6 +127,7 @@ find_formats() {
         error_says 'loses data of a VHDX image' least.stderr
         [ ! -e least.vhdx ]
     fi
+    echo "${formats[*]}" >"$known"
 }
 
 # same_image IMAGE OTHER FORMAT
