@@ -5,7 +5,6 @@
 #ifndef QT_COMPAT_H
 #define QT_COMPAT_H
 
-#include <errno.h>
 #include <fcntl.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -46,7 +45,9 @@
 #define RENAME_NOREPLACE (1 << 0)
 #endif
 
-/* Calls that have no function there, nor a number in these headers. */
+/* Calls that have no function there, nor a number in these headers.  -1 is no
+ * call of any kernel: ENOSYS.
+ */
 #if defined __x86_64__ && defined __LP64__
 #define COMPAT_RENAMEAT2 316
 #define COMPAT_MEMFD_CREATE 319
@@ -59,6 +60,10 @@
 #define COMPAT_RENAMEAT2 276
 #define COMPAT_MEMFD_CREATE 279
 #define COMPAT_COPY_FILE_RANGE 285
+#else
+#define COMPAT_RENAMEAT2 -1
+#define COMPAT_MEMFD_CREATE -1
+#define COMPAT_COPY_FILE_RANGE -1
 #endif
 #ifdef SYS_renameat2
 #undef COMPAT_RENAMEAT2
@@ -77,45 +82,21 @@
 static inline int compat_rename(const char *from, const char *to,
                                 unsigned flags)
 {
-#ifdef COMPAT_RENAMEAT2
     return (int)syscall(COMPAT_RENAMEAT2, AT_FDCWD, from, AT_FDCWD, to, flags);
-#else
-    (void)from;
-    (void)to;
-    (void)flags;
-    errno = ENOSYS;
-    return -1;
-#endif
 }
 
 /* memfd_create(2) */
 static inline int compat_memfd_create(const char *name, unsigned flags)
 {
-#ifdef COMPAT_MEMFD_CREATE
     return (int)syscall(COMPAT_MEMFD_CREATE, name, flags);
-#else
-    (void)name;
-    (void)flags;
-    errno = ENOSYS;
-    return -1;
-#endif
 }
 
 /* copy_file_range(2), to where out_fd is */
 static inline ssize_t compat_copy_file_range(int in_fd, loff_t *in_offset,
                                              int out_fd, size_t length)
 {
-#ifdef COMPAT_COPY_FILE_RANGE
     return syscall(COMPAT_COPY_FILE_RANGE, in_fd, in_offset, out_fd, NULL,
                    length, 0U);
-#else
-    (void)in_fd;
-    (void)in_offset;
-    (void)out_fd;
-    (void)length;
-    errno = ENOSYS;
-    return -1;
-#endif
 }
 
 #endif

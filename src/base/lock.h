@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdbool.h>
+#include <time.h>
 
 /* LOCK_FOR_SCOPE(&x->lock); takes the mutex, and releases it wherever the
  * scope is left.  It declares a variable, so it stands among declarations or
@@ -36,6 +37,19 @@
 /* A name of its own for each line. */
 #define LOCK_NAME(line) LOCK_NAME_OF(line)
 #define LOCK_NAME_OF(line) lock_of_line_##line
+
+/* A condition that is waited for until a time on CLOCK_MONOTONIC: who sets the
+ * time of day makes nobody wait for hours.
+ */
+static inline void lock_init_condition(pthread_cond_t *condition)
+{
+    pthread_condattr_t attr;
+
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(condition, &attr);
+    pthread_condattr_destroy(&attr);
+}
 
 static inline pthread_mutex_t *lock_take(pthread_mutex_t *mutex)
 {

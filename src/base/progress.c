@@ -179,16 +179,12 @@ static void *run_timer(void *opaque)
 static int start_timer(struct progress *p, struct error *err)
 {
     const char *term = getenv("TERM"), *no_colour = getenv("NO_COLOR");
-    pthread_condattr_t attr;
     int r;
 
     p->is_dumb = term == NULL || term[0] == '\0' || strcmp(term, "dumb") == 0;
     p->has_colour = p->is_terminal && !p->is_dumb &&
                     (no_colour == NULL || no_colour[0] == '\0');
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&p->stopped, &attr);
-    pthread_condattr_destroy(&attr);
+    lock_init_condition(&p->stopped);
     r = signals_create_thread(&p->timer, run_timer, p);
     if (r == 0) {
         p->has_timer = true;

@@ -4,17 +4,11 @@
 
 #include "config.h"
 
-#include "base/io.h"
 #include "export/decoding.h"
 #include "nbd/image-reader.h"
 #include "nbd/shown-file.h"
 
 #include <inttypes.h>
-
-/* What is asked for at once: whole clusters, so that QEMU decodes each but
- * once.
- */
-#define SMALLEST_PIECE (UINT64_C(64) << 10)
 
 /* Is what QEMU was shown to blame? */
 static int check(void *opaque, struct error *err)
@@ -60,26 +54,16 @@ static int try(const struct qemu *qemu, struct shown_file *file, int bridge_fd,
                const struct anatomy *a, struct decoding *result,
                struct error *err)
 {
-    char node[QEMU_NODE_SPACE];
-    const struct qemu_nbd_image image = {
-        .node = node,
-        .inherit = &bridge_fd,
-        .n_inherit = 1,
-    };
     const struct image_reader_spec spec = {
         .qemu = qemu,
-        .image = &image,
-        .role = "QEMU",
-        .piece = io_max(anatomy_cluster(a), SMALLEST_PIECE),
         .cancel_fd = -1,
         .check = check,
         .opaque = file,
     };
     struct image_reader *reader = NULL;
-    int r;
+    int r = image_reader_open_bridge(&spec, bridge_fd, anatomy_cluster(a),
+                                     &reader, err);
 
-    qemu_bridge_node(node, bridge_fd);
-    r = image_reader_open(&spec, &reader, err);
     if (r == 0) {
         r = read_all(reader, &a->compressed, err);
         result->is_bad = r == -1 && shown_file_missed(file) == 0 &&

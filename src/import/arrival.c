@@ -7,18 +7,10 @@
 #include "base/lock.h"
 #include "import/arrival.h"
 
-#include <time.h>
-
 void arrival_init(struct arrival *a, pthread_mutex_t *lock)
 {
-    pthread_condattr_t attr;
-
     *a = (struct arrival){.lock = lock};
-    pthread_condattr_init(&attr);
-    /* Who sets the time of day must not make anybody wait for hours. */
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&a->changed, &attr);
-    pthread_condattr_destroy(&attr);
+    lock_init_condition(&a->changed);
 }
 
 void arrival_destroy(struct arrival *a)

@@ -4,7 +4,6 @@
 
 #include "config.h"
 
-#include "base/io.h"
 #include "import/inbox-view.h"
 #include "import/readback.h"
 #include "nbd/image-reader.h"
@@ -13,11 +12,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
-
-/* What is asked for at once: whole clusters, so that QEMU decodes each but
- * once, and no more of them than a message may be about.
- */
-#define SMALLEST_PIECE (UINT64_C(64) << 10)
 
 struct readback {
     struct inbox *inbox;
@@ -62,18 +56,9 @@ int readback_open(const struct qemu *qemu, struct inbox *inbox,
                   struct readback **readback, struct error *err)
 {
     struct readback *rb = calloc(1, sizeof *rb);
-    char node[QEMU_NODE_SPACE];
     int bridge_fd, r;
-    const struct qemu_nbd_image image = {
-        .node = node,
-        .inherit = &bridge_fd,
-        .n_inherit = 1,
-    };
     const struct image_reader_spec spec = {
         .qemu = qemu,
-        .image = &image,
-        .role = "QEMU",
-        .piece = io_max(cluster_size, SMALLEST_PIECE),
         .cancel_fd = cancel_fd,
         .check = check,
         .opaque = rb,
@@ -85,9 +70,8 @@ int readback_open(const struct qemu *qemu, struct inbox *inbox,
     inbox_show_waiting(inbox, &rb->view, wake_fd);
     r = nbd_server_start(&rb->view.export, &rb->bridge, &bridge_fd, err);
     if (r == 0)
-        qemu_bridge_node(node, bridge_fd);
-    if (r == 0)
-        r = image_reader_open(&spec, &rb->reader, err);
+        r = image_reader_open_bridge(&spec, bridge_fd, cluster_size,
+                                     &rb->reader, err);
     inbox_view_opened(&rb->view);
     if (r == -1) {
         readback_close(rb);

@@ -23,8 +23,8 @@
 #include "import/target-image.h"
 #include "import/target-nbd.h"
 #include "import/vhdx-order.h"
+#include "nbd/image-writer.h"
 #include "qemu/qemu-img.h"
-#include "qemu/qemu-nbd.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -196,32 +196,15 @@ static int make_image(struct target_image *t, uint64_t disk_size,
     return create_image(t, options, disk_size, err);
 }
 
-/* Starts the qemu-nbd, and connects to it. */
 static int open_image(struct target_image *t, struct error *err)
 {
-    char *CLEANUP(free_ptr) options = qemu_image_options(t->how.format, t->fd);
-    const struct qemu_nbd_image image = {
-        .options = options,
-        .inherit = &t->fd,
-        .n_inherit = 1,
-        .is_writable = true,
-    };
-    struct nbd_address address = {
-        .role = "destination",
-        /* Before QEMU 6.0 two that allocate in a VDI may wait for each other
-         * for ever (its lock of coroutines lost who waited).
-         */
-        .is_serial = strcmp(t->how.format, "vdi") == 0,
-    };
+    /* Before QEMU 6.0 two that allocate in a VDI may wait for each other for
+     * ever (its lock of coroutines lost who waited).
+     */
+    bool is_serial = strcmp(t->how.format, "vdi") == 0;
 
-    if (options == NULL)
-        return error_set(err, errno, "destination: no memory");
-    if (qemu_nbd_start(t->qemu, &image, &t->qemu_nbd, &address.socket_fd,
-                       err) == -1)
-        return -1;
-    if (nbd_writer_open(&address, false, &t->nbd.writer, err) == -1)
-        return child_blame(t->qemu_nbd, err);
-    return 0;
+    return image_writer_open(t->qemu, t->how.format, t->fd, is_serial,
+                             &t->qemu_nbd, &t->nbd.writer, err);
 }
 
 static int image_create(struct target *target, uint64_t disk_size,

@@ -12,13 +12,11 @@
 
 #include "config.h"
 
-#include "base/child.h"
 #include "base/cleanup.h"
 #include "import/vhdx-order.h"
-#include "nbd/client.h"
-#include "nbd/writer.h"
+#include "nbd/image-reader.h"
+#include "nbd/image-writer.h"
 #include "qemu/qemu-img.h"
-#include "qemu/qemu-nbd.h"
 
 #include <errno.h>
 #include <string.h>
@@ -26,55 +24,22 @@
 /* Bytes.  These are the smallest blocks, and the disk has two of them. */
 enum { BLOCK = 1 << 20, DISK = 2 * BLOCK, PROBE = 512 };
 
-/* A qemu-nbd that has the image open. */
-struct session {
-    struct child *qemu_nbd;
-    struct nbd_address address;
-};
-
-static int begin(const struct qemu *qemu, int fd, bool is_writable,
-                 struct session *s, struct error *err)
-{
-    char *CLEANUP(free_ptr) options = qemu_image_options("vhdx", fd);
-    const struct qemu_nbd_image image = {
-        .options = options,
-        .inherit = &fd,
-        .n_inherit = 1,
-        .is_writable = is_writable,
-    };
-
-    *s = (struct session){
-        .address = {.role = "destination", .is_serial = true},
-    };
-    if (options == NULL)
-        return error_set(err, errno, "destination: no memory");
-    return qemu_nbd_start(qemu, &image, &s->qemu_nbd, &s->address.socket_fd,
-                          err);
-}
-
 /* The second block before the first, as little as may be of each. */
 static int write_blocks(const struct qemu *qemu, int fd, const char *probe,
                         struct error *err)
 {
-    struct session s;
+    struct child *qemu_nbd;
     struct nbd_writer *writer = NULL;
-    int r;
+    int r = image_writer_open(qemu, "vhdx", fd, true, &qemu_nbd, &writer, err);
 
-    if (begin(qemu, fd, true, &s, err) == -1)
-        return -1;
-    r = nbd_writer_open(&s.address, false, &writer, err);
-    if (r == 0)
-        r = nbd_writer_write(writer, probe, PROBE, BLOCK, err);
-    if (r == 0)
-        r = nbd_writer_write(writer, probe, PROBE, 0, err);
-    if (r == 0)
-        r = nbd_writer_finish(writer, err);
+    if (r == 0 && (nbd_writer_write(writer, probe, PROBE, BLOCK, err) == -1 ||
+                   nbd_writer_write(writer, probe, PROBE, 0, err) == -1 ||
+                   nbd_writer_finish(writer, err) == -1))
+        r = child_blame(qemu_nbd, err);
     nbd_writer_free(writer);
     if (r == 0)
-        r = child_finish(s.qemu_nbd, err);
-    else
-        child_blame(s.qemu_nbd, err);
-    child_stop(s.qemu_nbd);
+        r = child_finish(qemu_nbd, err);
+    child_stop(qemu_nbd);
     return r;
 }
 
@@ -91,21 +56,33 @@ static int take(void *opaque, const void *buf, size_t length,
 static int read_block(const struct qemu *qemu, int fd, char *probe,
                       struct error *err)
 {
-    struct session s;
-    struct nbd_client *client = NULL;
+    char *CLEANUP(free_ptr) options = qemu_image_options("vhdx", fd);
+    const struct qemu_nbd_image image = {
+        .options = options,
+        .inherit = &fd,
+        .n_inherit = 1,
+    };
+    const struct image_reader_spec spec = {
+        .qemu = qemu,
+        .image = &image,
+        .role = "QEMU",
+        .cancel_fd = -1,
+    };
+    struct image_reader *reader = NULL;
+    struct nbd_client *client;
     int r;
 
-    if (begin(qemu, fd, false, &s, err) == -1)
+    if (options == NULL)
+        return error_set(err, errno, "destination: no memory");
+    if (image_reader_open(&spec, &reader, err) == -1)
         return -1;
-    r = nbd_client_open(&s.address, -1, &client, err);
-    if (r == 0)
-        r = nbd_client_read(client, BLOCK, PROBE, take, probe, err);
+    client = image_reader_client(reader);
+    r = nbd_client_read(client, BLOCK, PROBE, take, probe, err);
     if (r == 0)
         r = nbd_client_finish(client, err);
-    nbd_client_free(client);
     if (r == -1)
-        child_blame(s.qemu_nbd, err);
-    child_stop(s.qemu_nbd);
+        image_reader_blame(reader, err);
+    image_reader_close(reader);
     return r;
 }
 

@@ -4,10 +4,14 @@
 
 #include "config.h"
 
+#include "base/io.h"
 #include "nbd/image-reader.h"
 
 #include <errno.h>
 #include <stdlib.h>
+
+/* What is asked for at once of an image with compressed clusters. */
+#define SMALLEST_PIECE (UINT64_C(64) << 10)
 
 struct image_reader {
     struct child *qemu_nbd;
@@ -52,6 +56,25 @@ int image_reader_open(const struct image_reader_spec *spec,
     }
     *reader = r;
     return 0;
+}
+
+int image_reader_open_bridge(const struct image_reader_spec *spec,
+                             int bridge_fd, uint64_t cluster_size,
+                             struct image_reader **reader, struct error *err)
+{
+    char node[QEMU_NODE_SPACE];
+    const struct qemu_nbd_image image = {
+        .node = node,
+        .inherit = &bridge_fd,
+        .n_inherit = 1,
+    };
+    struct image_reader_spec bridged = *spec;
+
+    qemu_bridge_node(node, bridge_fd);
+    bridged.image = &image;
+    bridged.role = "QEMU";
+    bridged.piece = io_max(cluster_size, SMALLEST_PIECE);
+    return image_reader_open(&bridged, reader, err);
 }
 
 struct nbd_client *image_reader_client(const struct image_reader *r)

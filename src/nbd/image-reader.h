@@ -38,6 +38,14 @@ struct image_reader;
 int image_reader_open(const struct image_reader_spec *spec,
                       struct image_reader **reader, struct error *err);
 
+/* The same of the qcow2 image behind an end of the bridge, in whole clusters
+ * of so many bytes: qemu-nbd decodes a compressed one for each request that
+ * has a part of it.  image, role and piece of spec do not count.
+ */
+int image_reader_open_bridge(const struct image_reader_spec *spec,
+                             int bridge_fd, uint64_t cluster_size,
+                             struct image_reader **reader, struct error *err);
+
 /* To read by; the reader's. */
 struct nbd_client *image_reader_client(const struct image_reader *reader);
 
