@@ -36,14 +36,18 @@ bool nbd_request_is_to_be_slow(const struct nbd_request *s)
     return s->is_fast && (s->errnum == ENOTSUP || s->errnum == EOPNOTSUPP);
 }
 
-/* As nbd_completion_callback(3); libnbd forgets the request. */
+/* As nbd_completion_callback(3): with 1, libnbd frees what it holds of the
+ * request.  It reads that once more before it returns from issuing it, which
+ * is too late if the connection was lost meanwhile.  So it keeps that one until
+ * the connection is closed.
+ */
 static int take_answer(void *opaque, int *error)
 {
     struct nbd_request *s = opaque;
 
     s->errnum = *error;
     nbd_requests_push(s->answered, s);
-    return 1;
+    return s->is_being_issued ? 0 : 1;
 }
 
 /* As nbd_extent_callback(3). */
@@ -103,7 +107,12 @@ static int64_t issue(struct nbd_request *s)
 
 int nbd_request_issue(struct nbd_request *s)
 {
-    return issue(s) == -1 ? -1 : 0;
+    int64_t cookie;
+
+    s->is_being_issued = true;
+    cookie = issue(s);
+    s->is_being_issued = false;
+    return cookie == -1 ? -1 : 0;
 }
 
 int nbd_request_failed(const char *role, const struct nbd_request *s,

@@ -42,6 +42,7 @@ struct nbd_request {
     char *buf; /* NULL: it has had none to fill yet */
     bool is_fast;
     bool is_waited_for, is_done;
+    bool is_being_issued;   /* libnbd is at it, in this thread */
     struct nbd_handle *nbd; /* where it is in flight */
     uint64_t number;        /* they are sent in this order */
     uint64_t zeroes;        /* bytes, NBD_COUNT_ZEROES */
