@@ -4,11 +4,16 @@
 
 /* Notes on the design
  *
- * Nothing that is not here is ever answered, least of all with zeroes: QEMU
- * does not notice the end of a file and would take them for an empty table.
- * What has not arrived is a fault: EIO, and the mapper is told what was
- * missing.  Every table is there in full or not there; QEMU itself never
- * writes a file that ends inside one, or inside data that it maps.
+ * QEMU does not notice the end of a file, and takes zeroes for an empty table.
+ * So what is not here is only ever answered with zeroes to a qemu-img map that
+ * does not mind (windows.c): what was missing is noted, and what QEMU did not
+ * find is not believed.  What one run was not shown it is not shown later
+ * either, even if that has arrived: else it might find a half of what there
+ * is.  Every table is there in full or not there; QEMU itself never writes a
+ * file that ends inside one, or inside data that it maps.
+ *
+ * All else that has not arrived is a fault: EIO, and it is told what was
+ * missing.
  *
  * Data that was claimed is likely gone, to the disk; and when the spool is at
  * its limit, tables of windows that are mapped are dropped.  The lock is not
@@ -22,6 +27,7 @@
 
 #include "config.h"
 
+#include "base/assert.h"
 #include "base/io.h"
 #include "import/inbox-state.h"
 #include "import/inbox-view.h"
@@ -30,18 +36,18 @@
 #include <string.h>
 #include <sys/eventfd.h>
 
+VECTOR_FUNCTIONS(missing, struct missing_table, "missing tables");
+
 /* No qcow2 file is longer than this: offsets in its tables have 56 bits. */
 #define LONGEST_FILE (UINT64_C(1) << 56)
 
-/* Is all before file_end here?  If not, that is the view's fault. */
-static bool is_here(struct inbox_view *v, uint64_t file_end)
+/* What is before file_end is needed, and not here. */
+static int note_fault(struct inbox_view *v, uint64_t file_end)
 {
     LOCK_ASSERT_HELD(&v->inbox->lock);
-    if (file_end <= v->inbox->arrival.arrived)
-        return true;
     v->has_fault = true;
     v->fault_end = file_end;
-    return false;
+    return EIO;
 }
 
 /* Reads what is here.  Returns an errno value. */
@@ -69,24 +75,78 @@ static int check_table(struct inbox *in, uint64_t file_offset, uint32_t length)
     return EIO;
 }
 
-/* Before a table is read: may it be, is it here?  Notes the read. */
-static int begin_table(struct inbox_view *v, uint64_t file_offset,
-                       uint32_t length)
+/* May QEMU have these bytes, in a view of inbox_show_arrived? */
+static int check_view(struct inbox_view *v, uint64_t file_offset,
+                      uint32_t length)
+{
+    LOCK_ASSERT_HELD(&v->inbox->lock);
+    if (!v->is_again ||
+        !ledger_is_dropped(&v->inbox->ledger, file_offset, length))
+        return check_table(v->inbox, file_offset, length);
+    v->has_gaps = true;
+    return EIO;
+}
+
+/* A table that is not here.  Returns an errno value; 0: it is empty. */
+static int note_missing(struct inbox_view *v, uint64_t file_offset,
+                        uint32_t length)
+{
+    const struct missing_table table = {file_offset + length, v->filled};
+    struct error err;
+
+    LOCK_ASSERT_HELD(&v->inbox->lock);
+    if (missing_push(&v->missing, table, &err) == -1) {
+        inbox_note_failure(v->inbox, &err);
+        return ENOMEM;
+    }
+    if (length % v->slice != 0 || file_offset % v->slice != 0)
+        return note_fault(v, file_offset + length);
+    return v->missing.count > INBOX_MOST_MISSING ? EIO : 0;
+}
+
+/* A table that is here has been read. */
+static int note_read(struct inbox_view *v, bool is_empty, uint64_t file_offset,
+                     uint32_t length)
 {
     struct inbox *in = v->inbox;
     struct error err;
-    int r;
+    uint64_t first;
 
-    LOCK_FOR_SCOPE(&in->lock);
-    r = check_table(in, file_offset, length);
-    if (r != 0)
-        return r;
-    if (!is_here(v, file_offset + length))
-        return EIO;
-    if (ranges_batch_add(&v->reads, file_offset, length, &err) == 0)
+    LOCK_ASSERT_HELD(&in->lock);
+    if (!is_empty && length == v->slice &&
+        !ranges_has_any(&in->ledger.protected, file_offset, length, &first))
+        v->filled++;
+    if (ranges_batch_add(is_empty ? &v->empty : &v->reads, file_offset, length,
+                         &err) == 0)
         return 0;
     inbox_note_failure(in, &err);
     return ENOMEM;
+}
+
+/* Before a table is read: may it be, is it here? */
+static int begin_table(struct inbox_view *v, uint64_t file_offset,
+                       uint32_t length, bool *is_here)
+{
+    int r;
+
+    LOCK_FOR_SCOPE(&v->inbox->lock);
+    r = check_view(v, file_offset, length);
+    *is_here = file_offset + length <= v->arrived;
+    if (r != 0 || *is_here)
+        return r;
+    return note_missing(v, file_offset, length);
+}
+
+/* After it was read: may it still be?  Notes the read. */
+static int end_table(struct inbox_view *v, const void *buf,
+                     uint64_t file_offset, uint32_t length)
+{
+    bool is_empty = io_is_zero(buf, length);
+    int r;
+
+    LOCK_FOR_SCOPE(&v->inbox->lock);
+    r = check_view(v, file_offset, length);
+    return r != 0 ? r : note_read(v, is_empty, file_offset, length);
 }
 
 /* As nbd_export's read. */
@@ -94,15 +154,17 @@ static int read_arrived(void *opaque, void *buf, uint32_t length,
                         uint64_t file_offset)
 {
     struct inbox_view *v = opaque;
-    struct inbox *in = v->inbox;
-    int r = begin_table(v, file_offset, length);
+    bool is_here;
+    int r = begin_table(v, file_offset, length, &is_here);
 
-    if (r == 0)
-        r = read_here(in, buf, length, file_offset);
     if (r != 0)
         return r;
-    LOCK_FOR_SCOPE(&in->lock);
-    return check_table(in, file_offset, length);
+    if (!is_here) {
+        memset(buf, 0, length);
+        return 0;
+    }
+    r = read_here(v->inbox, buf, length, file_offset);
+    return r != 0 ? r : end_table(v, buf, file_offset, length);
 }
 
 /* Of a compressed cluster QEMU reads whole sectors, and the last one in a
@@ -162,8 +224,8 @@ static int begin_compressed(struct inbox_view *v, uint64_t file_offset,
         return EIO;
     if (is_cut_sector(a, file_offset, length) && file_end > a->arrived)
         *missing = file_end - a->arrived;
-    if (!is_here(v, file_end - *missing))
-        return EIO;
+    if (file_end - *missing > a->arrived)
+        return note_fault(v, file_end - *missing);
     return check_compressed(v, file_offset, length, is_compressed);
 }
 
@@ -202,9 +264,14 @@ static void show(struct inbox *in, struct inbox_view *v,
     };
 }
 
-void inbox_show_arrived(struct inbox *in, struct inbox_view *v)
+void inbox_show_arrived(struct inbox *in, struct inbox_view *v, uint64_t slice,
+                        bool is_again)
 {
+    ASSERT(slice > 0);
     show(in, v, read_arrived);
+    v->is_again = is_again;
+    v->arrived = inbox_arrived(in);
+    v->slice = slice;
 }
 
 void inbox_show_waiting(struct inbox *in, struct inbox_view *v, int wake_fd)
@@ -222,6 +289,19 @@ void inbox_view_opened(struct inbox_view *v)
 void inbox_hide(struct inbox_view *v)
 {
     ranges_batch_clear(&v->reads);
+    ranges_batch_clear(&v->empty);
+    missing_free(&v->missing);
+}
+
+enum inbox_sight inbox_sight(const struct inbox_view *v)
+{
+    if (v->has_gaps)
+        return INBOX_SAW_GAPS;
+    if (v->has_fault)
+        return INBOX_SAW_NONE;
+    if (v->missing.count > INBOX_MOST_MISSING)
+        return INBOX_SAW_FEW;
+    return v->missing.count > 0 ? INBOX_SAW_PART : INBOX_SAW_ALL;
 }
 
 bool inbox_take_fault(struct inbox_view *v, uint64_t *file_end)
@@ -235,8 +315,12 @@ bool inbox_take_fault(struct inbox_view *v, uint64_t *file_end)
     return has_fault;
 }
 
-int inbox_settle_reads(struct inbox_view *v, struct error *err)
+int inbox_settle_reads(struct inbox_view *v, bool may_drop, struct error *err)
 {
+    struct ledger *ledger = &v->inbox->ledger;
+
     LOCK_FOR_SCOPE(&v->inbox->lock);
-    return ledger_add_tables(&v->inbox->ledger, &v->reads, err);
+    if (ledger_add_tables(ledger, &v->reads, may_drop, err) == -1)
+        return -1;
+    return ledger_add_tables(ledger, &v->empty, false, err);
 }

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "import/inbox.h"
+#include "import/missing.h"
 #include "lists/ranges.h"
 #include "nbd/server.h"
 
@@ -21,17 +22,45 @@
 struct inbox_view {
     struct inbox *inbox;
     struct nbd_export export;
+    int wake_fd;               /* of inbox_show_waiting */
+    bool is_open;              /* inbox_view_opened */
     bool has_fault;            /* see inbox_take_fault */
     uint64_t fault_end;        /* a file offset */
-    bool is_open;              /* inbox_view_opened */
-    int wake_fd;               /* of inbox_show_waiting */
+    uint64_t arrived;          /* of inbox_show_arrived: so much is shown */
+    uint64_t slice;            /* of inbox_show_arrived */
+    bool is_again, has_gaps;   /* of inbox_show_arrived */
+    struct missing missing;    /* the same */
+    uint64_t filled;           /* slices it has read, with something in them */
     struct ranges_batch reads; /* that inbox_settle_reads has not seen */
+    struct ranges_batch empty; /* and that have nothing in them */
 };
 
-/* For a QEMU that finds out what is what: it reads what has arrived.  A read
- * of anything else is a fault: it fails at once with EIO, and is remembered.
+/* For a QEMU that finds out what is what: it reads what has arrived by now,
+ * though more comes while it does.  Of the rest, whole slices of tables, of
+ * slice bytes, read as if they were empty, and are noted; so what QEMU finds
+ * is true, but that it finds nothing is not.  All else that is missing fails
+ * with EIO.  is_again: it may read tables that another run has read; so if one
+ * of those has been dropped that is no fault of the image's.
  */
-void inbox_show_arrived(struct inbox *inbox, struct inbox_view *view);
+void inbox_show_arrived(struct inbox *inbox, struct inbox_view *view,
+                        uint64_t slice, bool is_again);
+
+/* So many slices may be missing: QEMU takes 30 us for each. */
+enum { INBOX_MOST_MISSING = 32768 };
+
+/* How much was there of what QEMU wanted to read? */
+enum inbox_sight {
+    INBOX_SAW_ALL,
+    INBOX_SAW_PART, /* not all tables */
+    INBOX_SAW_FEW,  /* more than INBOX_MOST_MISSING were not, and it failed */
+    INBOX_SAW_NONE, /* not what it cannot do without, and it failed */
+    INBOX_SAW_GAPS, /* a table that is_again was dropped, and it failed */
+};
+
+/* That, once the bridge has been stopped.  Then view->missing is what was
+ * missing, and view->filled may be looked at.
+ */
+enum inbox_sight inbox_sight(const struct inbox_view *view);
 
 /* For a QEMU that decodes compressed clusters of windows that are mapped, each
  * once: what has not arrived is waited for.  Such data is refused where it has
@@ -56,8 +85,10 @@ void inbox_hide(struct inbox_view *view);
 bool inbox_take_fault(struct inbox_view *view, uint64_t *file_end);
 
 /* What QEMU has read in this view, since this was last called, is metadata.
- * Fails if a byte of it is compressed data.
+ * Fails if a byte of it is compressed data.  may_drop: what has anything in
+ * it is not read again, so it may be dropped if the spool is full.
  */
-int inbox_settle_reads(struct inbox_view *view, struct error *err);
+int inbox_settle_reads(struct inbox_view *view, bool may_drop,
+                       struct error *err);
 
 #endif

@@ -205,6 +205,12 @@ bool inbox_has_room(struct inbox *in, uint64_t length)
     return spool_has_room(&in->spool, length);
 }
 
+uint64_t inbox_room(struct inbox *in)
+{
+    LOCK_FOR_SCOPE(&in->lock);
+    return spool_room(&in->spool);
+}
+
 int inbox_read(struct inbox *in, void *buf, size_t length,
                uint64_t file_offset, struct error *err)
 {
@@ -247,6 +253,12 @@ void inbox_keep_tables(struct inbox *in)
 {
     LOCK_FOR_SCOPE(&in->lock);
     in->are_tables_kept = true;
+}
+
+bool inbox_has_dropped(struct inbox *in)
+{
+    LOCK_FOR_SCOPE(&in->lock);
+    return in->ledger.dropped.count > 0;
 }
 
 int inbox_claim(struct inbox *in, const struct filemap *data, uint64_t granule,

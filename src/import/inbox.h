@@ -95,6 +95,9 @@ int inbox_truncated_sector(struct inbox *inbox, uint64_t file_end,
 /* Is there room for length bytes more, before any table is dropped? */
 bool inbox_has_room(struct inbox *inbox, uint64_t length);
 
+/* How many bytes that is; UINT64_MAX without a limit. */
+uint64_t inbox_room(struct inbox *inbox);
+
 /* length bytes from file_offset on into buf.  They must have come with
  * inbox_append, and not have been punched.
  */
@@ -127,6 +130,9 @@ int inbox_protect(struct inbox *inbox, uint64_t file_offset, uint64_t length,
 
 /* From now on no table is dropped at all: another reader needs them. */
 void inbox_keep_tables(struct inbox *inbox);
+
+/* Has any table been dropped? */
+bool inbox_has_dropped(struct inbox *inbox);
 
 /* These pieces of the file are data, and so are the clusters of granule bytes
  * (a power of two) that they lie in.  From now on it is an error for QEMU to

@@ -65,8 +65,16 @@ int ledger_check_table(struct ledger *l, uint64_t file_offset, uint64_t length,
     return 0;
 }
 
+bool ledger_is_dropped(const struct ledger *l, uint64_t file_offset,
+                       uint64_t length)
+{
+    uint64_t first;
+
+    return ranges_has_any(&l->dropped, file_offset, length, &first);
+}
+
 int ledger_add_tables(struct ledger *l, struct ranges_batch *reads,
-                      struct error *err)
+                      bool may_drop, struct error *err)
 {
     struct ranges_batch droppable = {0};
     int r = ledger_check_compressed(l, err);
@@ -78,8 +86,8 @@ int ledger_add_tables(struct ledger *l, struct ranges_batch *reads,
         if (ranges_has_any(&l->compressed, read->file_offset, read->length,
                            &first))
             r = refuse_both(first, err);
-        else if (!ranges_has_any(&l->protected, read->file_offset,
-                                 read->length, &first))
+        else if (may_drop && !ranges_has_any(&l->protected, read->file_offset,
+                                             read->length, &first))
             r = ranges_batch_add(&droppable, read->file_offset, read->length,
                                  err);
     }

@@ -43,11 +43,15 @@ int ledger_protect(struct ledger *ledger, uint64_t file_offset,
 int ledger_check_table(struct ledger *ledger, uint64_t file_offset,
                        uint64_t length, struct error *err);
 
+/* Has any of it been dropped? */
+bool ledger_is_dropped(const struct ledger *ledger, uint64_t file_offset,
+                       uint64_t length);
+
 /* What QEMU has read, in a run that succeeded, is metadata.  On success reads
- * is empty.
+ * is empty.  may_drop: what is not protected may be dropped.
  */
 int ledger_add_tables(struct ledger *ledger, struct ranges_batch *reads,
-                      struct error *err);
+                      bool may_drop, struct error *err);
 
 /* The entries of data are plain data.  Whole clusters of cluster_size bytes, a
  * power of two, are claimed, even where an entry has only a part of one (as

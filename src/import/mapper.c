@@ -4,29 +4,29 @@
 
 /* Notes on the design
  *
- * qcow2 needs random access and a socket has none, so QEMU takes page
- * faults: `qemu-img map` runs on what has arrived so far, fails where a table
- * is missing, and the bridge notes which bytes it wanted.  When they have
- * come, it is run again.  A run takes about 10 ms, so what matters is how
- * many there are.
+ * qcow2 needs random access and a socket has none.  So `qemu-img map` runs on
+ * what has arrived so far, and the bridge notes which tables it wanted that
+ * are not here: it sees them as empty.  When they have come, it is run again.
+ * A run takes about 10 ms, so what matters is how many there are: windows.c
+ * knows when one is worth it, which part of the disk it is for, and what of
+ * its map is to be believed.
  *
- * The disk is mapped in windows; which one is next is windows.c's business.
- *
- * The map is checked as far as it is ours to check: it covers the window
- * without a gap (mapjson), and no byte of the file is two bytes of the disk,
- * or data and metadata (inbox).
+ * The map is checked as far as it is ours to check: it covers its part of the
+ * disk without a gap (mapjson), and no byte of the file is two bytes of the
+ * disk, or data and metadata (inbox).  A later run reads tables of parts that
+ * are mapped once more, unless they have been dropped.  What it says of these
+ * parts is not looked at.
  *
  * While QEMU runs, the receiver waits rather than keep what it may be told to
  * write to the disk a moment later: unknown bytes are kept only as far as we
- * allow.  At a fault that is the missing table and some more.
+ * allow.
  *
  * What a window says is held in memory until its data has come.  So that small
- * tables that say much do not fill it, a run has no more than MOST_FINDINGS
- * ranges, and its window is halved, to what a slice of an L2 table describes;
- * and the next run waits until what is held is no more than 8 bytes for each
- * byte that has come, and some MiB.
+ * tables that say much do not fill it, a run ends at MOST_FINDINGS ranges, and
+ * the next goes on there; and it waits until what is held is no more than 8
+ * bytes for each byte that has come, and some MiB.
  *
- * A fault past the end of a stream that has ended is how truncation shows.
+ * A table that is missing when the stream has ended is how truncation shows.
  */
 
 #include "config.h"
@@ -54,11 +54,13 @@
 /* And for each byte that has come. */
 #define HELD_PER_BYTE UINT64_C(8)
 
+/* Bytes of the stream that may be kept before the first run, and while what is
+ * held is too much.
+ */
+#define LOOKAHEAD (UINT64_C(512) << 10)
+
 enum {
-    /* Ranges that a run may find.  A slice of a table, which is the smallest
-     * window, has half as many at the most.
-     */
-    MOST_FINDINGS = 1 << 18,
+    MOST_FINDINGS = 1 << 18, /* ranges of one run */
 
     /* Milliseconds between two looks at what is held: nobody tells when
      * something has been moved.
@@ -84,19 +86,24 @@ struct mapper {
     struct error failure;
 };
 
-/* One run's findings, which count only when it succeeds. */
+/* One run's findings. */
 struct findings {
     const struct mapper *mapper;
+    const struct extents *unmapped; /* no more of the disk is looked at */
+    uint64_t disk_end;              /* so far the map has come */
+    uint64_t entries;               /* of it */
+    uint64_t new_entries, most_new; /* of them, no holes, and in unmapped */
+    bool is_full, is_refused;
+    struct extents told;       /* what is no hole */
     struct filemap_batch data; /* becomes the window's */
     struct mapper_window window;
-    uint64_t entries, most_entries;
-    bool is_full;
     struct inbox_view view;
 };
 
 static void cleanup_findings(struct findings *f)
 {
     inbox_hide(&f->view);
+    extents_clear(&f->told);
     filemap_batch_clear(&f->data);
     filemap_clear(&f->window.data);
     extents_clear(&f->window.compressed);
@@ -104,53 +111,105 @@ static void cleanup_findings(struct findings *f)
     extents_clear(&f->window.holes);
 }
 
-/* How many ranges a run may find.  An entry of a table has 8 bytes and
+/* How many ranges there may be.  An entry of a table has 8 bytes and
  * describes a range; an extended L2 entry has 16, and 32 ranges.  Who sends
  * more has tables that share tables, and means to keep us busy.  Tables may
  * arrive while QEMU runs, so who reaches the bound asks again.
  */
 static uint64_t most_entries(const struct mapper *m)
 {
-    return inbox_arrived(m->inbox) / 8 * 16 + 16 - m->entries;
+    uint64_t most = inbox_arrived(m->inbox) / 8 * 16 + 16;
+
+    return most - io_min(most, m->entries);
 }
 
+static bool is_hole(const struct mapjson_entry *e)
+{
+    return !(e->is_zero && e->is_present) && !mapjson_entry_has_data(e);
+}
+
+/* length bytes from disk_offset on are a part of the entry. */
+static int add_piece(struct findings *f, const struct mapjson_entry *e,
+                     uint64_t disk_offset, uint64_t length, struct error *err)
+{
+    struct mapper_window *w = &f->window;
+    struct extents *extents;
+
+    if (e->is_zero)
+        extents = &w->zeroes;
+    else if (e->is_compressed || !e->has_file_offset)
+        extents = &w->compressed;
+    else
+        return filemap_batch_add(&f->data,
+                                 e->file_offset + disk_offset - e->disk_offset,
+                                 length, disk_offset, err);
+    return extents_append(extents, disk_offset, length, err);
+}
+
+/* The entry has something of a part that is not mapped yet. */
+static int note_new(struct findings *f, struct error *err)
+{
+    if (f->new_entries == f->most_new)
+        f->most_new = most_entries(f->mapper);
+    if (f->new_entries == f->most_new) {
+        f->is_refused = true;
+        return error_set(err, 0,
+                         "more ranges than its tables have entries: they are "
+                         "used more than once");
+    }
+    f->new_entries++;
+    return 0;
+}
+
+/* What is not a hole. */
+static int add_told(struct findings *f, const struct mapjson_entry *e,
+                    struct error *err)
+{
+    const struct extents *unmapped = f->unmapped;
+    uint64_t end = e->disk_offset + e->length;
+    size_t first = extents_find(unmapped, e->disk_offset);
+
+    if (extents_append(&f->told, e->disk_offset, e->length, err) == -1)
+        return -1;
+    for (size_t i = first;
+         i < unmapped->count && unmapped->list[i].disk_offset < end; i++) {
+        const struct extent *part = &unmapped->list[i];
+        uint64_t from = io_max(e->disk_offset, part->disk_offset);
+        uint64_t to = io_min(end, extent_end(part));
+
+        if ((i == first && note_new(f, err) == -1) ||
+            add_piece(f, e, from, to - from, err) == -1)
+            return -1;
+    }
+    return 0;
+}
+
+/* As mapjson_sink. */
 static int add_entry(void *opaque, const struct mapjson_entry *e,
                      struct error *err)
 {
     struct findings *f = opaque;
-    struct mapper_window *w = &f->window;
-    struct extents *extents;
 
-    w->disk_end = e->disk_offset + e->length;
-    if (f->entries == f->most_entries)
-        f->most_entries = most_entries(f->mapper);
-    if (f->entries == f->most_entries)
-        return error_set(err, 0,
-                         "more ranges than its tables have entries: they are "
-                         "used more than once");
     if (f->entries == MOST_FINDINGS) {
         f->is_full = true;
         return error_set(err, 0, "more ranges than are wanted at once");
     }
     f->entries++;
-    if (e->is_zero && e->is_present)
-        extents = &w->zeroes;
-    else if (!mapjson_entry_has_data(e))
-        extents = &w->holes;
-    else if (e->is_compressed || !e->has_file_offset)
-        extents = &w->compressed;
-    else
-        return filemap_batch_add(&f->data, e->file_offset, e->length,
-                                 e->disk_offset, err);
-    return extents_append(extents, e->disk_offset, e->length, err);
+    if (!is_hole(e) && add_told(f, e, err) == -1)
+        return -1;
+    f->disk_end = e->disk_offset + e->length;
+    return 0;
 }
 
-static void log_window(const struct mapper_window *w)
+static void log_window(const struct windows_run *run,
+                       const struct mapper_window *w)
 {
-    log_debug("map: disk offsets %" PRIu64 " to %" PRIu64
-              ": %zu ranges of data, %zu compressed, %zu zero, %zu holes",
-              w->disk_offset, w->disk_end, w->data.count, w->compressed.count,
-              w->zeroes.count, w->holes.count);
+    log_debug("map: disk offsets %" PRIu64 " to %" PRIu64 ": %" PRIu64
+              " bytes known now, %zu ranges of data, %zu compressed, %zu zero, "
+              "%zu holes, %zu tables missing",
+              run->disk_offset, run->disk_end, w->mapped, w->data.count,
+              w->compressed.count, w->zeroes.count, w->holes.count,
+              run->missing->count);
     for (size_t i = 0; log_is_debug() && i < w->data.count; i++)
         log_debug("map: file offset %" PRIu64 " length %" PRIu64
                   " disk offset %" PRIu64,
@@ -158,36 +217,31 @@ static void log_window(const struct mapper_window *w)
                   w->data.list[i].disk_offset);
 }
 
-enum outcome { MAPPED, FAULTED, TOO_MANY, FAILED };
-
-/* What a run that succeeded says must be possible, and then it counts. */
-static enum outcome keep(struct mapper *m, struct findings *f,
-                         uint64_t disk_end, struct error *err)
+/* What a run has found must be possible, and then it counts.  may_drop: it has
+ * used all tables that it read.
+ */
+static int keep(struct mapper *m, struct windows *windows, struct findings *f,
+                const struct windows_run *run, bool may_drop,
+                struct error *err)
 {
     struct mapper_window *w = &f->window;
 
-    if (w->disk_end != disk_end) {
-        error_set(err, 0,
-                  "QEMU: qemu-img map ends at disk offset %" PRIu64
-                  ", not at %" PRIu64,
-                  w->disk_end, disk_end);
-        return FAILED;
-    }
-    if (filemap_merge(&w->data, &f->data, err) == -1) {
-        error_wrap(err, "source");
-        return FAILED;
-    }
-    log_window(w);
+    if (windows_mapped(windows, run, &w->holes, &w->mapped, err) == -1)
+        return -1;
+    if (filemap_merge(&w->data, &f->data, err) == -1)
+        return error_wrap(err, "source");
+    log_window(run, w);
     if (w->compressed.count >
         0) /* who reads them back needs the tables, too */
         inbox_keep_tables(m->inbox);
-    m->windows++; /* who sees that take has the last one may ask */
-    if (inbox_settle_reads(&f->view, err) == -1 ||
+    if (w->mapped > 0)
+        m->windows++; /* who sees that take has the last one may ask */
+    if (inbox_settle_reads(&f->view, may_drop, err) == -1 ||
         inbox_claim(m->inbox, &w->data, m->image->cluster_size, err) == -1 ||
         m->give(m->opaque, w, err) == -1)
-        return FAILED;
-    m->entries += f->entries;
-    return MAPPED;
+        return -1;
+    m->entries += f->new_entries + w->holes.count;
+    return 0;
 }
 
 static int check_inbox(void *inbox, struct error *err)
@@ -195,14 +249,57 @@ static int check_inbox(void *inbox, struct error *err)
     return inbox_check(inbox, err);
 }
 
-/* Runs QEMU once, on length bytes of disk from disk_offset on. */
-static enum outcome run(struct mapper *m, uint64_t disk_offset,
-                        uint64_t length, uint64_t *fault_end,
-                        struct error *err)
+/* What comes of a run that QEMU has ended, or we: r and err say how. */
+static int conclude(struct mapper *m, struct windows *w, struct findings *f,
+                    uint64_t disk_offset, uint64_t length, int r,
+                    struct error *err)
 {
+    enum inbox_sight sight = inbox_sight(&f->view);
+    bool is_part = f->is_full || sight == INBOX_SAW_FEW;
+    bool may_be_for_want =
+        r == -1 && !is_part && !f->is_refused && err->errnum == 0;
+    const struct windows_run run = {
+        .disk_offset = disk_offset,
+        .length = length,
+        .disk_end = f->disk_end,
+        .told = &f->told,
+        .entries = f->entries,
+        .new_entries = f->new_entries,
+        .missing = &f->view.missing,
+        .filled = f->view.filled,
+        .is_last = sight == INBOX_SAW_FEW,
+    };
+
+    if (sight == INBOX_SAW_GAPS)
+        return 0; /* without these it is asked for again */
+    if (sight == INBOX_SAW_NONE ||
+        (may_be_for_want && sight == INBOX_SAW_PART))
+        return windows_failed(w, &run, err);
+    if (r == -1 && !is_part) {
+        /* With an errno it is our host's fault, not the image's. */
+        if (err->errnum == 0)
+            error_wrap(err, "source: disk offset %" PRIu64, disk_offset);
+        return -1;
+    }
+    if (!is_part && f->disk_end != disk_offset + length)
+        return error_set(err, 0,
+                         "QEMU: qemu-img map ends at disk offset %" PRIu64
+                         ", not at %" PRIu64,
+                         f->disk_end, disk_offset + length);
+    return keep(m, w, f, &run, !is_part, err);
+}
+
+/* Runs QEMU once, on length bytes of disk from disk_offset on.  is_again: some
+ * of them are mapped already.
+ */
+static int run(struct mapper *m, struct windows *w, uint64_t disk_offset,
+               uint64_t length, bool is_again, struct error *err)
+{
+    uint64_t slice = qemu_l2_slice(m->image->cluster_size);
     struct findings CLEANUP(findings) f = {
         .mapper = m,
-        .window.disk_offset = disk_offset,
+        .unmapped = &w->unmapped,
+        .disk_end = disk_offset,
     };
     const struct nbd_shown shown = {
         .export = &f.view.export,
@@ -212,6 +309,7 @@ static enum outcome run(struct mapper *m, uint64_t disk_offset,
     const struct qemu_img_map map = {
         .disk_offset = disk_offset,
         .length = length,
+        .l2_slice = slice,
         .cancel_fd = m->stop_fd,
         .sink = add_entry,
         .opaque = &f,
@@ -219,30 +317,21 @@ static enum outcome run(struct mapper *m, uint64_t disk_offset,
     bool is_qemus;
     int r;
 
-    inbox_show_arrived(m->inbox, &f.view);
+    inbox_show_arrived(m->inbox, &f.view, slice, is_again);
     m->runs++;
     r = nbd_map(m->qemu, &shown, &map, &is_qemus, err);
     if (r == -1 && !is_qemus)
-        return FAILED;
-    if (inbox_take_fault(&f.view, fault_end))
-        return FAULTED;
-    if (f.is_full)
-        return TOO_MANY;
-    if (r == -1) {
-        /* With an errno it is our host's fault, not the image's. */
-        if (err->errnum == 0)
-            error_wrap(err, "source: disk offset %" PRIu64, disk_offset);
-        return FAILED;
-    }
-    return keep(m, &f, disk_offset + length, err);
+        return -1;
+    return conclude(m, w, &f, disk_offset, length, r, err);
 }
 
-/* Waits for bytes before file_end, and allows for lookahead more. */
-static int wait_for(struct mapper *m, uint64_t file_end, uint64_t lookahead,
+/* Waits for bytes before file_end, and allows that those before kept_end are
+ * kept.
+ */
+static int wait_for(struct mapper *m, uint64_t file_end, uint64_t kept_end,
                     struct error *err)
 {
-    inbox_allow(m->inbox,
-                io_max(file_end, inbox_arrived(m->inbox)) + lookahead);
+    inbox_allow(m->inbox, kept_end);
     eventfd_write(m->wake_fd, 1);
     switch (inbox_wait(m->inbox, file_end)) {
     case INBOX_ARRIVED:
@@ -252,6 +341,20 @@ static int wait_for(struct mapper *m, uint64_t file_end, uint64_t lookahead,
     default:
         return inbox_truncated(m->inbox, file_end, err);
     }
+}
+
+/* Waits for tables that are missing, until another pass is worth it. */
+static int wait_for_tables(struct mapper *m, struct windows *w,
+                           struct error *err)
+{
+    struct windows_wait until;
+
+    windows_wait(w, inbox_arrived(m->inbox), inbox_room(m->inbox) / 2, &until);
+    if (wait_for(m, until.first_end, until.kept_end, err) == -1)
+        return -1;
+    if (inbox_wait(m->inbox, until.file_end) == INBOX_CANCELLED)
+        return error_set(err, ECANCELED, "mapper");
+    return windows_begin_pass(w, inbox_arrived(m->inbox), err);
 }
 
 /* What every run needs. */
@@ -265,26 +368,12 @@ static uint64_t first_tables_end(const struct gate_image *image)
 /* Maps the next window, or waits until there is one that can be. */
 static int map_next(struct mapper *m, struct windows *w, struct error *err)
 {
-    uint64_t disk_offset, length, table_end, lookahead;
-    uint64_t before = m->entries;
+    bool is_apart = inbox_has_dropped(m->inbox);
+    uint64_t disk_offset, length;
 
-    if (!windows_next(w, inbox_arrived(m->inbox), &disk_offset, &length,
-                      &table_end))
-        return wait_for(m, table_end, 0, err);
-    switch (run(m, disk_offset, length, &table_end, err)) {
-    case MAPPED:
-        windows_mapped(w, m->entries - before < MOST_FINDINGS / 4);
-        return 0;
-    case FAULTED:
-        if (windows_faulted(w, table_end, inbox_arrived(m->inbox), &lookahead))
-            return wait_for(m, table_end, lookahead, err);
-        return 0;
-    case TOO_MANY:
-        windows_too_long(w);
-        return 0;
-    default:
-        return -1;
-    }
+    if (!windows_next(w, is_apart, &disk_offset, &length))
+        return wait_for_tables(m, w, err);
+    return run(m, w, disk_offset, length, !is_apart, err);
 }
 
 /* Waits until what is held in memory is in a proportion to what has come. */
@@ -296,9 +385,9 @@ static int wait_for_backlog(struct mapper *m, struct error *err)
 
         if (held <= HELD_AT_ANY_TIME + HELD_PER_BYTE * arrived)
             return 0;
-        inbox_allow(m->inbox, arrived + WINDOWS_LOOKAHEAD);
+        inbox_allow(m->inbox, arrived + LOOKAHEAD);
         eventfd_write(m->wake_fd, 1);
-        switch (inbox_wait_briefly(m->inbox, arrived + WINDOWS_LOOKAHEAD,
+        switch (inbox_wait_briefly(m->inbox, arrived + LOOKAHEAD,
                                    BACKLOG_MS)) {
         case INBOX_CANCELLED:
             return error_set(err, ECANCELED, "mapper");
@@ -312,19 +401,32 @@ static int wait_for_backlog(struct mapper *m, struct error *err)
     }
 }
 
-static int map_disk(struct mapper *m, struct error *err)
+static int map_all(struct mapper *m, struct windows *w, struct error *err)
 {
-    struct windows w;
+    uint64_t tables_end = first_tables_end(m->image);
+    uint64_t here_end = io_max(tables_end, inbox_arrived(m->inbox));
 
-    windows_begin(&w, m->image->virtual_size, m->image->window,
-                  m->image->cluster_size);
-    if (wait_for(m, first_tables_end(m->image), WINDOWS_LOOKAHEAD, err) == -1)
+    if (wait_for(m, tables_end, here_end + LOOKAHEAD, err) == -1)
         return -1;
-    while (!windows_are_done(&w))
-        if (wait_for_backlog(m, err) == -1 || map_next(m, &w, err) == -1)
+    while (!windows_are_done(w))
+        if (wait_for_backlog(m, err) == -1 || map_next(m, w, err) == -1)
             return -1;
     inbox_allow(m->inbox, INT64_MAX);
     return 0;
+}
+
+static int map_disk(struct mapper *m, struct error *err)
+{
+    struct windows w;
+    int r = windows_begin(&w, m->image->virtual_size,
+                          m->image->window / m->image->cluster_size *
+                              qemu_l2_slice(m->image->cluster_size),
+                          err);
+
+    if (r == 0)
+        r = map_all(m, &w, err);
+    windows_end(&w);
+    return r;
 }
 
 static void note_result(struct mapper *m, int result, const struct error *err)

@@ -12,9 +12,9 @@
 #include "lists/filemap.h"
 #include "qemu/qemu.h"
 
-/* What QEMU says of a part of the disk, bytes [disk_offset, disk_end). */
+/* What QEMU says of parts of the disk. */
 struct mapper_window {
-    uint64_t disk_offset, disk_end;
+    uint64_t mapped; /* bytes of the disk: as large are these parts */
     struct filemap data;       /* plain data, and where it is in the file */
     struct extents compressed; /* data that only QEMU can read: it is
                                 * compressed, or has no offset in the file */
@@ -52,7 +52,7 @@ int mapper_check(struct mapper *mapper, struct error *err);
 /* Has it mapped the whole disk? */
 bool mapper_is_done(struct mapper *mapper);
 
-/* How often QEMU was run, and for how many windows that counted.  Any thread
+/* How often QEMU was run, and how many windows came of that.  Any thread
  * may ask.
  */
 unsigned mapper_runs(const struct mapper *mapper);

@@ -277,7 +277,7 @@ static int place_window(struct route *r, const struct mapper_window *w,
     uint64_t size = r->o.target->size;
 
     LOCK_FOR_SCOPE(&r->lock);
-    ASSERT(w->disk_offset <= w->disk_end && w->disk_end <= r->o.disk_size);
+    ASSERT(w->mapped <= r->o.disk_size - r->mapped);
     if (w->compressed.count > 0)
         r->has_compressed = true;
     if (place_data(r, &w->data, err) == -1 ||
@@ -289,7 +289,7 @@ static int place_window(struct route *r, const struct mapper_window *w,
          (!r->o.is_prezeroed &&
           add_extents(r->zeroer, &w->holes, size, &r->to_zero, err) == -1)))
         return -1;
-    r->mapped += w->disk_end - w->disk_offset;
+    r->mapped += w->mapped;
     r->is_mapped = r->mapped == r->o.disk_size;
     return 0;
 }

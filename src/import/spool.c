@@ -44,6 +44,13 @@ bool spool_has_room(const struct spool *s, uint64_t length)
     return s->limit == 0 || bytes_with(s, length) <= s->limit;
 }
 
+uint64_t spool_room(const struct spool *s)
+{
+    if (s->limit == 0)
+        return UINT64_MAX;
+    return s->limit - io_min(s->limit, bytes(s));
+}
+
 int spool_note(struct spool *s, uint64_t file_offset, uint64_t length,
                struct error *err)
 {

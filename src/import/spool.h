@@ -39,6 +39,9 @@ void spool_close(struct spool *spool);
 /* Is there room for length bytes more? */
 bool spool_has_room(const struct spool *spool, uint64_t length);
 
+/* For how many; UINT64_MAX without a limit. */
+uint64_t spool_room(const struct spool *spool);
+
 /* Notes that length bytes at file_offset are about to be written.  Fails if
  * that is more than the limit.
  */

@@ -1,141 +1,359 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* SPDX-FileCopyrightText: the qcow-tool authors */
-/* Which part of the disk is mapped next. */
+/* Which part of the disk is mapped next, and when. */
 
 /* Notes on the design
  *
- * The disk is mapped in windows.  A run of QEMU that faults is wasted (the map
- * prints a merged range only when the next one differs, so what it printed
- * says nothing about its last range), and the larger its window the larger
- * the waste; but windows that succeed should be few.  So they double, and
- * are halved on a fault.  A unit is what one L2 table describes, but at least
- * SMALLEST_UNIT: with 4 KiB clusters a table covers 2 MiB only.
+ * An image that a guest has grown has its tables all over the file, in any
+ * order.  What has come of them is mapped in passes over the disk, one after
+ * the other.  A table that is missing is shown to QEMU as one without entries.
+ * So what a run finds is true, but where it finds nothing, that may be for want
+ * of a table.  QEMU reads tables in slices; if it finds anything in a slice,
+ * that was here, and all that it says of it is true.  Slices in which it found
+ * nothing are left for a later pass, unless nothing was missing.
  *
- * A table that is missing may be a long way off, in an image that a guest
- * has grown, while those of later windows are here.  Then the window is
- * postponed, a unit of it, and tried again when its table has come.
+ * A part that is left begins and ends with a slice, or inside of one that is
+ * here: a hole that ends in the middle of a slice ends because something
+ * follows it there.
  *
- * At a fault whose table is near, some bytes behind that may be kept, in which
- * there may be the next one; twice as many each time that was not enough for
- * the window.
+ * Which tables does a part wait for?  QEMU reads them in the order of the disk.
+ * So those that are missing between the third and the fourth that have
+ * something in them belong to what was left between the third and the fourth
+ * slice of the disk in which it found something.  Should that be wrong, or not
+ * add up, it costs time and no more.
+ *
+ * When is a pass worth it?  All it costs is time, about as much as some bytes
+ * of the stream take, and so many are worth being kept.  Several tables that
+ * come within that are waited for, and mapped at once; and if more are to come
+ * soon after, as much may be kept while QEMU runs.  A table with nothing
+ * behind it for long is waited for alone: what follows it is likely its data,
+ * and should not be kept at all.
  */
 
 #include "config.h"
 
 #include "base/assert.h"
+#include "base/cleanup.h"
 #include "base/io.h"
 #include "import/windows.h"
 
-/* Bytes of the disk. */
-#define SMALLEST_UNIT (UINT64_C(256) << 20)
+#include <errno.h>
+#include <stdlib.h>
 
-/* Bytes of an L2 table that QEMU reads at once (its cache's entry). */
-#define LARGEST_SLICE (UINT64_C(64) << 10)
+/* Bytes of a stream that takes 500 MB/s, while QEMU ... */
+#define COST_RUN (UINT64_C(4) << 20)      /* starts */
+#define COST_ENTRY (UINT64_C(2) << 10)    /* prints an entry, and we read it */
+#define COST_MISSING (UINT64_C(16) << 10) /* asks for a table */
 
-/* Bytes of the file. */
-#define LARGEST_LOOKAHEAD (UINT64_C(64) << 20)
-
-void windows_begin(struct windows *w, uint64_t disk_size, uint64_t table,
-                   uint64_t cluster_size)
+int windows_begin(struct windows *w, uint64_t disk_size, uint64_t slice,
+                  struct error *err)
 {
-    uint64_t unit = io_max(table, SMALLEST_UNIT);
+    ASSERT(slice > 0 && (slice & (slice - 1)) == 0);
+    *w = (struct windows){.disk_size = disk_size, .slice = slice};
+    if (disk_size == 0)
+        return 0;
+    if (extents_append(&w->unmapped, 0, disk_size, err) == -1)
+        return -1;
+    return extents_append(&w->ready, 0, disk_size, err);
+}
 
-    ASSERT(cluster_size > 0 && (cluster_size & (cluster_size - 1)) == 0);
-    ASSERT(table > 0 && (table & (table - 1)) == 0);
-    *w = (struct windows){
-        .disk_size = disk_size,
-        .unit = unit,
-        .length = unit,
-        .slice = table / cluster_size * io_min(cluster_size, LARGEST_SLICE),
-        .lookahead = WINDOWS_LOOKAHEAD,
-    };
+void windows_end(struct windows *w)
+{
+    extents_clear(&w->unmapped);
+    extents_clear(&w->ready);
+    awaited_clear(&w->awaited);
 }
 
 bool windows_are_done(const struct windows *w)
 {
-    return w->front == w->disk_size && w->n_postponed == 0;
+    return w->unmapped.count == 0;
 }
 
-/* The postponed window whose table comes first; NULL: there is none. */
-static struct postponed *nearest_postponed(struct windows *w)
+/* ------------------------------------------------------------- what is next */
+
+/* What it costs to map what lies between two parts, rather than to run QEMU
+ * for each.
+ */
+static uint64_t cost_between(const struct windows *w, uint64_t from,
+                             uint64_t to)
 {
-    struct postponed *nearest = NULL;
+    uint64_t unmapped = 0, mapped = w->disk_size - extents_total(&w->unmapped);
+    double entries;
 
-    for (size_t i = 0; i < w->n_postponed; i++)
-        if (nearest == NULL || w->postponed[i].table_end < nearest->table_end)
-            nearest = &w->postponed[i];
-    return nearest;
-}
+    for (size_t i = extents_find(&w->unmapped, from); i < w->unmapped.count;
+         i++) {
+        const struct extent *e = &w->unmapped.list[i];
 
-bool windows_next(struct windows *w, uint64_t arrived, uint64_t *disk_offset,
-                  uint64_t *length, uint64_t *table_end)
-{
-    struct postponed *nearest = nearest_postponed(w);
-
-    ASSERT(!windows_are_done(w));
-    w->tried = NULL;
-    if (nearest != NULL && nearest->table_end <= arrived) {
-        w->tried = nearest;
-        nearest->part = io_min(nearest->part, nearest->length);
-        *disk_offset = nearest->disk_offset;
-        *length = nearest->part;
-        return true;
+        if (e->disk_offset >= to)
+            break;
+        unmapped += io_min(to, extent_end(e)) - io_max(from, e->disk_offset);
     }
-    if (w->front < w->disk_size && w->n_postponed < WINDOWS_POSTPONED) {
-        w->length = io_min(w->length, w->disk_size - w->front);
-        *disk_offset = w->front;
-        *length = w->length;
-        return true;
-    }
-    /* Else the whole disk would be mapped. */
-    ASSERT(nearest != NULL);
-    *table_end = nearest->table_end;
-    return false;
+    entries = (double)w->entries * (double)(to - from - unmapped) /
+              (double)io_max(mapped, 1);
+    return unmapped / w->slice * COST_MISSING +
+           (uint64_t)(entries * COST_ENTRY);
 }
 
-void windows_mapped(struct windows *w, bool is_small)
+bool windows_next(struct windows *w, bool is_apart, uint64_t *disk_offset,
+                  uint64_t *length)
 {
-    struct postponed *p = w->tried;
+    size_t i = extents_find(&w->ready, w->at);
+    uint64_t end;
 
-    if (p != NULL) {
-        p->disk_offset += p->part;
-        p->length -= p->part;
-        if (p->length == 0)
-            *p = w->postponed[--w->n_postponed];
-        return;
-    }
-    w->front += w->length;
-    if (is_small)
-        w->length = io_min(w->length, w->disk_size / 2 + 1) * 2;
-    w->lookahead = io_max(WINDOWS_LOOKAHEAD, w->lookahead / 2);
-}
-
-bool windows_faulted(struct windows *w, uint64_t table_end, uint64_t arrived,
-                     uint64_t *lookahead)
-{
-    if (w->tried != NULL) {
-        w->tried->table_end = table_end;
+    if (i == w->ready.count)
         return false;
+    *disk_offset = io_max(w->ready.list[i].disk_offset, w->at);
+    end = extent_end(&w->ready.list[i]);
+    for (i++; i < w->ready.count && !is_apart; i++) {
+        const struct extent *next = &w->ready.list[i];
+
+        if (cost_between(w, end, next->disk_offset) > COST_RUN)
+            break;
+        end = extent_end(next);
     }
-    if (table_end <= arrived + LARGEST_LOOKAHEAD) {
-        w->length = IO_ROUND_UP(w->length / 2, w->unit);
-        w->lookahead = io_min(w->lookahead * 2, LARGEST_LOOKAHEAD);
-        *lookahead = w->lookahead / 2;
-        return true;
-    }
-    if (w->length <= w->unit) {
-        ASSERT(w->n_postponed < WINDOWS_POSTPONED);
-        w->postponed[w->n_postponed++] =
-            (struct postponed){w->front, w->length, table_end, w->length};
-        w->front += w->length;
-    }
-    w->length = w->unit;
-    return false;
+    *length = end - *disk_offset;
+    return true;
 }
 
-void windows_too_long(struct windows *w)
-{
-    uint64_t *length = w->tried != NULL ? &w->tried->part : &w->length;
+/* ------------------------------------------------------- what a run has told */
 
-    *length = IO_ROUND_UP(*length / 2, w->slice);
+/* The parts of extents that lie in [from, to). */
+static int cut_out(const struct windows *w, const struct extents *extents,
+                   uint64_t from, uint64_t to, struct extents *out,
+                   struct error *err)
+{
+    struct extents CLEANUP(extents) all = {0};
+
+    if (from == to)
+        return 0;
+    if (extents_append(&all, from, to - from, err) == -1)
+        return -1;
+    return extents_combine(extents, EXTENTS_BOTH, &all, w->disk_size, out,
+                           err);
+}
+
+/* Slices in which nothing was found, for all we know for want of a table. */
+static int find_doubtful(const struct windows *w, const struct extents *holes,
+                         struct extents *doubtful, struct error *err)
+{
+    for (size_t i = 0; i < holes->count; i++) {
+        const struct extent *hole = &holes->list[i];
+        uint64_t from = IO_ROUND_UP(hole->disk_offset, w->slice);
+        uint64_t to = extent_end(hole);
+
+        if (to != w->disk_size)
+            to = IO_ROUND_DOWN(to, w->slice);
+        if (from < to &&
+            extents_append(doubtful, from, to - from, err) == -1)
+            return -1;
+    }
+    return 0;
+}
+
+/* What has been told of: all that the run got to, but what is doubtful.  Adds
+ * the holes in it to sure.
+ */
+static int find_sure(const struct windows *w, const struct windows_run *run,
+                     struct extents *sure, struct extents *doubtful,
+                     struct extents *mapped, struct error *err)
+{
+    struct extents CLEANUP(extents) unmapped = {0};
+    struct extents CLEANUP(extents) holes = {0};
+
+    if (cut_out(w, &w->unmapped, run->disk_offset, run->disk_end, &unmapped,
+                err) == -1 ||
+        extents_combine(&unmapped, EXTENTS_WITHOUT, run->told, w->disk_size,
+                        &holes, err) == -1 ||
+        (run->missing->count > 0 &&
+         find_doubtful(w, &holes, doubtful, err) == -1) ||
+        extents_combine(&holes, EXTENTS_WITHOUT, doubtful, w->disk_size, sure,
+                        err) == -1)
+        return -1;
+    return extents_combine(&unmapped, EXTENTS_WITHOUT, doubtful, w->disk_size,
+                           mapped, err);
+}
+
+/* How many slices of a run's are there, before disk_offset, in which something
+ * was found?  *i and *count are those of the call before, for a lower offset;
+ * *slice_end is behind the last that was counted.
+ */
+static void count_told(const struct windows *w, const struct extents *told,
+                       uint64_t disk_offset, size_t *i, uint64_t *slice_end,
+                       uint64_t *count)
+{
+    for (; *i < told->count && told->list[*i].disk_offset < disk_offset;
+         ++*i) {
+        const struct extent *e = &told->list[*i];
+        uint64_t from = IO_ROUND_DOWN(e->disk_offset, w->slice);
+        uint64_t to = IO_ROUND_UP(extent_end(e), w->slice);
+
+        from = io_max(from, *slice_end);
+        if (from < to) {
+            *count += (to - from) / w->slice;
+            *slice_end = to;
+        }
+    }
+}
+
+/* The first and the last end of all that are missing. */
+static void find_ends(const struct missing *missing, uint64_t *first,
+                      uint64_t *last)
+{
+    *first = UINT64_MAX;
+    *last = 0;
+    for (size_t i = 0; i < missing->count; i++) {
+        *first = io_min(*first, missing->list[i].file_end);
+        *last = io_max(*last, missing->list[i].file_end);
+    }
+}
+
+/* Each part waits for the tables that were missing there.  If none was, it has
+ * none, and can wait for the last.
+ */
+static int await_own(const struct windows *w, const struct windows_run *run,
+                     const struct extents *parts, uint64_t last,
+                     struct awaited *news, struct error *err)
+{
+    uint64_t told = 0, slice_end = 0;
+    size_t at = 0, j = 0;
+
+    for (size_t i = 0; i < parts->count; i++) {
+        uint64_t disk_offset = parts->list[i].disk_offset;
+        size_t before = news->count;
+
+        count_told(w, run->told, disk_offset, &at, &slice_end, &told);
+        for (; j < run->missing->count && run->missing->list[j].filled <= told;
+             j++)
+            if (awaited_add(news, run->missing->list[j].file_end, disk_offset,
+                            err) == -1)
+                return -1;
+        if (news->count == before &&
+            awaited_add(news, last, disk_offset, err) == -1)
+            return -1;
+    }
+    return 0;
+}
+
+/* Nobody knows which table belongs where: each part waits for any of them. */
+static int await_any(const struct windows_run *run,
+                     const struct extents *parts, uint64_t first,
+                     struct awaited *news, struct error *err)
+{
+    for (size_t i = 0; i < parts->count; i++)
+        if (awaited_add(news, first, parts->list[i].disk_offset, err) == -1)
+            return -1;
+    for (size_t i = 0; i < run->missing->count; i++)
+        if (awaited_add(news, run->missing->list[i].file_end,
+                        parts->list[0].disk_offset, err) == -1)
+            return -1;
+    return 0;
+}
+
+/* Does the number of tables that QEMU read add up? */
+static bool is_in_order(const struct windows *w, const struct windows_run *run)
+{
+    uint64_t told = 0, slice_end = 0;
+    size_t i = 0;
+
+    count_told(w, run->told, UINT64_MAX, &i, &slice_end, &told);
+    if (run->disk_end == run->disk_offset + run->length)
+        return run->filled == told;
+    return run->filled >= told; /* it has read on */
+}
+
+/* What is left of the run's part of the disk, up to disk_end, waits. */
+static int await_tables(struct windows *w, const struct windows_run *run,
+                        uint64_t disk_end, bool is_known, struct error *err)
+{
+    struct extents CLEANUP(extents) parts = {0};
+    struct awaited CLEANUP(awaited) news = {0};
+    uint64_t first, last;
+    int r = 0;
+
+    find_ends(run->missing, &first, &last);
+    if (cut_out(w, &w->unmapped, run->disk_offset, disk_end, &parts, err) ==
+        -1)
+        return -1;
+    ASSERT(parts.count == 0 || run->missing->count > 0);
+    if (parts.count > 0 && is_known && is_in_order(w, run))
+        r = await_own(w, run, &parts, last, &news, err);
+    else if (parts.count > 0)
+        r = await_any(run, &parts, first, &news, err);
+    if (r == 0)
+        r = awaited_replace(&w->awaited, run->disk_offset, disk_end, &news,
+                            err);
+    return r;
+}
+
+int windows_mapped(struct windows *w, const struct windows_run *run,
+                   struct extents *holes, uint64_t *mapped, struct error *err)
+{
+    struct extents CLEANUP(extents) doubtful = {0};
+    struct extents CLEANUP(extents) known = {0};
+    struct extents CLEANUP(extents) unmapped = {0};
+    uint64_t run_end = run->disk_offset + run->length;
+
+    if (find_sure(w, run, holes, &doubtful, &known, err) == -1 ||
+        extents_combine(&w->unmapped, EXTENTS_WITHOUT, &known, w->disk_size,
+                        &unmapped, err) == -1)
+        return -1;
+    extents_move(&w->unmapped, &unmapped);
+    *mapped = extents_total(&known);
+    w->entries += run->new_entries;
+    w->cost += COST_RUN + run->missing->count * COST_MISSING +
+               run->entries * COST_ENTRY;
+    w->at = run->is_last ? w->disk_size : run->disk_end;
+    return await_tables(w, run, run->is_last ? run_end : run->disk_end, true,
+                        err);
+}
+
+int windows_failed(struct windows *w, const struct windows_run *run,
+                   struct error *err)
+{
+    w->cost += COST_RUN + run->missing->count * COST_MISSING;
+    w->at = run->disk_offset + run->length;
+    return await_tables(w, run, w->at, false, err);
+}
+
+/* ------------------------------------------------------------------- passes */
+
+void windows_wait(const struct windows *w, uint64_t arrived, uint64_t most,
+                  struct windows_wait *wait)
+{
+    const struct awaited *a = &w->awaited;
+    uint64_t worth = io_min(w->cost, most);
+    size_t n;
+
+    ASSERT(a->count > 0);
+    wait->first_end = a->list[0].file_end;
+    n = awaited_before(a, io_max(wait->first_end, arrived) + worth);
+    wait->file_end = a->list[n - 1].file_end;
+    wait->kept_end = wait->file_end;
+    if (n < a->count && a->list[n].file_end - wait->file_end <= worth)
+        wait->kept_end += worth;
+}
+
+int windows_begin_pass(struct windows *w, uint64_t arrived, struct error *err)
+{
+    size_t n = awaited_before(&w->awaited, arrived);
+    struct extents CLEANUP(extents) ready = {0};
+    bool *CLEANUP(free_ptr) is_ready =
+        calloc(w->unmapped.count + 1, sizeof *is_ready);
+
+    if (is_ready == NULL)
+        return error_set(err, errno, "no memory for the mapper");
+    for (size_t i = 0; i < n; i++)
+        is_ready[extents_find(&w->unmapped, w->awaited.list[i].disk_offset)] =
+            true;
+    for (size_t i = 0; i < w->unmapped.count; i++) {
+        const struct extent *part = &w->unmapped.list[i];
+
+        if (is_ready[i] && extents_append(&ready, part->disk_offset,
+                                          part->length, err) == -1)
+            return -1;
+    }
+    extents_move(&w->ready, &ready);
+    w->at = 0;
+    w->cost = 0;
+    return 0;
 }

@@ -1,75 +1,89 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* SPDX-FileCopyrightText: the qcow-tool authors */
-/* Which part of the disk is mapped next. */
+/* Which part of the disk is mapped next, and when. */
 
 #ifndef QT_WINDOWS_H
 #define QT_WINDOWS_H
 
+#include "base/error.h"
+#include "import/awaited.h"
+#include "import/missing.h"
+#include "lists/extents.h"
+
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
-
-/* So many windows wait for tables that are a long way off, at the most. */
-enum { WINDOWS_POSTPONED = 64 };
-
-/* Bytes of the file that may be kept behind a table that is waited for, before
- * anything is known of where the next one is.
- */
-#define WINDOWS_LOOKAHEAD (UINT64_C(512) << 10)
-
-/* A window whose table is a long way off. */
-struct postponed {
-    uint64_t disk_offset, length; /* bytes of the disk */
-    uint64_t table_end;           /* a file offset: its table is before that */
-    uint64_t part;                /* of length, to be tried next */
-};
 
 /* Where the mapper is on the disk.  It has no lock: one thread uses it.
  * Members are bytes of the disk if they do not say otherwise.
  */
 struct windows {
     uint64_t disk_size;
-    uint64_t unit;      /* what windows are made of, while they succeed */
-    uint64_t slice;     /* no window is smaller, except at the disk's end */
-    uint64_t front;     /* what is before it is mapped, or postponed */
-    uint64_t length;    /* of the window at the front */
-    uint64_t lookahead; /* bytes of the file to be kept behind a fault */
-    struct postponed postponed[WINDOWS_POSTPONED];
-    size_t n_postponed;
-    struct postponed *tried; /* the one that is; NULL: the front */
+    uint64_t slice;          /* what QEMU finds in one read of a table */
+    struct extents unmapped; /* what no run has told yet */
+    struct awaited awaited;  /* for each part of it at least one table */
+    uint64_t entries;        /* of the map, in what has been told */
+
+    /* Of the pass that is under way: */
+    struct extents ready; /* what it is for */
+    uint64_t at;          /* what is before it has been asked for */
+    uint64_t cost;        /* bytes of the stream, see windows.c */
 };
 
-/* From the start of a disk of disk_size bytes; table: how much of it one L2
- * table describes, and cluster_size is the image's (powers of two).
- */
-void windows_begin(struct windows *windows, uint64_t disk_size, uint64_t table,
-                   uint64_t cluster_size);
+/* From the start of a disk of disk_size bytes.  slice is a power of two. */
+int windows_begin(struct windows *windows, uint64_t disk_size, uint64_t slice,
+                  struct error *err);
+
+void windows_end(struct windows *windows);
 
 /* Is all of the disk mapped? */
 bool windows_are_done(const struct windows *windows);
 
-/* If there is a window to be mapped when arrived bytes of the file are here,
- * returns true with it, and one of the three calls below must follow.  If not,
- * all that is left waits for the bytes before *table_end.
+/* If there is something to be mapped in this pass, returns true with it.  One
+ * of the two calls below may follow, or it is asked for again.  If not, the
+ * pass is over.  is_apart: nothing that is mapped already may be in it.
  */
-bool windows_next(struct windows *windows, uint64_t arrived,
-                  uint64_t *disk_offset, uint64_t *length,
-                  uint64_t *table_end);
+bool windows_next(struct windows *windows, bool is_apart,
+                  uint64_t *disk_offset, uint64_t *length);
 
-/* The window has been mapped.  is_small: what it said was little, so the next
- * may be larger.
+/* What came of a run of QEMU. */
+struct windows_run {
+    uint64_t disk_offset, length;  /* what it was asked for */
+    uint64_t disk_end;             /* it got as far as that */
+    const struct extents *told;    /* there it found something */
+    uint64_t entries;              /* of the map, all and ... */
+    uint64_t new_entries;          /* ... those of the unmapped */
+    const struct missing *missing; /* these tables it read as empty */
+    uint64_t filled; /* so many that had something in them it read */
+    bool is_last;    /* of the pass: too much was missing */
+};
+
+/* A run has told something.  Where tables were missing it found nothing, so
+ * there only a slice in which it found something else is known.  Adds the
+ * holes that are known now to holes, which is empty.  *mapped: bytes of the
+ * disk that are known now, and were not before.
  */
-void windows_mapped(struct windows *windows, bool is_small);
+int windows_mapped(struct windows *windows, const struct windows_run *run,
+                   struct extents *holes, uint64_t *mapped, struct error *err);
 
-/* Its table, which ends at the file offset table_end, is not among the arrived
- * bytes that are here.  Returns true if it is near, so that it is worth
- * waiting for it before anything else, and *lookahead bytes behind it may be
- * kept.
+/* A run came to nothing, as something was missing. */
+int windows_failed(struct windows *windows, const struct windows_run *run,
+                   struct error *err);
+
+/* When the next pass is worth it. */
+struct windows_wait {
+    uint64_t first_end; /* a file offset: what is before it must come ... */
+    uint64_t file_end;  /* ... and what is before this is waited for, too */
+    uint64_t kept_end;  /* bytes before this may be kept meanwhile */
+};
+
+/* After a pass that did not map all, when arrived bytes of the stream are
+ * here.  No more than most bytes are to be kept without need.
  */
-bool windows_faulted(struct windows *windows, uint64_t table_end,
-                     uint64_t arrived, uint64_t *lookahead);
+void windows_wait(const struct windows *windows, uint64_t arrived,
+                  uint64_t most, struct windows_wait *wait);
 
-/* It said more than is wanted at once. */
-void windows_too_long(struct windows *windows);
+/* Begins the next pass, for what waited for tables that have come. */
+int windows_begin_pass(struct windows *windows, uint64_t arrived,
+                       struct error *err);
 
 #endif

@@ -70,7 +70,7 @@ int image_reader_open_bridge(const struct image_reader_spec *spec,
     };
     struct image_reader_spec bridged = *spec;
 
-    qemu_bridge_node(node, bridge_fd);
+    qemu_bridge_node(node, bridge_fd, qemu_l2_slice(cluster_size));
     bridged.image = &image;
     bridged.role = "QEMU";
     bridged.piece = io_max(cluster_size, SMALLEST_PIECE);

@@ -207,11 +207,12 @@ uint64_t qemu_l2_slice(uint64_t cluster_size)
     return cluster_size < 65536 ? cluster_size : 65536;
 }
 
-void qemu_bridge_node(char *node, int bridge_fd)
+void qemu_bridge_node(char *node, int bridge_fd, uint64_t l2_slice)
 {
     snprintf(node, QEMU_NODE_SPACE,
-             "json:{\"driver\":\"qcow2\",\"backing\":null," BRIDGE_FILE "}",
-             bridge_fd);
+             "json:{\"driver\":\"qcow2\"" SLICE
+             ",\"backing\":null," BRIDGE_FILE "}",
+             l2_slice, bridge_fd);
 }
 
 /* The raw disk is for the part: QEMU before 5.1 has no `map --start-offset'.

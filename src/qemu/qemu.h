@@ -99,8 +99,8 @@ uint64_t qcow2_window(const struct qcow2_options *options);
 
 enum { QEMU_NODE_SPACE = 320 };
 
-/* QEMU reads L2 tables in slices.  Of a disk that is larger than its cache
- * covers, 256 GiB by default, these are 4 KiB: a request each over the bridge.
+/* QEMU reads L2 tables in slices: whole ones, or if the disk is larger than
+ * its cache covers, 256 GiB by default, 4 KiB, a request each over the bridge.
  * Who goes through all of a disk in order is better off with whole tables,
  * 64 KiB at the most.  Bytes, of an image with such clusters.
  */
@@ -109,7 +109,7 @@ uint64_t qemu_l2_slice(uint64_t cluster_size);
 /* The qcow2 image behind an inherited end of the bridge, as a file name
  * that QEMU's programs take.  Writes at most QEMU_NODE_SPACE bytes to node.
  */
-void qemu_bridge_node(char *node, int bridge_fd);
+void qemu_bridge_node(char *node, int bridge_fd, uint64_t l2_slice);
 
 /* The same for qemu-img map: length bytes of the disk from disk_offset on,
  * both multiples of 512; a length of 0 is all of it.  Below the image there is

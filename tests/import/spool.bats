@@ -64,13 +64,14 @@ teardown() {
 
 @test "what was moved from the spool to the disk is gone from the spool" {
     # Tables of 512 MiB each, every one behind its data: as a snapshot keeps
-    # the one before it.
+    # the one before it.  What the snapshot frees another write takes.
     qemu-img create -q -f qcow2 disk.qcow2 8G
     local i
-    for i in {0..15}; do
-        guest disk.qcow2 "write -q -P $((i + 1)) $((i * 512))M 4M"
+    for i in {0..14}; do
+        guest disk.qcow2 "write -q -P $((i + 1)) $((i * 512))M 6M"
         qemu-img snapshot -c "s$i" disk.qcow2
-        guest disk.qcow2 "write -q -P $((i + 100)) $((i * 512 + 8))M 64K"
+        guest disk.qcow2 "write -q -P 99 $((7700 + i))M 512K" \
+            "write -q -P $((i + 100)) $((i * 512 + 12))M 64K"
     done
     arrives_at new.raw disk.qcow2 -- --verbose
     figures

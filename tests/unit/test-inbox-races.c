@@ -69,7 +69,7 @@ static void test_races(void)
     TEST("a table that is claimed and moved while it is read is refused");
     inbox = make_inbox(0);
     append(inbox, 0, BLOCK);
-    inbox_show_arrived(inbox, &view);
+    show(inbox, &view);
     read_meanwhile(&view, claim_and_move, EIO);
     CHECK_INT(claimed, 0);
     inbox_hide(&view);
@@ -89,9 +89,9 @@ static void test_races(void)
     inbox = make_inbox(2 * BLOCK);
     append(inbox, 0, 2 * BLOCK);
     read_table(inbox, 0, BLOCK);
-    inbox_show_arrived(inbox, &view);
+    show(inbox, &view);
     read_meanwhile(&view, arrive, EIO);
-    CHECK_OK(inbox_settle_reads(&view, &err), &err);
+    CHECK_OK(inbox_settle_reads(&view, true, &err), &err);
     inbox_free(inbox);
 }
 
@@ -105,7 +105,7 @@ static void test_faults(void)
     inbox = make_inbox(0);
     append(inbox, 0, 1000);
     inbox_end_stream(inbox, false, NULL);
-    inbox_show_arrived(inbox, &mapped);
+    show(inbox, &mapped);
     inbox_show_waiting(inbox, &read_back, -1);
     CHECK_INT(read_shown(&mapped, 500, 2000), EIO);
     CHECK(!inbox_take_fault(&read_back, &end));

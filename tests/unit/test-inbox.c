@@ -42,6 +42,21 @@ static void check_fault(struct inbox_view *e, uint64_t from, uint64_t to)
     CHECK(!inbox_take_fault(e, &end)); /* it is told once */
 }
 
+/* A table of SLICE bytes is not here, and seems to be empty. */
+static void check_missing(struct inbox_view *e, uint64_t from, uint64_t to)
+{
+    static const unsigned char zeroes[16 * SLICE];
+    static unsigned char buf[16 * SLICE];
+    uint64_t before = e->missing.count;
+
+    memset(buf, 0xa5, to - from);
+    CHECK_INT(e->export.read(e->export.opaque, buf, to - from, from), 0);
+    CHECK_MEM(buf, zeroes, to - from);
+    CHECK_UINT(e->missing.count, before + 1);
+    CHECK_UINT(e->missing.list[before].file_end, to);
+    CHECK_UINT(e->missing.list[before].filled, e->filled);
+}
+
 static void test_faults(void)
 {
     struct inbox *inbox = make_inbox(0);
@@ -50,17 +65,23 @@ static void test_faults(void)
     uint64_t end;
 
     TEST("a stream is shown read-only, and is larger than any file");
-    inbox_show_arrived(inbox, &e);
+    show(inbox, &e);
     CHECK_UINT(e.export.size, UINT64_C(1) << 56);
     CHECK(!e.export.is_writable);
 
-    TEST("what has not arrived is a fault");
+    TEST("what has not arrived is a fault, unless it may be a table");
     CHECK(!inbox_take_fault(&e, &end));
+    CHECK_INT(inbox_sight(&e), INBOX_SAW_ALL);
     check_fault(&e, 0, 1);
     check_fault(&e, e.export.size - 100, e.export.size);
+    check_fault(&e, 100, 100 + SLICE);
 
-    TEST("what has arrived is read");
+    TEST("what arrives later is not shown");
     append(inbox, 0, 1000);
+    check_fault(&e, 0, 1000);
+
+    TEST("what had arrived is read");
+    show(inbox, &e);
     check_shown(&e, 0, 1000);
     check_shown(&e, 999, 1000);
     CHECK(!inbox_take_fault(&e, &end));
@@ -73,11 +94,13 @@ static void test_faults(void)
     TEST("of several faults the last is told");
     CHECK_INT(read_shown(&e, 5000, 5001), EIO);
     CHECK_INT(read_shown(&e, 3000, 3001), EIO);
+    CHECK_INT(inbox_sight(&e), INBOX_SAW_NONE);
     CHECK(inbox_take_fault(&e, &end));
     CHECK_UINT(end, 3001);
 
     TEST("a fault is read once it has arrived");
     append(inbox, 1000, 1050);
+    show(inbox, &e);
     check_shown(&e, 950, 1050);
 
     TEST("behind the end of the stream are no zeroes");
@@ -86,6 +109,53 @@ static void test_faults(void)
     check_fault(&e, 1050, 1100);
 
     TEST("a fault is no failure of the spool");
+    CHECK_OK(inbox_check(inbox, &err), &err);
+    inbox_hide(&e);
+    inbox_free(inbox);
+}
+
+static void test_missing(void)
+{
+    struct inbox *inbox = make_inbox(0);
+    struct error err = {0};
+    struct inbox_view e;
+
+    TEST("a table that has not arrived is empty, and noted");
+    append(inbox, 0, 3 * SLICE - 1);
+    show(inbox, &e);
+    check_missing(&e, 4 * SLICE, 5 * SLICE);
+    CHECK_INT(inbox_sight(&e), INBOX_SAW_PART);
+    check_missing(&e, 2 * SLICE, 3 * SLICE); /* but for a byte */
+    check_missing(&e, 8 * SLICE, 10 * SLICE);
+
+    TEST("and so is how many had something in them before");
+    check_shown(&e, 0, SLICE);
+    CHECK_UINT(e.filled, 1);
+    check_missing(&e, 4 * SLICE, 5 * SLICE);
+    check_shown(&e, SLICE, SLICE + 100); /* no slice */
+    CHECK_UINT(e.filled, 1);
+    CHECK_OK(inbox_protect(inbox, 0, SLICE, &err), &err);
+    check_shown(&e, 0, SLICE);
+    CHECK_UINT(e.filled, 1);
+
+    TEST("and so it is until the end of the run");
+    append(inbox, 3 * SLICE - 1, 20 * SLICE);
+    check_missing(&e, 4 * SLICE, 5 * SLICE);
+    CHECK_OK(inbox_settle_reads(&e, true, &err), &err);
+    inbox_hide(&e);
+    show(inbox, &e);
+    check_shown(&e, 4 * SLICE, 5 * SLICE);
+    CHECK_INT(inbox_sight(&e), INBOX_SAW_ALL);
+
+    TEST("so it may turn out to be data");
+    CHECK_OK(claim(inbox, 2 * SLICE, 3 * SLICE, 0, &err), &err);
+
+    TEST("when too many are missing it is over");
+    for (uint64_t i = 0; i < INBOX_MOST_MISSING; i++)
+        CHECK_INT(read_shown(&e, (100 + i) * SLICE, (101 + i) * SLICE), 0);
+    CHECK_INT(inbox_sight(&e), INBOX_SAW_PART);
+    CHECK_INT(read_shown(&e, 100 * SLICE, 101 * SLICE), EIO);
+    CHECK_INT(inbox_sight(&e), INBOX_SAW_FEW);
     CHECK_OK(inbox_check(inbox, &err), &err);
     inbox_hide(&e);
     inbox_free(inbox);
@@ -174,7 +244,7 @@ static void test_claims(void)
     uint64_t end;
 
     append(inbox, 0, 10000);
-    inbox_show_arrived(inbox, &e);
+    show(inbox, &e);
     TEST("what is claimed may arrive later, and next to metadata");
     read_table(inbox, 0, 1000);
     CHECK_OK(claim(inbox, 1000, 2000, 0, &err), &err);
@@ -203,14 +273,14 @@ static void test_claims(void)
     TEST("what a run read that came to nothing may be claimed");
     check_shown(&e, 5000, 6000);
     inbox_hide(&e);
-    inbox_show_arrived(inbox, &e);
+    show(inbox, &e);
     CHECK_OK(claim(inbox, 5000, 6000, 60000, &err), &err);
 
     TEST("of a run all reads count, as far as they reach");
     check_shown(&e, 7000, 7100);
     check_shown(&e, 7050, 7200);
     check_shown(&e, 6900, 6910);
-    CHECK_OK(inbox_settle_reads(&e, &err), &err);
+    CHECK_OK(inbox_settle_reads(&e, true, &err), &err);
     CHECK_FAILS(claim(inbox, 6800, 7300, 0, &err), &err,
                 "source: file offset 6900 is metadata, and data for disk "
                 "offset 100");
@@ -241,7 +311,7 @@ static void test_claimed_ahead(void)
     TEST("data that has not arrived is not waited for as metadata");
     append(inbox, 0, 1000);
     CHECK_OK(claim(inbox, 5000, 6000, 0, &err), &err);
-    inbox_show_arrived(inbox, &e);
+    show(inbox, &e);
     CHECK_INT(read_shown(&e, 5500, 5600), EIO);
     CHECK(!inbox_take_fault(&e, &end));
     CHECK_FAILS(inbox_check(inbox, &err), &err,
@@ -279,20 +349,30 @@ static void test_limit(void)
     inbox_free(inbox);
 }
 
+static const unsigned char zeroes[BLOCK];
+
 /* A stream of blocks: tables or not. */
 static void test_dropped_tables(void)
 {
     struct inbox *inbox = make_inbox(2 * BLOCK);
     struct error err = {0};
-    struct inbox_view e;
+    struct inbox_view e, again;
 
-    inbox_show_arrived(inbox, &e);
     TEST("past the limit tables that were read are dropped");
     append(inbox, 0, 2 * BLOCK);
     read_table(inbox, 0, BLOCK);
     append(inbox, 2 * BLOCK, 3 * BLOCK);
     CHECK(inbox_peak(inbox) <= 2 * BLOCK);
+    CHECK(inbox_has_dropped(inbox));
+    show(inbox, &e);
     check_shown(&e, BLOCK, 3 * BLOCK);
+
+    TEST("who knows of that does not read them, and who does not asks again");
+    inbox_show_arrived(inbox, &again, SLICE, true);
+    CHECK_INT(read_shown(&again, 0, SLICE), EIO);
+    CHECK_INT(inbox_sight(&again), INBOX_SAW_GAPS);
+    CHECK_OK(inbox_check(inbox, &err), &err);
+    inbox_hide(&again);
 
     TEST("a table that was dropped is not read again");
     CHECK_INT(read_shown(&e, BLOCK - 1, BLOCK), EIO);
@@ -304,6 +384,21 @@ static void test_dropped_tables(void)
                 LIMITED("196608", "196608"));
     inbox_hide(&e);
     inbox_free(inbox);
+
+    TEST("what has nothing in it is not dropped, nor what may not be");
+    inbox = make_inbox(2 * BLOCK);
+    CHECK_OK(inbox_append(inbox, zeroes, BLOCK, &err), &err);
+    append(inbox, BLOCK, 2 * BLOCK);
+    show(inbox, &e);
+    CHECK_INT(read_shown(&e, 0, BLOCK), 0);
+    CHECK_OK(inbox_settle_reads(&e, true, &err), &err);
+    CHECK_INT(read_shown(&e, BLOCK, 2 * BLOCK), 0);
+    CHECK_OK(inbox_settle_reads(&e, false, &err), &err);
+    CHECK_FAILS(inbox_append(inbox, stream, BLOCK, &err), &err,
+                LIMITED("196608", "131072"));
+    CHECK_INT(inbox_has_dropped(inbox), false);
+    inbox_hide(&e);
+    inbox_free(inbox);
 }
 
 static void test_protected_tables(void)
@@ -312,7 +407,6 @@ static void test_protected_tables(void)
     struct error err = {0};
     struct inbox_view e;
 
-    inbox_show_arrived(inbox, &e);
     TEST("a table that every run reads is not dropped");
     CHECK_OK(inbox_protect(inbox, 0, BLOCK, &err), &err);
     append(inbox, 0, BLOCK);
@@ -321,6 +415,7 @@ static void test_protected_tables(void)
     read_table(inbox, 0, BLOCK);
     read_table(inbox, 2 * BLOCK, 3 * BLOCK);
     append(inbox, 3 * BLOCK, 4 * BLOCK);
+    show(inbox, &e);
     check_shown(&e, 0, BLOCK);
 
     TEST("but others are");
@@ -330,12 +425,12 @@ static void test_protected_tables(void)
 
     TEST("a table that is next to it is dropped");
     inbox = make_inbox(2 * BLOCK);
-    inbox_show_arrived(inbox, &e);
     CHECK_OK(inbox_protect(inbox, 0, BLOCK, &err), &err);
     append(inbox, 0, 2 * BLOCK);
     read_table(inbox, 0, BLOCK);
     read_table(inbox, BLOCK, 2 * BLOCK);
     append(inbox, 2 * BLOCK, 3 * BLOCK);
+    show(inbox, &e);
     check_shown(&e, 0, BLOCK);
     CHECK_INT(read_shown(&e, BLOCK, 2 * BLOCK), EIO);
     inbox_hide(&e);
@@ -354,7 +449,7 @@ static void test_kept_tables(void)
     read_table(inbox, 0, BLOCK);
     CHECK_FAILS(inbox_append(inbox, stream, BLOCK, &err), &err,
                 LIMITED("196608", "131072"));
-    inbox_show_arrived(inbox, &e);
+    show(inbox, &e);
     check_shown(&e, 0, BLOCK);
     inbox_hide(&e);
     inbox_free(inbox);
@@ -382,6 +477,7 @@ int main(void)
     test_fill_random(stream, sizeof stream);
     test_new();
     test_faults();
+    test_missing();
     test_kept();
     test_allow();
     test_claims();

@@ -22,7 +22,7 @@ static int add_table(struct ledger *l, uint64_t from, uint64_t to,
     struct ranges_batch reads = {0};
 
     CHECK_OK(ranges_batch_add(&reads, from, to - from, err), err);
-    if (ledger_add_tables(l, &reads, err) == 0)
+    if (ledger_add_tables(l, &reads, true, err) == 0)
         return 0;
     ranges_batch_clear(&reads);
     return -1;

@@ -16,13 +16,14 @@ static void test_bridge_node(void)
     char node[QEMU_NODE_SPACE];
 
     TEST("the node of a bridge is JSON that names its fd");
-    qemu_bridge_node(node, 7);
-    CHECK_STR(node, "json:{\"driver\":\"qcow2\",\"backing\":null,"
+    qemu_bridge_node(node, 7, 4096);
+    CHECK_STR(node, "json:{\"driver\":\"qcow2\","
+                    "\"l2-cache-entry-size\":4096,\"backing\":null,"
                     "\"file\":{\"driver\":\"nbd\",\"server\":"
                     "{\"type\":\"fd\",\"str\":\"7\"}}}");
 
     TEST("the node of any fd has room");
-    qemu_bridge_node(node, INT_MAX);
+    qemu_bridge_node(node, INT_MAX, 65536);
     CHECK(strstr(node, "\"2147483647\"}}}") != NULL);
 }
 

@@ -43,10 +43,7 @@ static void shuffle(void)
 
 static void take_window(struct route *route, uint64_t number)
 {
-    struct mapper_window w = {
-        .disk_offset = number * EACH * BLOCK,
-        .disk_end = (number + 1) * EACH * BLOCK,
-    };
+    struct mapper_window w = {.mapped = EACH * BLOCK};
     struct filemap_batch batch = {0};
     struct error err;
 

@@ -160,8 +160,7 @@ static void build(struct extents *extents, const struct extent list[MOST])
 
 static int take(const struct window *w, struct error *err)
 {
-    struct mapper_window window = {
-        w->disk_offset, w->disk_end, {0}, {0}, {0}, {0}};
+    struct mapper_window window = {.mapped = w->disk_end - w->disk_offset};
     struct filemap_batch batch = {0};
     int r;
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* SPDX-FileCopyrightText: the qcow-tool authors */
-/* Tests which part of the disk is mapped next. */
+/* Tests which part of the disk is mapped next, and when. */
 
 #include "config.h"
 
@@ -10,153 +10,345 @@
 #define MIB (UINT64_C(1) << 20)
 #define GIB (UINT64_C(1) << 30)
 
-/* Of clusters of 64 KiB, unless a test says otherwise. */
+enum { MOST = 8 }; /* ranges in a case */
+
+/* Slices of 512 MiB, as clusters of 64 KiB have them. */
 static struct windows begin(uint64_t disk_size)
 {
     struct windows w;
+    struct error err;
 
-    windows_begin(&w, disk_size, 512 * MIB, 65536);
+    CHECK_OK(windows_begin(&w, disk_size, 512 * MIB, &err), &err);
     return w;
 }
 
-/* The next window is [disk_offset, disk_end). */
-static void check_next(struct windows *w, uint64_t arrived,
-                       uint64_t disk_offset, uint64_t disk_end)
+/* Next is [disk_offset, disk_end). */
+static void check_next(struct windows *w, bool is_apart, uint64_t disk_offset,
+                       uint64_t disk_end)
 {
-    uint64_t from = 0, length = 0, table_end;
+    uint64_t from = 0, length = 0;
 
-    CHECK(windows_next(w, arrived, &from, &length, &table_end));
+    CHECK(windows_next(w, is_apart, &from, &length));
     CHECK_UINT(from, disk_offset);
     CHECK_UINT(from + length, disk_end);
 }
 
-static void check_waits(struct windows *w, uint64_t arrived,
-                        uint64_t table_end)
+static void check_pass_is_over(struct windows *w)
 {
-    uint64_t from, length, end = 0;
+    uint64_t from, length;
 
-    CHECK(!windows_next(w, arrived, &from, &length, &end));
-    CHECK_UINT(end, table_end);
+    CHECK(!windows_next(w, false, &from, &length));
 }
 
-static void test_success(void)
-{
-    struct windows w = begin(3 * GIB + 512);
+/* In MiB. */
+struct mib {
+    uint64_t from, to;
+};
 
-    TEST("windows that say little double, up to the end of the disk");
-    check_next(&w, 0, 0, 512 * MIB);
-    windows_mapped(&w, true);
-    check_next(&w, 0, 512 * MIB, 512 * MIB + GIB);
-    windows_mapped(&w, false);
-    check_next(&w, 0, 512 * MIB + GIB, 512 * MIB + 2 * GIB);
-    windows_mapped(&w, true);
-    CHECK(!windows_are_done(&w));
-    check_next(&w, 0, 512 * MIB + 2 * GIB, 3 * GIB + 512);
-    windows_mapped(&w, true);
+static void check_extents(const struct extents *extents,
+                          const struct mib list[MOST])
+{
+    size_t n = 0;
+
+    for (; n < MOST && list[n].to != 0; n++) {
+        if (!CHECK(n < extents->count))
+            return;
+        CHECK_UINT(extents->list[n].disk_offset, list[n].from * MIB);
+        CHECK_UINT(extent_end(&extents->list[n]), list[n].to * MIB);
+    }
+    CHECK_UINT(extents->count, n);
+}
+
+struct told {
+    struct mib asked;
+    uint64_t end;          /* MiB; 0: all that was asked for */
+    struct mib told[MOST]; /* there is something */
+    struct missing_table missing[MOST]; /* MiB */
+    uint64_t filled;
+    bool is_last;
+    struct mib holes[MOST]; /* that are sure */
+    uint64_t mapped;        /* MiB */
+    struct mib unmapped[MOST];
+};
+
+static struct windows_run make_run(const struct told *t, struct extents *told,
+                                   struct missing *missing)
+{
+    struct error err;
+
+    for (size_t i = 0; i < MOST && t->told[i].to != 0; i++)
+        CHECK_OK(extents_append(told, t->told[i].from * MIB,
+                                (t->told[i].to - t->told[i].from) * MIB,
+                                &err),
+                 &err);
+    for (size_t i = 0; i < MOST && t->missing[i].file_end != 0; i++) {
+        missing->list[i] = t->missing[i];
+        missing->list[i].file_end *= MIB;
+        missing->count++;
+    }
+    return (struct windows_run){
+        .disk_offset = t->asked.from * MIB,
+        .length = (t->asked.to - t->asked.from) * MIB,
+        .disk_end = (t->end != 0 ? t->end : t->asked.to) * MIB,
+        .told = told,
+        .missing = missing,
+        .filled = t->filled,
+        .is_last = t->is_last,
+    };
+}
+
+static void tell(struct windows *w, const struct told *told)
+{
+    struct missing_table list[MOST];
+    struct extents told_extents = {0}, holes = {0};
+    struct missing missing = {list, 0, MOST};
+    const struct windows_run run = make_run(told, &told_extents, &missing);
+    uint64_t mapped = 0;
+    struct error err;
+
+    CHECK_OK(windows_mapped(w, &run, &holes, &mapped, &err), &err);
+    check_extents(&holes, told->holes);
+    CHECK_UINT(mapped, told->mapped * MIB);
+    check_extents(&w->unmapped, told->unmapped);
+    extents_clear(&told_extents);
+    extents_clear(&holes);
+}
+
+/* It came to nothing. */
+static void fail(struct windows *w, const struct told *told)
+{
+    struct missing_table list[MOST];
+    struct extents told_extents = {0};
+    struct missing missing = {list, 0, MOST};
+    const struct windows_run run = make_run(told, &told_extents, &missing);
+    struct error err;
+
+    CHECK_OK(windows_failed(w, &run, &err), &err);
+}
+
+static void begin_pass(struct windows *w, uint64_t arrived)
+{
+    struct error err;
+
+    CHECK_OK(windows_begin_pass(w, arrived * MIB, &err), &err);
+}
+
+/* Those waited for, in MiB: the tables, and the parts of the disk. */
+static void check_awaited(const struct windows *w,
+                          const struct awaited_table list[MOST])
+{
+    size_t n = 0;
+
+    for (; n < MOST && list[n].file_end != 0; n++) {
+        if (!CHECK(n < w->awaited.count))
+            return;
+        CHECK_UINT(w->awaited.list[n].file_end, list[n].file_end * MIB);
+        CHECK_UINT(w->awaited.list[n].disk_offset, list[n].disk_offset * MIB);
+    }
+    CHECK_UINT(w->awaited.count, n);
+}
+
+static void test_all_here(void)
+{
+    struct windows w = begin(3 * GIB);
+
+    TEST("without anything missing all is known at once, holes too");
+    check_next(&w, false, 0, 3 * GIB);
+    tell(&w, &(struct told){
+                 .asked = {0, 3072},
+                 .told = {{100, 512}, {2048, 3072}},
+                 .filled = 3,
+                 .holes = {{0, 100}, {512, 2048}},
+                 .mapped = 3072,
+             });
     CHECK(windows_are_done(&w));
+    windows_end(&w);
 
     TEST("an empty disk is done");
     w = begin(0);
     CHECK(windows_are_done(&w));
+    windows_end(&w);
 
-    TEST("where tables say little a window is 256 MiB all the same");
-    windows_begin(&w, GIB, 2 * MIB, 4096);
-    check_next(&w, 0, 0, 256 * MIB);
-
-    TEST("what says too much is halved, down to a slice of a table");
-    windows_begin(&w, 8 * GIB, 16 * GIB, 262144); /* 4 slices of 64 KiB */
-    check_next(&w, 0, 0, 8 * GIB);
-    windows_too_long(&w);
-    check_next(&w, 0, 0, 4 * GIB);
-    windows_too_long(&w);
-    check_next(&w, 0, 0, 4 * GIB);
+    TEST("a run that ended early is gone on with");
+    w = begin(3 * GIB);
+    tell(&w, &(struct told){
+                 .asked = {0, 3072},
+                 .end = 700,
+                 .told = {{0, 700}},
+                 .filled = 2,
+                 .mapped = 700,
+                 .unmapped = {{700, 3072}},
+             });
+    check_next(&w, false, 700 * MIB, 3 * GIB);
+    tell(&w, &(struct told){
+                 .asked = {700, 3072},
+                 .holes = {{700, 3072}},
+                 .mapped = 2372,
+             });
+    CHECK(windows_are_done(&w));
+    windows_end(&w);
 }
 
-static void test_near(void)
+/* The disk of test_missing, as it is found out. */
+static const struct told some_missing = {
+    .asked = {0, 4196},
+    .told = {{100, 200}, {1500, 1600}, {2560, 2600}},
+    .missing = {{1000, 1}, {400, 3}, {2000, 4}, {300, 4}},
+    .filled = 4, /* 1500 to 1600 is in two slices */
+    .holes = {{0, 100}, {200, 512}, {1024, 1500}, {1600, 2048}, {2600, 3072}},
+    .mapped = 2048,
+    .unmapped = {{512, 1024}, {2048, 2560}, {3072, 4196}},
+};
+
+static void test_missing(void)
 {
-    struct windows w = begin(8 * GIB);
-    uint64_t lookahead = 0;
+    struct windows w = begin(4196 * MIB);
+    struct told told = some_missing;
 
-    TEST("a near table is waited for, with more behind it each time");
-    check_next(&w, 1000, 0, 512 * MIB);
-    windows_mapped(&w, true);
-    check_next(&w, 1000, 512 * MIB, 512 * MIB + GIB);
-    CHECK(windows_faulted(&w, 70000, 1000, &lookahead));
-    CHECK_UINT(lookahead, WINDOWS_LOOKAHEAD);
-    check_next(&w, 70000, 512 * MIB, GIB);
-    CHECK(windows_faulted(&w, 140000, 70000, &lookahead));
-    CHECK_UINT(lookahead, 2 * WINDOWS_LOOKAHEAD);
-    for (unsigned i = 0; i < 10; i++) {
-        check_next(&w, 140000, 512 * MIB, GIB);
-        CHECK(windows_faulted(&w, 140000 + 64 * MIB, 140000, &lookahead));
-    }
-    CHECK_UINT(lookahead, 32 * MIB);
-
-    TEST("success makes that less");
-    for (unsigned i = 0; i < 10; i++) {
-        check_next(&w, 140000, 512 * MIB * (i + 1), 512 * MIB * (i + 2));
-        windows_mapped(&w, false);
-    }
-    check_next(&w, 140000, 512 * MIB * 11, 512 * MIB * 12);
-    CHECK(windows_faulted(&w, 200000, 140000, &lookahead));
-    CHECK_UINT(lookahead, WINDOWS_LOOKAHEAD);
-}
-
-static void test_far(void)
-{
-    const uint64_t far = 65 * MIB;
-    struct windows w = begin(2 * GIB);
-    uint64_t lookahead;
-
-    TEST("a large window whose table is far is made a unit first");
-    check_next(&w, 0, 0, 512 * MIB);
-    windows_mapped(&w, true);
-    check_next(&w, 0, 512 * MIB, 512 * MIB + GIB);
-    CHECK(!windows_faulted(&w, far, 0, &lookahead));
-
-    TEST("a unit is postponed, and the next is tried");
-    check_next(&w, 0, 512 * MIB, GIB);
-    CHECK(!windows_faulted(&w, 2 * far, 0, &lookahead));
-    check_next(&w, 0, GIB, GIB + 512 * MIB);
-    CHECK(!windows_faulted(&w, far, 0, &lookahead));
-    check_next(&w, 0, GIB + 512 * MIB, 2 * GIB);
-    windows_mapped(&w, true);
+    TEST("with tables missing a slice without anything is not known");
+    tell(&w, &told);
+    check_pass_is_over(&w);
     CHECK(!windows_are_done(&w));
 
-    TEST("the one whose table comes first is tried first, when it has come");
-    check_waits(&w, far - 1, far);
-    check_next(&w, far, GIB, GIB + 512 * MIB);
+    TEST("and waits for the table that was missing there");
+    check_awaited(&w, (const struct awaited_table[MOST]){
+                          {300, 3072}, {400, 2048}, {1000, 512}, {2000, 3072}});
+    begin_pass(&w, 350);
+    check_next(&w, false, 3 * GIB, 4196 * MIB);
+    begin_pass(&w, 1100);
+    check_next(&w, true, 512 * MIB, GIB);
+    windows_end(&w);
 
-    TEST("a postponed window that faults again waits for its next table");
-    CHECK(!windows_faulted(&w, 3 * far, far, &lookahead));
-    check_waits(&w, far, 2 * far);
-    check_next(&w, 3 * far, 512 * MIB, GIB);
+    TEST("with another number of tables each waits for any");
+    w = begin(4196 * MIB);
+    told.filled = 5;
+    tell(&w, &told);
+    check_awaited(&w,
+                  (const struct awaited_table[MOST]){{300, 512},
+                                                     {300, 512},
+                                                     {300, 2048},
+                                                     {300, 3072},
+                                                     {400, 512},
+                                                     {1000, 512},
+                                                     {2000, 512}});
+    windows_end(&w);
 
-    TEST("a postponed window that says too much is mapped in parts");
-    w.slice = 256 * MIB;
-    windows_too_long(&w);
-    check_next(&w, 3 * far, 512 * MIB, 768 * MIB);
-    windows_mapped(&w, true);
-    check_next(&w, 3 * far, 768 * MIB, GIB);
-    windows_mapped(&w, true);
-    check_next(&w, 3 * far, GIB, GIB + 512 * MIB);
-    windows_mapped(&w, true);
-    CHECK(windows_are_done(&w));
+    TEST("where none was missing it is not believed, but waits for the last");
+    w = begin(4196 * MIB);
+    told = some_missing;
+    told.missing[0].filled = 3;
+    tell(&w, &told);
+    check_awaited(&w,
+                  (const struct awaited_table[MOST]){{300, 3072},
+                                                     {400, 2048},
+                                                     {1000, 2048},
+                                                     {2000, 512},
+                                                     {2000, 3072}});
+    windows_end(&w);
+}
 
-    TEST("no more than WINDOWS_POSTPONED are postponed");
-    w = begin(100 * GIB);
-    for (uint64_t i = 0; i < WINDOWS_POSTPONED; i++) {
-        check_next(&w, 0, i * 512 * MIB, (i + 1) * 512 * MIB);
-        CHECK(!windows_faulted(&w, far + i, 0, &lookahead));
-    }
-    check_waits(&w, 0, far);
+static void test_passes(void)
+{
+    struct windows w = begin(4 * GIB);
+
+    TEST("a pass is for what has its table, with what lies in between");
+    tell(&w, &(struct told){
+                 .asked = {0, 4096},
+                 .told = {{512, 600}, {2048, 2100}},
+                 .missing = {{50, 0}, {1000, 1}, {60, 2}},
+                 .filled = 2,
+                 .holes = {{600, 1024}, {2100, 2560}},
+                 .mapped = 1024,
+                 .unmapped = {{0, 512}, {1024, 2048}, {2560, 4096}},
+             });
+    begin_pass(&w, 100);
+    check_next(&w, false, 0, 4 * GIB);
+    TEST("or without");
+    check_next(&w, true, 0, 512 * MIB);
+    TEST("if that is worth it");
+    w.entries = 10000;
+    check_next(&w, false, 0, 512 * MIB);
+    tell(&w, &(struct told){
+                 .asked = {0, 512},
+                 .holes = {{0, 512}},
+                 .mapped = 512,
+                 .unmapped = {{1024, 2048}, {2560, 4096}},
+             });
+    check_awaited(&w, (const struct awaited_table[MOST]){{60, 2560},
+                                                         {1000, 1024}});
+    check_next(&w, true, 2560 * MIB, 4 * GIB);
+
+    TEST("where too much is missing the pass is over, and the rest waits");
+    begin_pass(&w, 1000);
+    check_next(&w, true, GIB, 2 * GIB);
+    tell(&w, &(struct told){
+                 .asked = {1024, 2048},
+                 .end = 1536,
+                 .told = {{1100, 1200}},
+                 .missing = {{5000, 1}, {4000, 1}},
+                 .filled = 1,
+                 .is_last = true,
+                 .holes = {{1024, 1100}, {1200, 1536}},
+                 .mapped = 512,
+                 .unmapped = {{1536, 2048}, {2560, 4096}},
+             });
+    check_pass_is_over(&w);
+    check_awaited(&w, (const struct awaited_table[MOST]){
+                          {60, 2560}, {4000, 1536}, {5000, 1536}});
+
+    TEST("where a run came to nothing all of it waits");
+    begin_pass(&w, 10000);
+    check_next(&w, false, 1536 * MIB, 2 * GIB);
+    fail(&w, &(struct told){.asked = {1536, 4096}, .missing = {{12000, 0}}});
+    check_pass_is_over(&w);
+    check_awaited(&w, (const struct awaited_table[MOST]){
+                          {12000, 1536}, {12000, 1536}, {12000, 2560}});
+    windows_end(&w);
+}
+
+/* After a run that cost as much as 4 MiB, and 16 KiB for each table. */
+static void check_wait(const uint64_t ends[MOST], uint64_t arrived,
+                       uint64_t most, struct windows_wait expected)
+{
+    struct windows w = begin(GIB);
+    struct windows_wait wait;
+    struct told told = {.asked = {0, 1024}, .unmapped = {{0, 1024}}};
+
+    for (size_t i = 0; i < MOST && ends[i] != 0; i++)
+        told.missing[i].file_end = ends[i];
+    tell(&w, &told);
+    windows_wait(&w, arrived * MIB, most * MIB, &wait);
+    CHECK_UINT(wait.first_end, expected.first_end * MIB);
+    CHECK_UINT(wait.file_end, expected.file_end * MIB);
+    CHECK_UINT(wait.kept_end / MIB, expected.kept_end);
+    windows_end(&w);
+}
+
+static void test_wait(void)
+{
+    TEST("a table with nothing behind it is waited for alone");
+    check_wait((const uint64_t[MOST]){500, 1000}, 10, 1000,
+               (struct windows_wait){500, 500, 500});
+    TEST("tables that come together are waited for together");
+    check_wait((const uint64_t[MOST]){500, 1000, 504, 502}, 10, 1000,
+               (struct windows_wait){500, 504, 504});
+    TEST("and if there are more of them, more is kept meanwhile");
+    check_wait((const uint64_t[MOST]){500, 502, 504, 508}, 10, 1000,
+               (struct windows_wait){500, 504, 508});
+    TEST("what has come while QEMU ran is not waited for");
+    check_wait((const uint64_t[MOST]){500, 600, 602, 1000}, 600, 1000,
+               (struct windows_wait){500, 602, 602});
+    TEST("no more is kept than may be");
+    check_wait((const uint64_t[MOST]){500, 502, 504, 508}, 10, 2,
+               (struct windows_wait){500, 502, 504});
 }
 
 int main(void)
 {
     test_begin();
-    test_success();
-    test_near();
-    test_far();
+    test_all_here();
+    test_missing();
+    test_passes();
+    test_wait();
     return test_end();
 }
