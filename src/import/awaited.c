@@ -56,8 +56,8 @@ static int merge(const struct awaited *a, uint64_t disk_offset,
     return 0;
 }
 
-int awaited_replace(struct awaited *a, uint64_t disk_offset,
-                    uint64_t disk_end, struct awaited *news, struct error *err)
+int awaited_replace(struct awaited *a, uint64_t disk_offset, uint64_t disk_end,
+                    struct awaited *news, struct error *err)
 {
     struct awaited merged = {0};
 

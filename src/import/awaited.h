@@ -22,8 +22,9 @@ VECTOR_TYPE(awaited, struct awaited_table);
 int awaited_add(struct awaited *awaited, uint64_t file_end,
                 uint64_t disk_offset, struct error *err);
 
-/* Of a list in the order of the file, which it stays: those for parts in [disk_offset, disk_end) are not waited for any more, but
- * those in news, in any order, are.
+/* Of a list in the order of the file, which it stays: those for parts in
+ * [disk_offset, disk_end) are not waited for any more, but those in news, in
+ * any order, are.
  */
 int awaited_replace(struct awaited *awaited, uint64_t disk_offset,
                     uint64_t disk_end, struct awaited *news,

@@ -22,9 +22,9 @@
  * allow.
  *
  * What a window says is held in memory until its data has come.  So that small
- * tables that say much do not fill it, a run ends at MOST_FINDINGS ranges, and
- * the next goes on there; and it waits until what is held is no more than 8
- * bytes for each byte that has come, and some MiB.
+ * tables that say much do not fill it, a run ends after MAP_MOST_FINDINGS
+ * ranges, and the next goes on there; and it waits until what is held is no
+ * more than 8 bytes for each byte that has come, and some MiB.
  *
  * A table that is missing when the stream has ended is how truncation shows.
  */
@@ -36,7 +36,7 @@
 #include "base/lock.h"
 #include "base/log.h"
 #include "base/signals.h"
-#include "import/inbox-view.h"
+#include "import/map-findings.h"
 #include "import/mapper.h"
 #include "import/windows.h"
 #include "nbd/map.h"
@@ -59,14 +59,10 @@
  */
 #define LOOKAHEAD (UINT64_C(512) << 10)
 
-enum {
-    MOST_FINDINGS = 1 << 18, /* ranges of one run */
-
-    /* Milliseconds between two looks at what is held: nobody tells when
-     * something has been moved.
-     */
-    BACKLOG_MS = 50,
-};
+/* Milliseconds between two looks at what is held: nobody tells when something
+ * has been moved.
+ */
+enum { BACKLOG_MS = 50 };
 
 struct mapper {
     const struct qemu *qemu;
@@ -86,130 +82,16 @@ struct mapper {
     struct error failure;
 };
 
-/* One run's findings. */
-struct findings {
-    const struct mapper *mapper;
-    const struct extents *unmapped; /* no more of the disk is looked at */
-    uint64_t disk_end;              /* so far the map has come */
-    uint64_t entries;               /* of it */
-    uint64_t new_entries, most_new; /* of them, no holes, and in unmapped */
-    bool is_full, is_refused;
-    struct extents told;       /* what is no hole */
-    struct filemap_batch data; /* becomes the window's */
-    struct mapper_window window;
-    struct inbox_view view;
-};
-
-static void cleanup_findings(struct findings *f)
-{
-    inbox_hide(&f->view);
-    extents_clear(&f->told);
-    filemap_batch_clear(&f->data);
-    filemap_clear(&f->window.data);
-    extents_clear(&f->window.compressed);
-    extents_clear(&f->window.zeroes);
-    extents_clear(&f->window.holes);
-}
-
-/* How many ranges there may be.  An entry of a table has 8 bytes and
- * describes a range; an extended L2 entry has 16, and 32 ranges.  Who sends
- * more has tables that share tables, and means to keep us busy.  Tables may
- * arrive while QEMU runs, so who reaches the bound asks again.
- */
-static uint64_t most_entries(const struct mapper *m)
-{
-    uint64_t most = inbox_arrived(m->inbox) / 8 * 16 + 16;
-
-    return most - io_min(most, m->entries);
-}
-
-static bool is_hole(const struct mapjson_entry *e)
-{
-    return !(e->is_zero && e->is_present) && !mapjson_entry_has_data(e);
-}
-
-/* length bytes from disk_offset on are a part of the entry. */
-static int add_piece(struct findings *f, const struct mapjson_entry *e,
-                     uint64_t disk_offset, uint64_t length, struct error *err)
-{
-    struct mapper_window *w = &f->window;
-    struct extents *extents;
-
-    if (e->is_zero)
-        extents = &w->zeroes;
-    else if (e->is_compressed || !e->has_file_offset)
-        extents = &w->compressed;
-    else
-        return filemap_batch_add(&f->data,
-                                 e->file_offset + disk_offset - e->disk_offset,
-                                 length, disk_offset, err);
-    return extents_append(extents, disk_offset, length, err);
-}
-
-/* The entry has something of a part that is not mapped yet. */
-static int note_new(struct findings *f, struct error *err)
-{
-    if (f->new_entries == f->most_new)
-        f->most_new = most_entries(f->mapper);
-    if (f->new_entries == f->most_new) {
-        f->is_refused = true;
-        return error_set(err, 0,
-                         "more ranges than its tables have entries: they are "
-                         "used more than once");
-    }
-    f->new_entries++;
-    return 0;
-}
-
-/* What is not a hole. */
-static int add_told(struct findings *f, const struct mapjson_entry *e,
-                    struct error *err)
-{
-    const struct extents *unmapped = f->unmapped;
-    uint64_t end = e->disk_offset + e->length;
-    size_t first = extents_find(unmapped, e->disk_offset);
-
-    if (extents_append(&f->told, e->disk_offset, e->length, err) == -1)
-        return -1;
-    for (size_t i = first;
-         i < unmapped->count && unmapped->list[i].disk_offset < end; i++) {
-        const struct extent *part = &unmapped->list[i];
-        uint64_t from = io_max(e->disk_offset, part->disk_offset);
-        uint64_t to = io_min(end, extent_end(part));
-
-        if ((i == first && note_new(f, err) == -1) ||
-            add_piece(f, e, from, to - from, err) == -1)
-            return -1;
-    }
-    return 0;
-}
-
-/* As mapjson_sink. */
-static int add_entry(void *opaque, const struct mapjson_entry *e,
-                     struct error *err)
-{
-    struct findings *f = opaque;
-
-    if (f->entries == MOST_FINDINGS) {
-        f->is_full = true;
-        return error_set(err, 0, "more ranges than are wanted at once");
-    }
-    f->entries++;
-    if (!is_hole(e) && add_told(f, e, err) == -1)
-        return -1;
-    f->disk_end = e->disk_offset + e->length;
-    return 0;
-}
-
 static void log_window(const struct windows_run *run,
                        const struct mapper_window *w)
 {
-    log_debug("map: disk offsets %" PRIu64 " to %" PRIu64 ": %" PRIu64
-              " bytes known now, %zu ranges of data, %zu compressed, %zu zero, "
-              "%zu holes, %zu tables missing",
-              run->disk_offset, run->disk_end, w->mapped, w->data.count,
-              w->compressed.count, w->zeroes.count, w->holes.count,
-              run->missing->count);
+    log_debug(
+        "map: disk offsets %" PRIu64 " to %" PRIu64 ": %" PRIu64
+        " bytes known now, %zu ranges of data, %zu compressed, %zu zero, "
+        "%zu holes, %zu tables missing",
+        run->disk_offset, run->disk_end, w->mapped, w->data.count,
+        w->compressed.count, w->zeroes.count, w->holes.count,
+        run->missing->count);
     for (size_t i = 0; log_is_debug() && i < w->data.count; i++)
         log_debug("map: file offset %" PRIu64 " length %" PRIu64
                   " disk offset %" PRIu64,
@@ -220,9 +102,9 @@ static void log_window(const struct windows_run *run,
 /* What a run has found must be possible, and then it counts.  may_drop: it has
  * used all tables that it read.
  */
-static int keep(struct mapper *m, struct windows *windows, struct findings *f,
-                const struct windows_run *run, bool may_drop,
-                struct error *err)
+static int keep(struct mapper *m, struct windows *windows,
+                struct map_findings *f, const struct windows_run *run,
+                bool may_drop, struct error *err)
 {
     struct mapper_window *w = &f->window;
 
@@ -250,9 +132,9 @@ static int check_inbox(void *inbox, struct error *err)
 }
 
 /* What comes of a run that QEMU has ended, or we: r and err say how. */
-static int conclude(struct mapper *m, struct windows *w, struct findings *f,
-                    uint64_t disk_offset, uint64_t length, int r,
-                    struct error *err)
+static int conclude(struct mapper *m, struct windows *w,
+                    struct map_findings *f, uint64_t disk_offset,
+                    uint64_t length, int r, struct error *err)
 {
     enum inbox_sight sight = inbox_sight(&f->view);
     bool is_part = f->is_full || sight == INBOX_SAW_FEW;
@@ -296,8 +178,9 @@ static int run(struct mapper *m, struct windows *w, uint64_t disk_offset,
                uint64_t length, bool is_again, struct error *err)
 {
     uint64_t slice = qemu_l2_slice(m->image->cluster_size);
-    struct findings CLEANUP(findings) f = {
-        .mapper = m,
+    struct map_findings CLEANUP(map_findings) f = {
+        .inbox = m->inbox,
+        .known_entries = m->entries,
         .unmapped = &w->unmapped,
         .disk_end = disk_offset,
     };
@@ -311,7 +194,7 @@ static int run(struct mapper *m, struct windows *w, uint64_t disk_offset,
         .length = length,
         .l2_slice = slice,
         .cancel_fd = m->stop_fd,
-        .sink = add_entry,
+        .sink = map_findings_add,
         .opaque = &f,
     };
     bool is_qemus;
@@ -387,8 +270,8 @@ static int wait_for_backlog(struct mapper *m, struct error *err)
             return 0;
         inbox_allow(m->inbox, arrived + LOOKAHEAD);
         eventfd_write(m->wake_fd, 1);
-        switch (inbox_wait_briefly(m->inbox, arrived + LOOKAHEAD,
-                                   BACKLOG_MS)) {
+        switch (
+            inbox_wait_briefly(m->inbox, arrived + LOOKAHEAD, BACKLOG_MS)) {
         case INBOX_CANCELLED:
             return error_set(err, ECANCELED, "mapper");
         case INBOX_ENDED:

@@ -14,8 +14,8 @@
 
 /* What QEMU says of parts of the disk. */
 struct mapper_window {
-    uint64_t mapped; /* bytes of the disk: as large are these parts */
-    struct filemap data;       /* plain data, and where it is in the file */
+    uint64_t mapped;     /* bytes of the disk: as large are these parts */
+    struct filemap data; /* plain data, and where it is in the file */
     struct extents compressed; /* data that only QEMU can read: it is
                                 * compressed, or has no offset in the file */
     struct extents zeroes;     /* marked as zeroes on purpose */

@@ -7,17 +7,17 @@
  * An image that a guest has grown has its tables all over the file, in any
  * order.  What has come of them is mapped in passes over the disk, one after
  * the other.  A table that is missing is shown to QEMU as one without entries.
- * So what a run finds is true, but where it finds nothing, that may be for want
- * of a table.  QEMU reads tables in slices; if it finds anything in a slice,
- * that was here, and all that it says of it is true.  Slices in which it found
- * nothing are left for a later pass, unless nothing was missing.
+ * So what a run finds is true, but where it finds nothing, that may be for
+ * want of a table.  QEMU reads tables in slices; if it finds anything in a
+ * slice, that was here, and all that it says of it is true.  Slices in which
+ * it found nothing are left for a later pass, unless nothing was missing.
  *
  * A part that is left begins and ends with a slice, or inside of one that is
  * here: a hole that ends in the middle of a slice ends because something
  * follows it there.
  *
- * Which tables does a part wait for?  QEMU reads them in the order of the disk.
- * So those that are missing between the third and the fourth that have
+ * Which tables does a part wait for?  QEMU reads them in the order of the
+ * disk.  So those that are missing between the third and the fourth that have
  * something in them belong to what was left between the third and the fourth
  * slice of the disk in which it found something.  Should that be wrong, or not
  * add up, it costs time and no more.
@@ -69,7 +69,7 @@ bool windows_are_done(const struct windows *w)
     return w->unmapped.count == 0;
 }
 
-/* ------------------------------------------------------------- what is next */
+/* ----------------------------------------------------------- what is next */
 
 /* What it costs to map what lies between two parts, rather than to run QEMU
  * for each.
@@ -115,7 +115,7 @@ bool windows_next(struct windows *w, bool is_apart, uint64_t *disk_offset,
     return true;
 }
 
-/* ------------------------------------------------------- what a run has told */
+/* ------------------------------------------------------ what a run told us */
 
 /* The parts of extents that lie in [from, to). */
 static int cut_out(const struct windows *w, const struct extents *extents,
@@ -143,8 +143,7 @@ static int find_doubtful(const struct windows *w, const struct extents *holes,
 
         if (to != w->disk_size)
             to = IO_ROUND_DOWN(to, w->slice);
-        if (from < to &&
-            extents_append(doubtful, from, to - from, err) == -1)
+        if (from < to && extents_append(doubtful, from, to - from, err) == -1)
             return -1;
     }
     return 0;
@@ -315,7 +314,7 @@ int windows_failed(struct windows *w, const struct windows_run *run,
     return await_tables(w, run, w->at, false, err);
 }
 
-/* ------------------------------------------------------------------- passes */
+/* ----------------------------------------------------------------- passes */
 
 void windows_wait(const struct windows *w, uint64_t arrived, uint64_t most,
                   struct windows_wait *wait)
@@ -348,8 +347,8 @@ int windows_begin_pass(struct windows *w, uint64_t arrived, struct error *err)
     for (size_t i = 0; i < w->unmapped.count; i++) {
         const struct extent *part = &w->unmapped.list[i];
 
-        if (is_ready[i] && extents_append(&ready, part->disk_offset,
-                                          part->length, err) == -1)
+        if (is_ready[i] &&
+            extents_append(&ready, part->disk_offset, part->length, err) == -1)
             return -1;
     }
     extents_move(&w->ready, &ready);

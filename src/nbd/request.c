@@ -38,8 +38,8 @@ bool nbd_request_is_to_be_slow(const struct nbd_request *s)
 
 /* As nbd_completion_callback(3): with 1, libnbd frees what it holds of the
  * request.  It reads that once more before it returns from issuing it, which
- * is too late if the connection was lost meanwhile.  So it keeps that one until
- * the connection is closed.
+ * is too late if the connection was lost meanwhile.  So it keeps that one
+ * until the connection is closed.
  */
 static int take_answer(void *opaque, int *error)
 {

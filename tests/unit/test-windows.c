@@ -61,8 +61,8 @@ static void check_extents(const struct extents *extents,
 
 struct told {
     struct mib asked;
-    uint64_t end;          /* MiB; 0: all that was asked for */
-    struct mib told[MOST]; /* there is something */
+    uint64_t end;                       /* MiB; 0: all that was asked for */
+    struct mib told[MOST];              /* there is something */
     struct missing_table missing[MOST]; /* MiB */
     uint64_t filled;
     bool is_last;
@@ -78,8 +78,7 @@ static struct windows_run make_run(const struct told *t, struct extents *told,
 
     for (size_t i = 0; i < MOST && t->told[i].to != 0; i++)
         CHECK_OK(extents_append(told, t->told[i].from * MIB,
-                                (t->told[i].to - t->told[i].from) * MIB,
-                                &err),
+                                (t->told[i].to - t->told[i].from) * MIB, &err),
                  &err);
     for (size_t i = 0; i < MOST && t->missing[i].file_end != 0; i++) {
         missing->list[i] = t->missing[i];
@@ -211,8 +210,10 @@ static void test_missing(void)
     CHECK(!windows_are_done(&w));
 
     TEST("and waits for the table that was missing there");
-    check_awaited(&w, (const struct awaited_table[MOST]){
-                          {300, 3072}, {400, 2048}, {1000, 512}, {2000, 3072}});
+    check_awaited(&w, (const struct awaited_table[MOST]){{300, 3072},
+                                                         {400, 2048},
+                                                         {1000, 512},
+                                                         {2000, 3072}});
     begin_pass(&w, 350);
     check_next(&w, false, 3 * GIB, 4196 * MIB);
     begin_pass(&w, 1100);
@@ -223,14 +224,13 @@ static void test_missing(void)
     w = begin(4196 * MIB);
     told.filled = 5;
     tell(&w, &told);
-    check_awaited(&w,
-                  (const struct awaited_table[MOST]){{300, 512},
-                                                     {300, 512},
-                                                     {300, 2048},
-                                                     {300, 3072},
-                                                     {400, 512},
-                                                     {1000, 512},
-                                                     {2000, 512}});
+    check_awaited(&w, (const struct awaited_table[MOST]){{300, 512},
+                                                         {300, 512},
+                                                         {300, 2048},
+                                                         {300, 3072},
+                                                         {400, 512},
+                                                         {1000, 512},
+                                                         {2000, 512}});
     windows_end(&w);
 
     TEST("where none was missing it is not believed, but waits for the last");
@@ -238,12 +238,11 @@ static void test_missing(void)
     told = some_missing;
     told.missing[0].filled = 3;
     tell(&w, &told);
-    check_awaited(&w,
-                  (const struct awaited_table[MOST]){{300, 3072},
-                                                     {400, 2048},
-                                                     {1000, 2048},
-                                                     {2000, 512},
-                                                     {2000, 3072}});
+    check_awaited(&w, (const struct awaited_table[MOST]){{300, 3072},
+                                                         {400, 2048},
+                                                         {1000, 2048},
+                                                         {2000, 512},
+                                                         {2000, 3072}});
     windows_end(&w);
 }
 
@@ -293,16 +292,18 @@ static void test_passes(void)
                  .unmapped = {{1536, 2048}, {2560, 4096}},
              });
     check_pass_is_over(&w);
-    check_awaited(&w, (const struct awaited_table[MOST]){
-                          {60, 2560}, {4000, 1536}, {5000, 1536}});
+    check_awaited(&w, (const struct awaited_table[MOST]){{60, 2560},
+                                                         {4000, 1536},
+                                                         {5000, 1536}});
 
     TEST("where a run came to nothing all of it waits");
     begin_pass(&w, 10000);
     check_next(&w, false, 1536 * MIB, 2 * GIB);
     fail(&w, &(struct told){.asked = {1536, 4096}, .missing = {{12000, 0}}});
     check_pass_is_over(&w);
-    check_awaited(&w, (const struct awaited_table[MOST]){
-                          {12000, 1536}, {12000, 1536}, {12000, 2560}});
+    check_awaited(&w, (const struct awaited_table[MOST]){{12000, 1536},
+                                                         {12000, 1536},
+                                                         {12000, 2560}});
     windows_end(&w);
 }
 
