@@ -90,9 +90,12 @@ int map_findings_add(void *opaque, const struct mapjson_entry *e,
         return error_set(err, 0, "more ranges than are wanted at once");
     }
     f->entries++;
-    if (!is_hole(e) && add_told(f, e, err) == -1)
-        return -1;
     f->disk_end = e->disk_offset + e->length;
+    if (is_hole(e))
+        return 0;
+    if (add_told(f, e, err) == -1)
+        return -1;
+    f->told_end = f->disk_end;
     return 0;
 }
 

@@ -25,8 +25,9 @@ struct map_findings {
     const struct extents *unmapped; /* no more of the disk is looked at */
     struct inbox_view view;         /* what QEMU is shown */
 
-    /* The caller sets disk_end to where the run begins. */
-    uint64_t disk_end;              /* so far the map has come */
+    /* The caller sets both ends to where the run begins. */
+    uint64_t disk_end;              /* so far the map has come ... */
+    uint64_t told_end;              /* ... and so far, without a last hole */
     uint64_t entries;               /* of it */
     uint64_t new_entries, most_new; /* of them, no holes, and in unmapped */
     bool is_full;                   /* there are more than MAP_MOST_FINDINGS */

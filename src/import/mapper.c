@@ -143,7 +143,7 @@ static int conclude(struct mapper *m, struct windows *w,
     const struct windows_run run = {
         .disk_offset = disk_offset,
         .length = length,
-        .disk_end = f->disk_end,
+        .disk_end = is_part ? f->told_end : f->disk_end,
         .told = &f->told,
         .entries = f->entries,
         .new_entries = f->new_entries,
@@ -183,6 +183,7 @@ static int run(struct mapper *m, struct windows *w, uint64_t disk_offset,
         .known_entries = m->entries,
         .unmapped = &w->unmapped,
         .disk_end = disk_offset,
+        .told_end = disk_offset,
     };
     const struct nbd_shown shown = {
         .export = &f.view.export,
@@ -232,7 +233,7 @@ static int wait_for_tables(struct mapper *m, struct windows *w,
 {
     struct windows_wait until;
 
-    windows_wait(w, inbox_arrived(m->inbox), inbox_room(m->inbox) / 2, &until);
+    windows_wait(w, inbox_arrived(m->inbox), inbox_room(m->inbox), &until);
     if (wait_for(m, until.first_end, until.kept_end, err) == -1)
         return -1;
     if (inbox_wait(m->inbox, until.file_end) == INBOX_CANCELLED)

@@ -25,7 +25,8 @@
  * When is a pass worth it?  All it costs is time, about as much as some bytes
  * of the stream take, and so many are worth being kept.  Several tables that
  * come within that are waited for, and mapped at once; and if more are to come
- * soon after, as much may be kept while QEMU runs.  A table with nothing
+ * soon after, as much may be kept while QEMU runs.  It is no more than a small
+ * part of what has come.  A table with nothing
  * behind it for long is waited for alone: what follows it is likely its data,
  * and should not be kept at all.
  */
@@ -44,6 +45,10 @@
 #define COST_RUN (UINT64_C(4) << 20)      /* starts */
 #define COST_ENTRY (UINT64_C(2) << 10)    /* prints an entry, and we read it */
 #define COST_MISSING (UINT64_C(16) << 10) /* asks for a table */
+
+/* Bytes that may be kept at any time, and the share of what has come. */
+#define ALWAYS_WORTH (UINT64_C(8) << 20)
+#define SHARE 8
 
 int windows_begin(struct windows *w, uint64_t disk_size, uint64_t slice,
                   struct error *err)
@@ -316,16 +321,30 @@ int windows_failed(struct windows *w, const struct windows_run *run,
 
 /* ----------------------------------------------------------------- passes */
 
-void windows_wait(const struct windows *w, uint64_t arrived, uint64_t most,
+/* How many bytes are worth being kept?  All that is kept is to be a small part
+ * of the stream, and to fit in the room that there is when from has come.
+ */
+static uint64_t find_worth(const struct windows *w, uint64_t arrived,
+                           uint64_t from, uint64_t room)
+{
+    uint64_t most = io_max(ALWAYS_WORTH, arrived / SHARE);
+
+    room -= io_min(room, from - arrived);
+    return io_min(io_min(w->cost, most), room / 4);
+}
+
+void windows_wait(const struct windows *w, uint64_t arrived, uint64_t room,
                   struct windows_wait *wait)
 {
     const struct awaited *a = &w->awaited;
-    uint64_t worth = io_min(w->cost, most);
+    uint64_t from, worth;
     size_t n;
 
     ASSERT(a->count > 0);
     wait->first_end = a->list[0].file_end;
-    n = awaited_before(a, io_max(wait->first_end, arrived) + worth);
+    from = io_max(wait->first_end, arrived);
+    worth = find_worth(w, arrived, from, room);
+    n = awaited_before(a, from + worth);
     wait->file_end = a->list[n - 1].file_end;
     wait->kept_end = wait->file_end;
     if (n < a->count && a->list[n].file_end - wait->file_end <= worth)

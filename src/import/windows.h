@@ -77,10 +77,10 @@ struct windows_wait {
 };
 
 /* After a pass that did not map all, when arrived bytes of the stream are
- * here.  No more than most bytes are to be kept without need.
+ * here, and there is room for so many bytes more.
  */
 void windows_wait(const struct windows *windows, uint64_t arrived,
-                  uint64_t most, struct windows_wait *wait);
+                  uint64_t room, struct windows_wait *wait);
 
 /* Begins the next pass, for what waited for tables that have come. */
 int windows_begin_pass(struct windows *windows, uint64_t arrived,

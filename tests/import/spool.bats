@@ -183,6 +183,23 @@ teardown() {
     arrives_at new.raw disk.qcow2 -- --spool-dir tiny
 }
 
+@test "tables that were dropped are not read again with those between them" {
+    # First those of each other 512 MiB, more than fit; then the rest, close
+    # to each other.
+    qemu-img create -q -f qcow2 disk.qcow2 32G
+    local commands=() i
+    for i in {0..31}; do
+        commands+=("write -q -P $((i + 1)) $((i * 1024))M 256K")
+    done
+    for i in {0..31}; do
+        commands+=("write -q -P $((i + 101)) $((i * 1024 + 512))M 4K")
+    done
+    guest disk.qcow2 "${commands[@]}"
+    arrives disk.qcow2 -- --spool-limit 1M --verbose
+    figures
+    at_most peak $((1 << 20))
+}
+
 @test "what a file system preallocates is not counted" {
     requires root loop mkfs.xfs
     truncate -s 400M backing
