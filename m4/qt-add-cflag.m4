@@ -17,3 +17,26 @@ AC_CACHE_CHECK([whether $CC knows $1], [known],
 AS_VAR_IF([known], [yes], [QT_CFLAGS="$QT_CFLAGS $1"], [$2])
 AS_VAR_POPDEF([known])
 ])
+
+# QT_ZERO_INITIALIZERS
+# Goes behind -Wextra.  gcc 4.9 (not 5) warns about {0} if the first member is
+# a struct or an array, and about .member.of = ...: not where that is so.
+AC_DEFUN([QT_ZERO_INITIALIZERS],
+[AC_CACHE_CHECK([whether $CC warns about {0}], [qt_cv_warns_zero],
+    [qt_saved_CFLAGS=$CFLAGS
+    CFLAGS="$CFLAGS $QT_CFLAGS -Werror"
+    AC_COMPILE_IFELSE([AC_LANG_PROGRAM([[
+        struct inner { int first, second; };
+        struct outer { struct inner inner; int third; };
+        ]], [[
+        struct outer zero = {0};
+        struct outer one = {.inner.first = 1};
+
+        return zero.third + one.third;
+        ]])],
+        [qt_cv_warns_zero=no], [qt_cv_warns_zero=yes])
+    CFLAGS=$qt_saved_CFLAGS])
+AS_IF([test "x$qt_cv_warns_zero" = xyes],
+    [QT_ADD_CFLAG([-Wno-missing-braces])
+    QT_ADD_CFLAG([-Wno-missing-field-initializers])])
+])

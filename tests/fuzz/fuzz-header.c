@@ -4,11 +4,11 @@
 
 #include "config.h"
 
+#include "base/compat.h"
 #include "fuzz.h"
 #include "qemu/header.h"
 
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #define BEGINNING "QFI\xfb\0\0\0\3"
@@ -42,7 +42,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     int r;
 
     if (fd == -1)
-        fd = memfd_create("image", MFD_CLOEXEC);
+        fd = compat_memfd_create("image", MFD_CLOEXEC);
     MUST(fd != -1 && ftruncate(fd, 0) == 0);
     MUST(pwrite(fd, data, size, 0) == (ssize_t)size);
     r = header_read(fd, &image, &err);

@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <linux/falloc.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
 #include <linux/prctl.h>
 #include <linux/seccomp.h>
 #include <stdio.h>
@@ -25,6 +26,7 @@
 #undef F_OFD_SETLK
 #undef F_OFD_SETLKW
 #undef MFD_CLOEXEC
+#undef OVERLAYFS_SUPER_MAGIC
 #undef O_TMPFILE
 #undef PR_CAP_AMBIENT
 #undef PR_CAP_AMBIENT_CLEAR_ALL

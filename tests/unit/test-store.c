@@ -4,6 +4,7 @@
 
 #include "config.h"
 
+#include "base/compat.h"
 #include "base/io.h"
 #include "nbd/store.h"
 #include "test.h"
@@ -11,7 +12,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
