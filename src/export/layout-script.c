@@ -148,16 +148,33 @@ static void write_piece(struct layout_script *s, char line[QEMU_IO_LINE])
 {
     uint64_t end = end_of_write(s);
 
-    print(line, "write -q -P 0 %" PRIu64 " %" PRIu64, s->at, end - s->at);
+    print(line, "%s -q -P 0 %" PRIu64 " %" PRIu64,
+          s->geometry->most_writes > 1 ? "aio_write" : "write", s->at,
+          end - s->at);
     s->at = end;
+    s->in_flight++;
+}
+
+/* Has QEMU end what it has begun; false: there is nothing. */
+static bool settle(struct layout_script *s, char line[QEMU_IO_LINE])
+{
+    if (s->geometry->most_writes <= 1 || s->in_flight == 0)
+        return false;
+    s->in_flight = 0;
+    print(line, "aio_flush");
+    return true;
 }
 
 static bool next_write(struct layout_script *s, char line[QEMU_IO_LINE])
 {
-    if (!seek(s, &s->writes, s->at))
-        return false;
-    write_piece(s, line);
-    return true;
+    bool is_more = seek(s, &s->writes, s->at);
+
+    if ((!is_more || s->in_flight >= s->geometry->most_writes) &&
+        settle(s, line))
+        return true;
+    if (is_more)
+        write_piece(s, line);
+    return is_more;
 }
 
 /* Makes the disk larger, and has QEMU allocate all that comes to it. */
@@ -187,16 +204,18 @@ static bool next_fill(struct layout_script *s, char line[QEMU_IO_LINE])
     const struct extent *e;
 
     if (!seek(s, &s->writes, s->at))
-        return false;
+        return next_write(s, line);
     e = &s->writes.list[s->next];
+    if (s->reached >= extent_end(e))
+        return next_write(s, line);
+    if (settle(s, line))
+        return true;
     if (layout_is_filled_extent(s->plan, e) && s->reached == e->disk_offset) {
         s->reached = s->at = extent_end(e);
         preallocate(s, line, "metadata", s->reached);
-    } else if (s->reached < extent_end(e)) {
+    } else {
         s->reached = next_reach(s);
         print(line, "truncate %" PRIu64, s->reached);
-    } else {
-        write_piece(s, line);
     }
     return true;
 }

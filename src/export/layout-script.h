@@ -34,6 +34,7 @@ struct layout_script {
     size_t next_status; /* index into the plan's status */
     uint64_t reached;   /* the disk's size while it is filled */
     uint64_t plugged;   /* count of plugs that are there */
+    uint64_t in_flight; /* writes since the last aio_flush */
     uint64_t table_at, table_length; /* the write that made the last table */
 
     /* The last command, if it is `truncate -m': its mode and its size. */

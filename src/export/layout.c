@@ -36,6 +36,9 @@
  *     with all of its tables.  With extended L2 entries that leaves
  *     subclusters unallocated, so there all is written.
  *
+ *   - Many extents are written several at a time.  Their tables are there, so
+ *     QEMU allocates in the order in which the writes begin.
+ *
  * If a QEMU does not do that, there is an older way.  The disk is created
  * larger, by a range of its own windows with as many clusters as will be
  * needed, and that range is preallocated: this makes refcount blocks for all
@@ -73,6 +76,11 @@
 
 /* The same where it takes two programs, some 30 milliseconds. */
 #define SLOW_FILL_LEAST (UINT64_C(512) << 20)
+
+/* So many writes are under way at a time, as QEMU has over NBD, if there are
+ * more than a few extents.
+ */
+enum { MOST_WRITES = 16, FEW_EXTENTS = 64 };
 
 /* Clusters of the range that a disk is created larger by, besides those that
  * are counted: one is for the L2 table that the cut makes.
@@ -256,6 +264,10 @@ void layout_measure(const struct layout_plan *plan, enum layout_way way,
         .work_size = plan->disk_size,
         .plug = LAYOUT_NO_PLUG,
         .is_l1_first = way == LAYOUT_BY_RESERVING,
+        .most_writes = is_leading && way == LAYOUT_BY_RESERVING &&
+                               plan->data->count > FEW_EXTENTS
+                           ? MOST_WRITES
+                           : 1,
     };
     g->used_windows = count_touched(plan->data, g->window) +
                       count_touched(layout_zeroes(plan), g->window);

@@ -85,6 +85,7 @@ struct layout_geometry {
     uint64_t n_plugs; /* count of them, each of a window */
     bool is_l1_first; /* no L2 table stands before L1 */
     bool is_filled;   /* large extents are preallocated, not written */
+    unsigned most_writes; /* under way at a time */
 
     bool is_grown;      /* the disk is created larger, then cut */
     bool has_cut_table; /* the cut needs a table that holds no data */

@@ -379,7 +379,8 @@ static int build_by_reserving(struct qemu *qemu,
 
     *is_done = false;
     layout_measure(plan, LAYOUT_BY_RESERVING, &geometry);
-    if (!geometry.is_reserved && !geometry.is_filled)
+    if (!geometry.is_reserved && !geometry.is_filled &&
+        geometry.most_writes == 1)
         return 0;
     if (qemu_io_probe(qemu, err) == -1)
         return -1;
