@@ -93,10 +93,56 @@ int map_findings_add(void *opaque, const struct mapjson_entry *e,
     f->disk_end = e->disk_offset + e->length;
     if (is_hole(e))
         return 0;
-    if (add_told(f, e, err) == -1)
-        return -1;
-    f->told_end = f->disk_end;
-    return 0;
+    return add_told(f, e, err);
+}
+
+/* Leaves out what is behind disk_end.  Returns how many extents that was. */
+static size_t cut_extents(struct extents *extents, uint64_t disk_end)
+{
+    size_t before = extents->count;
+
+    while (extents->count > 0 &&
+           extents->list[extents->count - 1].disk_offset >= disk_end)
+        extents->count--;
+    if (extents->count > 0) {
+        struct extent *last = &extents->list[extents->count - 1];
+
+        last->length = io_min(last->length, disk_end - last->disk_offset);
+    }
+    return before - extents->count;
+}
+
+/* The same of data, which is in the order of the disk. */
+static size_t cut_data(struct filemap_batch *data, uint64_t disk_end)
+{
+    size_t before = data->count;
+
+    while (data->count > 0 &&
+           data->list[data->count - 1].disk_offset >= disk_end)
+        data->count--;
+    if (data->count > 0) {
+        struct filemap_entry *last = &data->list[data->count - 1];
+
+        last->length = io_min(last->length, disk_end - last->disk_offset);
+    }
+    return before - data->count;
+}
+
+void map_findings_cut(struct map_findings *f, uint64_t disk_offset,
+                      uint64_t slice)
+{
+    const struct extents *told = &f->told;
+    uint64_t end = disk_offset;
+    size_t cut;
+
+    if (told->count > 0)
+        end = extent_end(&told->list[told->count - 1]);
+    end = io_max(disk_offset, IO_ROUND_DOWN(end, slice));
+    cut_extents(&f->told, end);
+    cut = cut_data(&f->data, end) + cut_extents(&f->window.compressed, end) +
+          cut_extents(&f->window.zeroes, end);
+    f->new_entries -= io_min(cut, f->new_entries);
+    f->disk_end = end;
 }
 
 void map_findings_clear(struct map_findings *f)

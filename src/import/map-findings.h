@@ -25,9 +25,8 @@ struct map_findings {
     const struct extents *unmapped; /* no more of the disk is looked at */
     struct inbox_view view;         /* what QEMU is shown */
 
-    /* The caller sets both ends to where the run begins. */
-    uint64_t disk_end;              /* so far the map has come ... */
-    uint64_t told_end;              /* ... and so far, without a last hole */
+    /* The caller sets disk_end to where the run begins. */
+    uint64_t disk_end;              /* so far the map has come */
     uint64_t entries;               /* of it */
     uint64_t new_entries, most_new; /* of them, no holes, and in unmapped */
     bool is_full;                   /* there are more than MAP_MOST_FINDINGS */
@@ -42,6 +41,12 @@ struct map_findings {
  */
 int map_findings_add(void *opaque, const struct mapjson_entry *entry,
                      struct error *err);
+
+/* Of a run that was ended: no more counts than the whole slices (bytes of the
+ * disk) that it has told of.  A hole that it ended with may go on.
+ */
+void map_findings_cut(struct map_findings *findings, uint64_t disk_offset,
+                      uint64_t slice);
 
 /* Frees what it holds; the view is hidden. */
 void map_findings_clear(struct map_findings *findings);

@@ -32,6 +32,7 @@
 #include "config.h"
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/io.h"
 #include "base/lock.h"
 #include "base/log.h"
@@ -99,14 +100,13 @@ static void log_window(const struct windows_run *run,
                   w->data.list[i].disk_offset);
 }
 
-/* What a run has found must be possible, and then it counts.  may_drop: it has
- * used all tables that it read.
- */
+/* What a run has found must be possible, and then it counts. */
 static int keep(struct mapper *m, struct windows *windows,
                 struct map_findings *f, const struct windows_run *run,
-                bool may_drop, struct error *err)
+                struct error *err)
 {
     struct mapper_window *w = &f->window;
+    bool may_drop = windows_used_all(windows, run);
 
     if (windows_mapped(windows, run, &w->holes, &w->mapped, err) == -1)
         return -1;
@@ -131,44 +131,40 @@ static int check_inbox(void *inbox, struct error *err)
     return inbox_check(inbox, err);
 }
 
-/* What comes of a run that QEMU has ended, or we: r and err say how. */
+/* What comes of a run that QEMU has ended, or we: result and err say how. */
 static int conclude(struct mapper *m, struct windows *w,
-                    struct map_findings *f, uint64_t disk_offset,
-                    uint64_t length, int r, struct error *err)
+                    struct map_findings *f, struct windows_run *run,
+                    int result, struct error *err)
 {
     enum inbox_sight sight = inbox_sight(&f->view);
     bool is_part = f->is_full || sight == INBOX_SAW_FEW;
     bool may_be_for_want =
-        r == -1 && !is_part && !f->is_refused && err->errnum == 0;
-    const struct windows_run run = {
-        .disk_offset = disk_offset,
-        .length = length,
-        .disk_end = is_part ? f->told_end : f->disk_end,
-        .told = &f->told,
-        .entries = f->entries,
-        .new_entries = f->new_entries,
-        .missing = &f->view.missing,
-        .filled = f->view.filled,
-        .is_last = sight == INBOX_SAW_FEW,
-    };
+        result == -1 && !is_part && !f->is_refused && err->errnum == 0;
 
+    if (is_part)
+        map_findings_cut(f, run->disk_offset, w->slice);
+    run->disk_end = f->disk_end;
+    run->entries = f->entries;
+    run->new_entries = f->new_entries;
+    run->filled = f->view.filled;
+    run->is_last = sight == INBOX_SAW_FEW;
     if (sight == INBOX_SAW_GAPS)
         return 0; /* without these it is asked for again */
     if (sight == INBOX_SAW_NONE ||
         (may_be_for_want && sight == INBOX_SAW_PART))
-        return windows_failed(w, &run, err);
-    if (r == -1 && !is_part) {
+        return windows_failed(w, run, err);
+    if (result == -1 && !is_part) {
         /* With an errno it is our host's fault, not the image's. */
         if (err->errnum == 0)
-            error_wrap(err, "source: disk offset %" PRIu64, disk_offset);
+            error_wrap(err, "source: disk offset %" PRIu64, run->disk_offset);
         return -1;
     }
-    if (!is_part && f->disk_end != disk_offset + length)
+    if (!is_part && f->disk_end != run->disk_offset + run->length)
         return error_set(err, 0,
                          "QEMU: qemu-img map ends at disk offset %" PRIu64
                          ", not at %" PRIu64,
-                         f->disk_end, disk_offset + length);
-    return keep(m, w, f, &run, !is_part, err);
+                         f->disk_end, run->disk_offset + run->length);
+    return keep(m, w, f, run, err);
 }
 
 /* Runs QEMU once, on length bytes of disk from disk_offset on.  is_again: some
@@ -183,7 +179,6 @@ static int run(struct mapper *m, struct windows *w, uint64_t disk_offset,
         .known_entries = m->entries,
         .unmapped = &w->unmapped,
         .disk_end = disk_offset,
-        .told_end = disk_offset,
     };
     const struct nbd_shown shown = {
         .export = &f.view.export,
@@ -198,15 +193,23 @@ static int run(struct mapper *m, struct windows *w, uint64_t disk_offset,
         .sink = map_findings_add,
         .opaque = &f,
     };
+    struct windows_run told = {
+        .disk_offset = disk_offset,
+        .length = length,
+        .told = &f.told,
+        .missing = &f.view.missing,
+    };
+    uint64_t began = clock_ms();
     bool is_qemus;
     int r;
 
     inbox_show_arrived(m->inbox, &f.view, slice, is_again);
     m->runs++;
     r = nbd_map(m->qemu, &shown, &map, &is_qemus, err);
+    told.milliseconds = clock_ms() - began;
     if (r == -1 && !is_qemus)
         return -1;
-    return conclude(m, w, &f, disk_offset, length, r, err);
+    return conclude(m, w, &f, &told, r, err);
 }
 
 /* Waits for bytes before file_end, and allows that those before kept_end are

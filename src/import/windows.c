@@ -12,9 +12,7 @@
  * slice, that was here, and all that it says of it is true.  Slices in which
  * it found nothing are left for a later pass, unless nothing was missing.
  *
- * A part that is left begins and ends with a slice, or inside of one that is
- * here: a hole that ends in the middle of a slice ends because something
- * follows it there.
+ * So a part that is left begins and ends with a slice.
  *
  * Which tables does a part wait for?  QEMU reads them in the order of the
  * disk.  So those that are missing between the third and the fourth that have
@@ -45,6 +43,7 @@
 #define COST_RUN (UINT64_C(4) << 20)      /* starts */
 #define COST_ENTRY (UINT64_C(2) << 10)    /* prints an entry, and we read it */
 #define COST_MISSING (UINT64_C(16) << 10) /* asks for a table */
+#define COST_MILLISECOND (UINT64_C(500) << 10)
 
 /* Bytes that may be kept at any time, and the share of what has come. */
 #define ALWAYS_WORTH (UINT64_C(8) << 20)
@@ -82,7 +81,7 @@ bool windows_are_done(const struct windows *w)
 static uint64_t cost_between(const struct windows *w, uint64_t from,
                              uint64_t to)
 {
-    uint64_t unmapped = 0, mapped = w->disk_size - extents_total(&w->unmapped);
+    uint64_t unmapped = 0;
     double entries;
 
     for (size_t i = extents_find(&w->unmapped, from); i < w->unmapped.count;
@@ -94,7 +93,7 @@ static uint64_t cost_between(const struct windows *w, uint64_t from,
         unmapped += io_min(to, extent_end(e)) - io_max(from, e->disk_offset);
     }
     entries = (double)w->entries * (double)(to - from - unmapped) /
-              (double)io_max(mapped, 1);
+              (double)io_max(w->mapped, 1);
     return unmapped / w->slice * COST_MISSING +
            (uint64_t)(entries * COST_ENTRY);
 }
@@ -289,6 +288,20 @@ static int await_tables(struct windows *w, const struct windows_run *run,
     return r;
 }
 
+bool windows_used_all(const struct windows *w, const struct windows_run *run)
+{
+    return run->disk_end == run->disk_offset + run->length &&
+           (run->missing->count == 0 || is_in_order(w, run));
+}
+
+static void note_cost(struct windows *w, const struct windows_run *run)
+{
+    uint64_t cost = COST_RUN + run->missing->count * COST_MISSING +
+                    run->entries * COST_ENTRY;
+
+    w->cost += io_max(cost, run->milliseconds * COST_MILLISECOND);
+}
+
 int windows_mapped(struct windows *w, const struct windows_run *run,
                    struct extents *holes, uint64_t *mapped, struct error *err)
 {
@@ -303,9 +316,9 @@ int windows_mapped(struct windows *w, const struct windows_run *run,
         return -1;
     extents_move(&w->unmapped, &unmapped);
     *mapped = extents_total(&known);
+    w->mapped += *mapped;
     w->entries += run->new_entries;
-    w->cost += COST_RUN + run->missing->count * COST_MISSING +
-               run->entries * COST_ENTRY;
+    note_cost(w, run);
     w->at = run->is_last ? w->disk_size : run->disk_end;
     return await_tables(w, run, run->is_last ? run_end : run->disk_end, true,
                         err);
@@ -314,7 +327,7 @@ int windows_mapped(struct windows *w, const struct windows_run *run,
 int windows_failed(struct windows *w, const struct windows_run *run,
                    struct error *err)
 {
-    w->cost += COST_RUN + run->missing->count * COST_MISSING;
+    note_cost(w, run);
     w->at = run->disk_offset + run->length;
     return await_tables(w, run, w->at, false, err);
 }
@@ -340,7 +353,9 @@ void windows_wait(const struct windows *w, uint64_t arrived, uint64_t room,
     uint64_t from, worth;
     size_t n;
 
-    ASSERT(a->count > 0);
+    *wait = (struct windows_wait){0};
+    if (a->count == 0)
+        return;
     wait->first_end = a->list[0].file_end;
     from = io_max(wait->first_end, arrived);
     worth = find_worth(w, arrived, from, room);
@@ -351,22 +366,28 @@ void windows_wait(const struct windows *w, uint64_t arrived, uint64_t room,
         wait->kept_end += worth;
 }
 
+/* Is a part ready?  One that waits for nothing is, too: a run may have ended
+ * inside of it.
+ */
+enum { WAITS = 1, IS_READY = 2 };
+
 int windows_begin_pass(struct windows *w, uint64_t arrived, struct error *err)
 {
-    size_t n = awaited_before(&w->awaited, arrived);
     struct extents CLEANUP(extents) ready = {0};
-    bool *CLEANUP(free_ptr) is_ready =
-        calloc(w->unmapped.count + 1, sizeof *is_ready);
+    char *CLEANUP(free_ptr) states = calloc(w->unmapped.count + 1, 1);
 
-    if (is_ready == NULL)
+    if (states == NULL)
         return error_set(err, errno, "no memory for the mapper");
-    for (size_t i = 0; i < n; i++)
-        is_ready[extents_find(&w->unmapped, w->awaited.list[i].disk_offset)] =
-            true;
+    for (size_t i = 0; i < w->awaited.count; i++) {
+        const struct awaited_table *table = &w->awaited.list[i];
+        size_t part = extents_find(&w->unmapped, table->disk_offset);
+
+        states[part] |= table->file_end <= arrived ? IS_READY : WAITS;
+    }
     for (size_t i = 0; i < w->unmapped.count; i++) {
         const struct extent *part = &w->unmapped.list[i];
 
-        if (is_ready[i] &&
+        if (states[i] != WAITS &&
             extents_append(&ready, part->disk_offset, part->length, err) == -1)
             return -1;
     }

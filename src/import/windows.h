@@ -21,7 +21,8 @@ struct windows {
     uint64_t slice;          /* what QEMU finds in one read of a table */
     struct extents unmapped; /* what no run has told yet */
     struct awaited awaited;  /* for each part of it at least one table */
-    uint64_t entries;        /* of the map, in what has been told */
+    uint64_t entries;        /* of the map, in what has been told ... */
+    uint64_t mapped;         /* ... and so many bytes that is */
 
     /* Of the pass that is under way: */
     struct extents ready; /* what it is for */
@@ -47,11 +48,12 @@ bool windows_next(struct windows *windows, bool is_apart,
 
 /* What came of a run of QEMU. */
 struct windows_run {
-    uint64_t disk_offset, length;  /* what it was asked for */
-    uint64_t disk_end;             /* it got as far as that */
+    uint64_t disk_offset, length; /* what it was asked for */
+    uint64_t disk_end; /* it got as far as that: to the end, or a slice's */
     const struct extents *told;    /* there it found something */
     uint64_t entries;              /* of the map, all and ... */
     uint64_t new_entries;          /* ... those of the unmapped */
+    uint64_t milliseconds;         /* it took */
     const struct missing *missing; /* these tables it read as empty */
     uint64_t filled; /* so many that had something in them it read */
     bool is_last;    /* of the pass: too much was missing */
@@ -64,6 +66,10 @@ struct windows_run {
  */
 int windows_mapped(struct windows *windows, const struct windows_run *run,
                    struct extents *holes, uint64_t *mapped, struct error *err);
+
+/* Has all that the run read been told of?  Then none of it is needed again. */
+bool windows_used_all(const struct windows *windows,
+                      const struct windows_run *run);
 
 /* A run came to nothing, as something was missing. */
 int windows_failed(struct windows *windows, const struct windows_run *run,

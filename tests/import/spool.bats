@@ -195,7 +195,7 @@ teardown() {
         commands+=("write -q -P $((i + 101)) $((i * 1024 + 512))M 4K")
     done
     guest disk.qcow2 "${commands[@]}"
-    arrives disk.qcow2 -- --spool-limit 1M --verbose
+    arrives_at new.raw disk.qcow2 -- --spool-limit 1M --verbose
     figures
     at_most peak $((1 << 20))
 }

@@ -172,17 +172,23 @@ static void test_all_here(void)
     w = begin(3 * GIB);
     tell(&w, &(struct told){
                  .asked = {0, 3072},
-                 .end = 700,
-                 .told = {{0, 700}},
+                 .end = 512,
+                 .told = {{0, 512}},
                  .filled = 2,
-                 .mapped = 700,
-                 .unmapped = {{700, 3072}},
+                 .mapped = 512,
+                 .unmapped = {{512, 3072}},
              });
-    check_next(&w, false, 700 * MIB, 3 * GIB);
+    check_next(&w, false, 512 * MIB, 3 * GIB);
+
+    TEST("and nothing is forgotten of what it was not for");
+    w.at = w.disk_size;
+    check_pass_is_over(&w);
+    begin_pass(&w, 0);
+    check_next(&w, false, 512 * MIB, 3 * GIB);
     tell(&w, &(struct told){
-                 .asked = {700, 3072},
-                 .holes = {{700, 3072}},
-                 .mapped = 2372,
+                 .asked = {512, 3072},
+                 .holes = {{512, 3072}},
+                 .mapped = 2560,
              });
     CHECK(windows_are_done(&w));
     windows_end(&w);
@@ -307,6 +313,48 @@ static void test_passes(void)
     windows_end(&w);
 }
 
+static void test_used(void)
+{
+    const struct {
+        const char *name;
+        struct told told;
+        bool is_used;
+    } cases[] = {
+        {"of a run that lacked nothing all is used, however little it told",
+         {.asked = {0, 1024}, .filled = 2},
+         true},
+        {"if something was missing, only if all has told something",
+         {.asked = {0, 1024},
+          .told = {{0, 100}},
+          .missing = {{50, 1}},
+          .filled = 1},
+         true},
+        {"and not if there was more than that",
+         {.asked = {0, 1024},
+          .told = {{0, 100}},
+          .missing = {{50, 1}},
+          .filled = 2},
+         false},
+        {"nor of a run that was ended",
+         {.asked = {0, 1024}, .end = 512, .told = {{0, 100}}, .filled = 1},
+         false},
+    };
+
+    for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
+        struct windows w = begin(GIB);
+        struct missing_table list[MOST];
+        struct extents told = {0};
+        struct missing missing = {list, 0, MOST};
+        const struct windows_run run =
+            make_run(&cases[i].told, &told, &missing);
+
+        TEST(cases[i].name);
+        CHECK_INT(windows_used_all(&w, &run), cases[i].is_used);
+        extents_clear(&told);
+        windows_end(&w);
+    }
+}
+
 /* After a run that cost as much as 4 MiB, and 16 KiB for each table. */
 static void check_wait(const uint64_t ends[MOST], uint64_t arrived,
                        uint64_t room, struct windows_wait expected)
@@ -352,6 +400,7 @@ int main(void)
     test_all_here();
     test_missing();
     test_passes();
+    test_used();
     test_wait();
     return test_end();
 }
