@@ -81,6 +81,7 @@ static void test_faults(void)
     check_fault(&e, 0, 1000);
 
     TEST("what had arrived is read");
+    inbox_hide(&e);
     show(inbox, &e);
     check_shown(&e, 0, 1000);
     check_shown(&e, 999, 1000);
@@ -100,6 +101,7 @@ static void test_faults(void)
 
     TEST("a fault is read once it has arrived");
     append(inbox, 1000, 1050);
+    inbox_hide(&e);
     show(inbox, &e);
     check_shown(&e, 950, 1050);
 
