@@ -38,10 +38,11 @@ def allocate(step, extents, length):
         disk.truncate(extents * step)
 
 
-def plan(name=""):
+def plan(name="", **how):
     return measure(command(
         "qcow-tool", "measure", "--source-format", "hybrid", "--source",
-        f"disk{name}:map{name}"))
+        f"disk{name}:map{name}", "--spool-dir", ".", "--report", "report"),
+        **how)
 
 
 def preallocate(data):
@@ -81,6 +82,22 @@ def section_linear(scale):
             half = data // 2
             compare(plan, partial(plan, ".half"), (data, half), TWICE,
                     f"{size(data)} in {count}: ")
+
+
+def section_large(scale):
+    extents = 1000 // scale
+    allocate(16 * TIB // 1000 // CLUSTER * CLUSTER, extents, 4 * GIB)
+    show(f"\nmeasure: planned, without data: {size(extents * 4 * GIB)} in "
+         f"{extents} extents")
+    # To sample costs time: not in the run whose time is shown.
+    memory = plan(sampled="Pss").memory
+    show_run(plan(), goal=40)
+    with open("report", encoding="utf-8") as f:
+        report = json.load(f)
+    for name, seconds in report["phases"].items():
+        show(f"  of it {name}", f"{seconds:.2f} s")
+    show_size("  spool", report["spool-peak"], 1.3 * GIB)
+    show_size("  memory, all processes", memory, 256 * MIB)
 
 
 # ----------------------------------------------------------------- chains
