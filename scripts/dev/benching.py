@@ -155,27 +155,27 @@ def label(data):
     return "CPU of a GiB" if data else "CPU"
 
 
-def compare(ours, theirs, data, goal=None, name="", goal_is_of="time"):
+def compare(ours, theirs, data, goal=None, name="", cpu_goal=None):
     """Runs both in turns, shows the ratios and returns the last of ours. data
     is how many bytes of it there are: the processor time is for each GiB, of
     all processes. A pair of them, if the reference has others; None: none.
-    The goal is of the time, or of the "CPU"."""
+    The goals are ratios."""
     pairs = [(ours(), theirs()) for _ in range(PAIRS)]
     of_ours, of_theirs = data if isinstance(data, tuple) else (data, data)
     times = [(a.seconds, b.seconds) for a, b in pairs]
     processor = [(of_a_gib(a.processor, of_ours),
                   of_a_gib(b.processor, of_theirs)) for a, b in pairs]
-    for values, kind in (times, "time"), (processor, "CPU"):
+    for values, is_time, most in ((times, True, goal),
+                                  (processor, False, cpu_goal)):
         ratios = [a / b for a, b in values]
         ratio = statistics.median(ratios)
-        what = f"time ({min(ratios):.2f} to {max(ratios):.2f})" \
-            if kind == "time" else label(of_ours)
+        what = f"time ({min(ratios):.2f} to {max(ratios):.2f})" if is_time \
+            else label(of_ours)
         show(f"  {name}{what}",
              f"{statistics.median(a for a, _ in values):.2f} s",
              f"{statistics.median(b for _, b in values):.2f} s",
              f"{ratio:.2f}",
-             limit(ratio, goal, f"{goal:.2f}") if goal and kind == goal_is_of
-             else "")
+             limit(ratio, most, f"{most:.2f}") if most else "")
     return pairs[-1][0]
 
 
