@@ -45,9 +45,11 @@
 #define COST_MISSING (UINT64_C(16) << 10) /* asks for a table */
 #define COST_MILLISECOND (UINT64_C(500) << 10)
 
-/* Bytes that may be kept at any time, and the share of what has come. */
+/* Bytes that may be kept at any time, and the share of what has come.  It may
+ * be twice as much: until a pass begins, and as much again while it runs.
+ */
 #define ALWAYS_WORTH (UINT64_C(8) << 20)
-#define SHARE 8
+#define SHARE 16
 
 int windows_begin(struct windows *w, uint64_t disk_size, uint64_t slice,
                   struct error *err)
