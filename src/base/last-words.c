@@ -26,12 +26,14 @@ void last_words_add(struct last_words *words, const char *text, size_t length)
 
 /* After a failure QEMU removes the file it was making, and says so if it could
  * not; our store has no name that could be removed.  What it advises for a
- * VHDX with a log comes behind the cause.
+ * VHDX with a log, and says of a number's form, comes behind the cause.
  */
 static bool is_no_cause(const char *line)
 {
     return strstr(line, "Error when deleting file") != NULL ||
            strstr(line, ": warning: ") != NULL ||
+           strncmp(line, "Optional suffix k, M, ", 22) == 0 ||
+           strncmp(line, "and exabytes, respectively", 26) == 0 ||
            strcmp(line, "To replay the log, run:") == 0 ||
            strncmp(line, "qemu-img check -r all ", 22) == 0;
 }

@@ -17,12 +17,16 @@
 
 enum { TEXT = 16384, BITS = 8 };
 
+/* How much of the text may be white space: as much as its digits, and some. */
+enum { MOST_SPACE = 65536 };
+
 struct reading {
     const char *name;
     uint64_t disk_size;
     uint64_t n_blocks, n_bytes; /* that a disk of this size has */
     EVP_ENCODE_CTX *base64;
     uint64_t text_offset; /* how much of the text has been looked at */
+    uint64_t n_spaces;    /* of that */
     bool is_padded;       /* by a "=": there is no more to come */
     uint64_t done;        /* bytes that have been decoded */
     struct extents *changed;
@@ -52,6 +56,12 @@ static int check_text(struct reading *r, const char *text, size_t length,
         bool is_digit = isalnum(c) || c == '+' || c == '/';
         bool is_space = c == ' ' || c == '\t' || c == '\r' || c == '\n';
 
+        r->n_spaces += is_space;
+        if (r->n_spaces > 2 * r->n_bytes + MOST_SPACE)
+            return error_set(err, 0,
+                             "source: changed blocks in %s: white space "
+                             "without an end, at byte %" PRIu64,
+                             r->name, r->text_offset);
         if (is_space || (is_digit && !r->is_padded))
             continue;
         if (c != '=')
@@ -131,7 +141,7 @@ int changed_blocks_read(int fd, const char *name, uint64_t disk_size,
     };
     char text[TEXT];
     ssize_t n;
-    STALL_WAIT_FOR(STALL_PEER, "the changed blocks");
+    STALL_WAIT_FOR(STALL_PEER, "the list of changed blocks");
 
     if (r.base64 == NULL)
         return error_set(err, ENOMEM, "source: changed blocks");

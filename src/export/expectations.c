@@ -43,7 +43,7 @@ static int check_piece(const struct export_piece *piece, uint64_t image_length,
     if (end <= image_length)
         return 0;
     return error_set(err, 0,
-                     "the image ends at file offset %" PRIu64
+                     "source: the image ends at file offset %" PRIu64
                      ", before %" PRIu64,
                      image_length, end);
 }

@@ -129,6 +129,14 @@ static int send_data(struct sending *s, const struct filemap_entry *e,
     return 0;
 }
 
+/* A piece of an image that the caller has an id of may come before those that
+ * stand before it.
+ */
+static bool is_on_its_own(const struct export_options *options)
+{
+    return options->piece.length > 0 && options->expected_id != NULL;
+}
+
 /* If the destination holds a beginning, it has to be that of this image. */
 static int begin(struct sending *s, struct error *err)
 {
@@ -139,7 +147,7 @@ static int begin(struct sending *s, struct error *err)
         export_piece_end(&s->options->export.piece, skeleton->file_length);
     if (sink_aim(&s->sink, s->file_offset, skeleton->file_length, err) == -1)
         return -1;
-    if (s->sink.beginning_fd != -1 &&
+    if (s->sink.beginning_fd != -1 && !is_on_its_own(&s->options->export) &&
         beginning_check(skeleton, s->disk.store, s->file_offset,
                         s->sink.beginning_fd, sink_name(&s->sink, name),
                         err) == -1)

@@ -111,7 +111,7 @@ int nbd_connections_wait(struct nbd_connections *c, int timeout_ms,
     }
     *cancel = (struct pollfd){.fd = c->cancel_fd, .events = POLLIN};
     *wake = (struct pollfd){.fd = c->wake_fd, .events = POLLIN};
-    STALL_WAIT_FOR(STALL_PEER, c->is_ours ? "qemu-nbd" : "the NBD server");
+    STALL_WAIT_FOR(STALL_PEER, c->is_ours ? "qemu-nbd" : c->server);
     *watched =
         (struct pollfd){.fd = c->watch.report == NULL ? -1 : c->watch.fd,
                         .events = c->watch.events};
@@ -242,6 +242,9 @@ static int read_limits(struct nbd_connections *c, struct error *err)
     int64_t preferred = nbd_get_block_size(nbd, LIBNBD_SIZE_PREFERRED);
     int64_t most = nbd_get_block_size(nbd, LIBNBD_SIZE_MAXIMUM);
 
+    if (size == -1 && nbd_get_error() == NULL)
+        return error_set(err, 0, "%s: NBD: no disk is as large as the export",
+                         c->role);
     if (size == -1 || block == -1 || preferred == -1 || most == -1)
         return nbd_failed(c, err, "NBD");
     c->size = size;
@@ -262,6 +265,7 @@ int nbd_connections_open(struct nbd_connections *c,
                          struct error *err)
 {
     c->role = address->role;
+    snprintf(c->server, sizeof c->server, "the NBD server of the %s", c->role);
     c->is_ours = address->socket_fd != -1;
     c->watch = address->watch;
     if (address->uri != NULL &&

@@ -19,6 +19,7 @@ enum { NBD_CONNECTIONS = 4 };
 /* For one thread at a time. */
 struct nbd_connections {
     const char *role; /* begins messages */
+    char server[48];  /* who it is, in them */
     bool is_ours;     /* the server is a qemu-nbd that we started */
     int cancel_fd;    /* readable: a wait ends with ECANCELED; -1: none */
     int wake_fd;      /* readable: a wait ends, and all is well; -1: none */

@@ -65,11 +65,14 @@ static bool has_authority(const char *directory, const char *below)
 }
 
 /* Where libnbd looks by itself. */
+#define ROOTS_DIRECTORY "/etc/pki/libnbd"
+#define USERS_DIRECTORY "/.pki/libnbd"
+
 static bool has_usual_authority(void)
 {
     if (geteuid() == 0)
-        return has_authority("/etc/pki/libnbd", "");
-    return has_authority(getenv("HOME"), "/.pki/libnbd") ||
+        return has_authority(ROOTS_DIRECTORY, "");
+    return has_authority(getenv("HOME"), USERS_DIRECTORY) ||
            has_authority(getenv("HOME"), "/.config/pki/libnbd");
 }
 
@@ -81,8 +84,11 @@ static int check_certificates(const char *role, const char *uri,
             return 0;
         return error_set(err, 0,
                          "%s: cannot verify who %s is: there is no "
-                         "tls-certificates=DIRECTORY in it",
-                         role, uri);
+                         "tls-certificates=DIRECTORY in it, and no "
+                         "ca-cert.pem in %s",
+                         role, uri,
+                         geteuid() == 0 ? ROOTS_DIRECTORY
+                                        : "~" USERS_DIRECTORY);
     }
     if (has_authority(directory, ""))
         return 0;

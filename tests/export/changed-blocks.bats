@@ -204,6 +204,8 @@ marks() {
     refused_as 'byte [0-9]+ is no base64'
     printf 'AAA' >record
     refused_as 'the base64 ends in the middle'
+    time_limit=20 refused 1 disk.raw --changed-blocks <(yes '')
+    error_says 'in .*: white space without an end, at byte 655[0-9]*$'
     head -c 1M /dev/urandom >record
     refused_as 'byte [0-9]+ is no base64'
     rm record

@@ -83,7 +83,7 @@ piece() {
     local offset n end most=9223372036854775807
     while read -r offset n end; do
         refused 1 "${disk[@]}" --offset "$offset" --length "$n"
-        error_says "^qcow-tool: stream: the image ends at file offset $length"
+        error_says "^qcow-tool: stream: source: the image ends at .* $length,"
         error_says ", before $end\$"
     done <<-END
 	0 $((length + 1)) $((length + 1))
@@ -93,7 +93,7 @@ piece() {
 	$most $most 18446744073709551614
 	END
     qcow_tool 1 measure "${disk[@]}" --offset 1 --length "$length"
-    error_says "^qcow-tool: measure: the image ends at .* $((length + 1))\$"
+    error_says "^qcow-tool: measure: source: the image .* $((length + 1))\$"
     [ ! -s stdout ]
     nothing_left
 }
@@ -155,6 +155,29 @@ piece() {
     is_piece 0 400001 part
     qcow_tool stream "${args[@]}" --offset 400001 --destination part
     same_bytes whole.qcow2 part
+}
+
+@test "pieces with an id are written to their places in any order" {
+    whole "${disk[@]}"
+    local n size=$((length / 4 + 1)) last
+    truncate -s "$length" joined.qcow2
+    last=$((length - 3 * size))
+    # place OFFSET LENGTH [STREAM-ARG...]
+    place() {
+        exec 5<>joined.qcow2
+        python3 -c "import os; os.lseek(5, $1, 0)"
+        qcow_tool "${status-0}" stream "${args[@]}" --offset "$1" \
+            --length "$2" --destination-fd 5 "${@:3}"
+        exec 5>&-
+    }
+    status=1 place $((3 * size)) $last
+    error_says 'does not hold the beginning of this image: it differs at'
+    place $((3 * size)) $last --expect-id "$id"
+    for n in 1 0 2; do
+        place $((n * size)) $size --expect-id "$id"
+    done
+    same_bytes whole.qcow2 joined.qcow2
+    nothing_left
 }
 
 @test "eight pieces at the same time, of two hosts' disks, are the whole" {

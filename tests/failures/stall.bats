@@ -66,7 +66,7 @@ END
     wait_until 20 test -s place
     qcow_tool 1 stream --source-format nbd --stall-timeout 1 \
         --source "nbd+unix:///?socket=$PWD/silent.sock" --destination out.qcow2
-    error_says 'nothing has moved for 1 s: the NBD server is waited for'
+    error_says 'nothing has moved for 1 s: the NBD server of the source is'
     [ ! -e out.qcow2 ]
     nothing_left
 }

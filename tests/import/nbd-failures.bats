@@ -127,7 +127,7 @@ offset [0-9]+: .*($gone)" waiting.stderr
 @test "--stall-timeout names a server that does not answer" {
     stuck_server
     fails 'nothing' --stall-timeout 1 || :
-    error_says 'serve: nothing has moved for 1 s: the NBD server is waited for'
+    error_says 'serve: nothing has moved for 1 s: the NBD server of the dest'
     nothing_left
 }
 

@@ -42,6 +42,13 @@ static const struct {
      "To replay the log, run:\nqemu-img check -r all 'a'\n",
      "qemu-img: VHDX image file 'a' opened read-only, but contains a log that "
      "needs to be replayed"},
+    {"what a number is to look like is left out",
+     "qemu-img: Parameter 'cluster_size' expects a non-negative number below "
+     "2^64\n"
+     "Optional suffix k, M, G, T, P or E means kilo-, mega-, giga-, tera-, "
+     "peta-\nand exabytes, respectively.\n",
+     "qemu-img: Parameter 'cluster_size' expects a non-negative number below "
+     "2^64"},
     {"a warning before the cause is left out", WARNING "the cause\n",
      "the cause"},
     {"a warning behind the cause is left out", "the cause\n" WARNING,
