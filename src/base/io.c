@@ -20,6 +20,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* After this long a write is tried that poll(2) does not promise to go on. */
+enum { WRITE_AGAIN_MS = 1000 };
+
 static atomic_ulong moves;
 static _Thread_local bool is_ignored;
 
@@ -73,13 +76,19 @@ int io_wait(int fd, short events, int wake_fd, int timeout_ms)
     return fds[0].revents != 0 ? 1 : 0;
 }
 
+int io_wait_to_write(int fd)
+{
+    return io_wait(fd, POLLOUT, -1, WRITE_AGAIN_MS) == -1 ? -1 : 0;
+}
+
 /* After a call on fd failed with errno: is it worth trying again? */
 static bool may_retry(int fd, short events)
 {
     if (errno == EINTR)
         return signals_caught() == 0;
     if (errno == EAGAIN || errno == EWOULDBLOCK)
-        return io_wait(fd, events, -1, -1) == 1;
+        return (events == POLLOUT ? io_wait_to_write(fd)
+                                  : io_wait(fd, events, -1, -1)) != -1;
     return false;
 }
 

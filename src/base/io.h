@@ -55,6 +55,12 @@ int io_poll(struct pollfd *fds, size_t count, int timeout_ms);
  */
 int io_wait(int fd, short events, int wake_fd, int timeout_ms);
 
+/* Waits until a write may go on, or is worth a try: a full Unix socket whose
+ * reader has shut down its end, and stays, never becomes writable, and only a
+ * write tells.  Returns 0, or -1 and errno when a signal is noted.
+ */
+int io_wait_to_write(int fd);
+
 /* Reads what there is, waiting for the first byte.  Returns 0 at the end. */
 ssize_t io_read(int fd, void *buf, size_t length);
 

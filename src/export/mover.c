@@ -10,7 +10,6 @@
 #include "export/mover.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -142,7 +141,7 @@ ssize_t mover_move(struct mover *m, int in_fd, bool is_direct,
             return n;
         if (errno == EINTR && signals_caught() == 0)
             continue;
-        if (errno == EAGAIN && io_wait(out_fd, POLLOUT, -1, -1) == 1)
+        if (errno == EAGAIN && io_wait_to_write(out_fd) == 0)
             continue;
         if (errno == EINTR || errno == EPIPE || errno == ECONNRESET)
             return -1;
