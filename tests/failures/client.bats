@@ -11,11 +11,13 @@ setup() {
 }
 
 # leaves_after N [STREAM-ARG...]
+# With stays=1 it only says that it reads no more.
 leaves_after() {
     expect="1 0" time_limit=20 through_socketpair \
         qcow-tool stream --source-format raw --source disk.raw \
         --destination-fd '{}' "${@:2}" -- \
-        python3 "$tests/drain.py" '{}' part.bin --leave-after "$1"
+        python3 "$tests/drain.py" '{}' part.bin --leave-after "$1" \
+        ${stays:+--half-close read}
     error_says "^qcow-tool: stream: destination: .*offset [0-9]+.*$gone" \
         sender.stderr
     one_line sender.stderr
@@ -53,6 +55,23 @@ gone='(Broken pipe|Connection reset)'
     leaves_after 5000000 --direct
 }
 
+@test "a client that says it reads no more, but stays, is as one that goes" {
+    stays=1 leaves_after 65536
+    # No poll tells of it then.
+    stays=1 nonblocking=1 leaves_after 5000000
+    export QCOW_TOOL_MOVER=copy
+    stays=1 ignore_sigpipe=1 nonblocking=1 leaves_after 65536
+}
+
+@test "a client that says it sends nothing gets all of it" {
+    qcow_tool stream --source disk.raw --destination expected.bin
+    through_socketpair qcow-tool stream --source disk.raw \
+        --destination-fd '{}' -- \
+        python3 "$tests/drain.py" '{}' got.bin --half-close write
+    same_bytes expected.bin got.bin
+    nothing_left
+}
+
 @test "the offset named is where the client left, give or take buffers" {
     leaves_after 5000000
     local at
@@ -87,6 +106,20 @@ gone='(Broken pipe|Connection reset)'
     expect="0 1" send_image disk.qcow2 --length 5000000 -- \
         --destination new.raw
     error_says '^qcow-tool: serve: source: .*offset [0-9]+' receiver.stderr
+    one_line receiver.stderr
+    [ ! -e new.raw ]
+    nothing_left
+}
+
+@test "a sender that says no more comes, but stays, has its image taken" {
+    image disk.raw disk.qcow2
+    send_image disk.qcow2 --half-close -- --destination new.raw
+    same_bytes disk.raw new.raw
+    nothing_left
+    rm new.raw
+    time_limit=20 expect="0 1" send_image disk.qcow2 --length 5000000 \
+        --half-close -- --destination new.raw
+    error_says '^qcow-tool: serve: source: .*offset 5000000' receiver.stderr
     one_line receiver.stderr
     [ ! -e new.raw ]
     nothing_left

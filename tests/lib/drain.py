@@ -3,16 +3,19 @@
 # SPDX-FileCopyrightText: the qcow-tool authors
 """Reads an fd into a file, the way a client would.
 
-drain.py FD FILE [--chunk N] [--late] [--leave-after N]
+drain.py FD FILE [--chunk N] [--late] [--leave-after N] [--half-close HOW]
 
 --chunk: N bytes at a time at most. --late: read nothing before the sender has
 stopped because it can send no more (or has sent all). --leave-after: be gone
-after N bytes, with the rest unread. Prints how many bytes came.
+after N bytes, with the rest unread. --half-close: first say that nothing will
+be sent from here (write); or instead of leaving that no more will be read
+(read), and wait until the sender has gone. Prints how many bytes came.
 """
 import argparse
 import fcntl
 import os
 import select
+import socket
 import struct
 import termios
 import time
@@ -35,6 +38,17 @@ def sender_stands(fd):
         time.sleep(0.02)
 
 
+def half_close(fd, how):
+    sock = socket.socket(fileno=os.dup(fd))
+    if how == "write":
+        sock.shutdown(socket.SHUT_WR)
+    else:
+        sock.shutdown(socket.SHUT_RD)
+        poll = select.poll()
+        poll.register(fd, 0)                # only POLLHUP
+        poll.poll()
+
+
 def main():
     p = argparse.ArgumentParser()
     p.add_argument("fd", type=int)
@@ -42,7 +56,10 @@ def main():
     p.add_argument("--chunk", type=int, default=1 << 20)
     p.add_argument("--late", action="store_true")
     p.add_argument("--leave-after", type=int)
+    p.add_argument("--half-close", choices=["read", "write"])
     opts = p.parse_args()
+    if opts.half_close == "write":
+        half_close(opts.fd, "write")
     if opts.late:
         sender_stands(opts.fd)
     total = 0
@@ -60,6 +77,8 @@ def main():
                 break
             out.write(got)
             total += len(got)
+    if opts.half_close == "read":
+        half_close(opts.fd, "read")
     print(total)
 
 

@@ -5,7 +5,7 @@
 
 send.py FD FILE [--length N] [--chunk N] [--trailing N]
     [--crawl FILE:REGEX] [--pause-at N ...] [--watch FILE:REGEX]
-    [--tease NAME] [--signal NAME]
+    [--tease NAME] [--signal NAME] [--half-close]
 
 --length: no more than N bytes of FILE. --chunk: N bytes at a time at most.
 --trailing: N bytes of noise after it. --crawl: under 1 MB/s until FILE
@@ -13,7 +13,9 @@ matches REGEX. --pause-at: at file offset N wait until
 the receiver has read all so far and, with --watch, until FILE matches REGEX.
 --tease: then send this signal to the receiver, which must be a child of our
 own parent. --signal: at the end wait in the same way, then send this signal
-and wait for the receiver's end. Fails if it did not take everything.
+and wait for the receiver's end. --half-close: at the end say that no more
+comes, and read until the receiver has gone, which has to send nothing. Fails
+if it did not take everything.
 """
 import argparse
 import fcntl
@@ -22,6 +24,7 @@ import random
 import re
 import select
 import signal
+import socket
 import stat
 import struct
 import sys
@@ -102,6 +105,14 @@ def crawl(opts, piece):
         put(opts.fd, piece[at:at + 4096])
 
 
+def half_close(fd):
+    sock = socket.socket(fileno=os.dup(fd))
+    sock.shutdown(socket.SHUT_WR)
+    sock.setblocking(True)
+    if sock.recv(1):
+        sys.exit("send.py: the receiver says something")
+
+
 def siblings():
     for name in os.listdir("/proc"):
         if not name.isdigit() or int(name) == os.getpid():
@@ -132,6 +143,7 @@ def main():
     p.add_argument("--watch")
     p.add_argument("--tease")
     p.add_argument("--signal")
+    p.add_argument("--half-close", action="store_true")
     opts = p.parse_args()
 
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
@@ -143,6 +155,8 @@ def main():
                     send_signal(opts.tease)
             piece = memoryview(piece)
             crawl(opts, piece) if opts.crawl else put(opts.fd, piece)
+        if opts.half_close:
+            half_close(opts.fd)
         if opts.signal:
             pause(opts)
     except (BrokenPipeError, ConnectionResetError) as e:
