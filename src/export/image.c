@@ -72,6 +72,7 @@ struct group {
     struct extents below;       /* what these leave to those below */
     struct places *places;      /* NULL: not wanted */
     uint64_t disk_end;          /* of the last entry */
+    uint64_t expected_end;      /* that of the last one of all */
     struct error missing; /* some data is: the cause of what came after */
 };
 
@@ -237,6 +238,9 @@ static int add_entry(void *opaque, const struct mapjson_entry *e,
         return error_set(err, 0, "the map does not begin at its beginning");
     if (e->depth > g->count || (e->is_present && e->depth == g->count))
         return error_set(err, 0, "the map has more backing files than it");
+    if (disk_end >
+        io_max(g->query->disk_offset, IO_ROUND_UP(g->expected_end, IO_SECTOR)))
+        return error_set(err, 0, "QEMU: the map goes on behind its end");
     g->disk_end = disk_end;
     for (; g->next < g->open->count; g->next++) {
         const struct extent *open = &g->open->list[g->next];
@@ -339,6 +343,18 @@ static int merge(struct extents *list, struct extents *more, bool is_in_pieces,
     return 0;
 }
 
+/* Has all been mapped?  QEMU may leave out the part of a last sector. */
+static int check_end(const struct group *g, struct error *err)
+{
+    if (g->disk_end >= IO_ROUND_DOWN(g->expected_end, IO_SECTOR))
+        return 0;
+    return error_set(err, 0,
+                     "%s: %s: QEMU: the map ends at disk offset %" PRIu64
+                     ", not at %" PRIu64,
+                     g->chain->role, g->chain->links[g->first].path,
+                     g->disk_end, g->expected_end);
+}
+
 /* Maps a group, and takes from open what it holds. */
 static int map_group(const struct qemu *qemu, struct group *g,
                      struct extents *open, struct image_map *map,
@@ -349,6 +365,8 @@ static int map_group(const struct qemu *qemu, struct group *g,
             *err = g->missing;
         return -1;
     }
+    if (check_end(g, err) == -1)
+        return -1;
     map->has_compressed |= g->map.has_compressed;
     map->is_unsteady |= g->map.is_unsteady;
     if (merge(&map->data, &g->map.data, g->query->is_in_pieces, err) == -1 ||
@@ -394,10 +412,14 @@ static int map_groups(const struct qemu *qemu, struct chain *chain,
             .open = &open,
             .places = query->is_to_be_read ? &map->places : NULL,
             .disk_end = query->disk_offset,
+            .expected_end = chain->links[first].disk_size,
         };
 
         if (chain->is_by_name)
             g.count = chain->count - first;
+        if (query->length != 0)
+            g.expected_end =
+                io_min(g.expected_end, query->disk_offset + query->length);
         g.judges = calloc(g.count, sizeof *g.judges);
         if (g.judges == NULL)
             return error_set(err, errno, "%s: backing files", chain->role);

@@ -43,6 +43,7 @@
 /* What became of the image, as QEMU tells it. */
 struct mapped {
     char complaint[QEMU_IO_COMPLAINT]; /* qemu-io, while it was laid out */
+    uint64_t disk_size;                /* that it has to be of */
     struct extents data, zeroes;
     struct filemap_batch batch;
     bool is_l1_first; /* no L2 table stands before L1 */
@@ -60,6 +61,8 @@ static int add_entry(void *opaque, const struct mapjson_entry *e,
 {
     struct mapped *m = opaque;
 
+    if (e->disk_offset + e->length > m->disk_size)
+        return error_set(err, 0, "QEMU: the map goes on behind its end");
     if (!mapjson_entry_has_data(e) && e->is_present)
         return extents_append(&m->zeroes, e->disk_offset, e->length, err);
     if (!mapjson_entry_has_data(e))
@@ -344,6 +347,7 @@ static int build_image(const struct qemu *qemu, const struct layout_plan *plan,
             store, store_spooled(store) + plan->options.cluster_size, err);
     if (write_image(qemu, plan, geometry, store, mapped->complaint, err) == -1)
         return -1;
+    mapped->disk_size = IO_ROUND_UP(plan->disk_size, IO_SECTOR);
     return map_image(qemu, store, geometry->store_size, mapped, err);
 }
 

@@ -24,9 +24,10 @@
 
 enum {
     LONGEST_TOKEN = 65536,
-    DEEPEST = 64,     /* brackets in brackets */
-    DEEPEST_NAME = 5, /* format-specific, data, extents, [, ... */
-    LONGEST_NAME = 32 /* a longer one is not asked for */
+    LONGEST_TEXT = 64 << 20, /* more than all snapshots that QEMU allows */
+    DEEPEST = 64,            /* brackets in brackets */
+    DEEPEST_NAME = 5,        /* format-specific, data, extents, [, ... */
+    LONGEST_NAME = 32        /* a longer one is not asked for */
 };
 
 /* What may come next. */
@@ -46,6 +47,7 @@ struct infojson {
     char *part;     /* name of the last file that a VMDK is in */
     size_t n_parts; /* how many there are */
     bool is_flat;   /* the last one is */
+    size_t n_bytes; /* of text, so far */
     enum state state;
     size_t depth; /* how many brackets are open */
     char brackets[DEEPEST];
@@ -312,6 +314,10 @@ static int take_character(struct infojson *j, char c, struct error *err)
 int infojson_feed(struct infojson *j, const char *text, size_t length,
                   struct error *err)
 {
+    j->n_bytes += length;
+    if (j->n_bytes > LONGEST_TEXT)
+        return error_set(err, 0, "image information is over %d MiB long",
+                         LONGEST_TEXT >> 20);
     for (size_t i = 0; i < length; i++)
         if (take_character(j, text[i], err) == -1)
             return -1;

@@ -288,18 +288,26 @@ int qemu_img_compare(const struct qemu *qemu, const struct qemu_disk *disk,
     return r;
 }
 
+/* A map that is being printed. */
+struct mapping {
+    const struct qemu_img_map *map;
+    struct mapjson *parser;
+    bool is_refused; /* by its sink, which has said why */
+};
+
 /* Makes of an entry of what was mapped one of the part that was asked for. */
 static int pass_on(void *opaque, const struct mapjson_entry *printed,
                    struct error *err)
 {
-    const struct qemu_img_map *map = opaque;
+    struct mapping *mapping = opaque;
+    const struct qemu_img_map *map = mapping->map;
     struct mapjson_entry e = *printed;
     uint64_t from = map->disk_offset, to = from + map->length;
 
     /* Of a part the map says neither, where the image has nothing. */
     e.is_present = e.depth < map->n_images && (e.is_data || e.is_zero);
     if (map->is_part && map->length != 0 && e.disk_offset >= map->length)
-        return error_set(err, 0, "QEMU: the map goes on behind its end");
+        return error_set(err, 0, "the map goes on behind its end");
     if (map->is_part) {
         e.disk_offset += from;
     } else if (map->length != 0) {
@@ -310,13 +318,18 @@ static int pass_on(void *opaque, const struct mapjson_entry *printed,
         e.length = io_min(to, e.disk_offset + e.length) - from;
         e.disk_offset = from;
     }
-    return map->sink(map->opaque, &e, err);
+    mapping->is_refused = map->sink(map->opaque, &e, err) == -1;
+    return mapping->is_refused ? -1 : 0;
 }
 
 static int parse(void *opaque, const char *text, size_t length,
                  struct error *err)
 {
-    return mapjson_feed(opaque, text, length, err);
+    struct mapping *mapping = opaque;
+
+    if (mapjson_feed(mapping->parser, text, length, err) == 0)
+        return 0;
+    return mapping->is_refused ? -1 : error_wrap(err, "QEMU: qemu-img map");
 }
 
 int qemu_img_map(const struct qemu *qemu, const struct qemu_img_map *map,
@@ -325,7 +338,7 @@ int qemu_img_map(const struct qemu *qemu, const struct qemu_img_map *map,
     char start[48], length[48];
     const char *argv[12] = {qemu->img, "map", "--output=json"};
     size_t n = 3;
-    struct mapjson *m = mapjson_new(pass_on, (void *)map);
+    struct mapping mapping = {.map = map};
     struct cage_spec cage = qemu_cage(qemu, map->files, map->n_inherit);
     struct child_spec spec = {
         .argv = argv,
@@ -334,11 +347,12 @@ int qemu_img_map(const struct qemu *qemu, const struct qemu_img_map *map,
         .cage = &cage,
         .cancel_fd = map->cancel_fd,
         .consume = parse,
-        .opaque = m,
+        .opaque = &mapping,
     };
     int r;
 
-    if (m == NULL)
+    mapping.parser = mapjson_new(pass_on, &mapping);
+    if (mapping.parser == NULL)
         return error_set(err, errno, "QEMU: map");
     cage.cpu_seconds = map->length != 0 ? WINDOW_CPU_S : MAP_CPU_S;
     if (map->is_shared)
@@ -360,9 +374,9 @@ int qemu_img_map(const struct qemu *qemu, const struct qemu_img_map *map,
     argv[n++] = map->node;
     argv[n] = NULL;
     r = qemu_run(&spec, err);
-    if (r == 0 && mapjson_end(m, err) == -1)
+    if (r == 0 && mapjson_end(mapping.parser, err) == -1)
         r = error_wrap(err, "QEMU: qemu-img map");
-    mapjson_free(m);
+    mapjson_free(mapping.parser);
     return r;
 }
 
@@ -423,7 +437,9 @@ int qemu_img_reserve(const struct qemu *qemu, int store_fd,
 static int parse_info(void *opaque, const char *text, size_t length,
                       struct error *err)
 {
-    return infojson_feed(opaque, text, length, err);
+    return infojson_feed(opaque, text, length, err) == 0
+               ? 0
+               : error_wrap(err, "QEMU: qemu-img info");
 }
 
 int qemu_img_info(const struct qemu *qemu, const char *name,
