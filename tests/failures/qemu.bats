@@ -39,6 +39,44 @@ serve_fails() {
     nothing_left
 }
 
+# image_fails FORMAT REGEX : of stream and measure of such an image, with what
+# stands in for qemu-img; exit status 1, nothing said but that, and not much
+# taken for it.
+image_fails() {
+    local command
+    [ -e "disk.$1" ] ||
+        qemu-img convert -f raw -O "$1" disk.raw "disk.$1"
+    for command in stream measure; do
+        costs_of 1 5 $command --source-format "$1" --source "disk.$1" \
+            --qemu-img "$fake"
+        error_says "^qcow-tool: $command: source: ./disk.$1: QEMU: .*($2)"
+        [ ! -s stdout ]
+    done
+}
+
+# says COMMAND SCRIPT : a qemu-img that does SCRIPT at this command.
+says() {
+    fake qemu-img <<END
+case " \$* " in *' $1 '*) $2; exit ;; esac
+exec $(command -v qemu-img) "\$@"
+END
+    readable_by_all
+}
+
+# endless_map MEMBERS : a qemu-img whose map goes on and on, with these in each
+# entry: %d is a file offset.
+endless_map() {
+    fake qemu-img <<END
+case " \$* " in *' map '*)
+    exec awk 'BEGIN { printf "["; for (i = 0;; i++)
+        printf "{ \"start\": %d, \"length\": 4096, \"depth\": 0, " \
+            "\"present\": true, $1},\n", 4096 * i, 65536 + 8192 * i }' ;;
+esac
+exec $(command -v qemu-img) "\$@"
+END
+    readable_by_all
+}
+
 # reports VERSION: a qemu-img that says so and is the real one else.
 reports() {
     fake qemu-img <<END
@@ -183,13 +221,39 @@ END
     for map in '' '[]' '[{ "start": 0, "length": 65536, "dep' nonsense \
         '{}' '[1, 2]' "[{$entry}]" "[{${entry/0/-1}}]" \
         "[{${entry/4096/99999999999}}]"; do
-        fake qemu-img <<END
-case " \$* " in *' map '*) echo '$map'; exit ;; esac
-exec $(command -v qemu-img) "\$@"
-END
-        readable_by_all
-        stream_fails '' --qemu-img "$fake"
-        serve_fails '' --qemu-img "$fake"
+        says map "echo '$map'"
+        stream_fails QEMU --qemu-img "$fake"
+        serve_fails QEMU --qemu-img "$fake"
+    done
+}
+
+@test "the same map of an image that is sent is an error of QEMU" {
+    local map entry='"start": 0, "length": 4096, "depth": 0, "zero": true,
+        "present": false, "data": false'
+    for map in '' '[]' nonsense "[{$entry}]" \
+        "[{${entry/4096/99999999999}}]"; do
+        says map "echo '$map'"
+        image_fails qcow2 map
+    done
+}
+
+@test "what is said of an image and makes no sense is an error of QEMU" {
+    local info
+    for info in '' nonsense '{}' '{}{}'; do
+        says info "echo '$info'"
+        image_fails vdi 'qemu-img info: .*image information'
+    done
+    # The map knows better.
+    says info "echo '{\"virtual-size\": 1048576}'"
+    image_fails vdi 'the map goes on behind its end'
+}
+
+@test "what is said of an image and never ends is an error of QEMU" {
+    local info
+    for info in 'printf "{\"backing-filename\": \""; exec yes' \
+        'exec yes "{\"a\":"' 'exec cat /dev/zero'; do
+        says info "$info"
+        image_fails vdi 'qemu-img info: .*image information'
     done
 }
 
@@ -203,17 +267,13 @@ END
 }
 
 @test "a map without an end is ended where the disk does" {
-    fake qemu-img <<END
-case " \$* " in *' map '*)
-    exec awk 'BEGIN { printf "["; for (i = 0;; i++)
-        printf "{ \"start\": %d, \"length\": 4096, \"depth\": 0, " \
-            "\"present\": true, \"zero\": false, \"data\": true, " \
-            "\"offset\": %d},\n", 4096 * i, 65536 + 8192 * i }' ;;
-esac
-exec $(command -v qemu-img) "\$@"
-END
-    readable_by_all
-    serve_fails 'the map goes on behind its end' --qemu-img "$fake"
+    local end='the map goes on behind its end'
+    endless_map '\"zero\": false, \"data\": true, \"offset\": %d'
+    serve_fails "$end" --qemu-img "$fake"
+    stream_fails "QEMU: $end" --qemu-img "$fake"
+    # Of an image, what lies nowhere in its file may be compressed.
+    endless_map '\"zero\": false, \"data\": true'
+    image_fails qcow2 "$end"
 }
 
 @test "what QEMU leaves behind when it ends is not waited for, but killed" {

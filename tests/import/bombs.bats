@@ -12,20 +12,6 @@ costs() {
     costs_of "$1" "$2" serve --source-size "$(stat -c %s "$3")" "${@:4}" <"$3"
 }
 
-# costs_of RC SECONDS COMMAND ARG...
-costs_of() {
-    local rc=$1 seconds=$2 got=0
-    shift 2
-    TMPDIR=$spool timeout 300 python3 "$tests/peak.py" 256 "$seconds" \
-        qcow-tool "$@" >stdout 2>stderr || got=$?
-    show stderr stderr
-    [ "$got" = "$rc" ] || {
-        echo "exit code $got, expected $rc" >&2
-        return 1
-    }
-    no_spool_left
-}
-
 # many_tables IMAGE N
 # In clusters of 512 bytes: N entries of L1, all of them on one L2 table, which
 # says something else for each cluster. 32 KiB of the disk for each.

@@ -10,6 +10,7 @@
 #   untouched FILE                  it still is
 #   only_allocated IMAGE FILE       what --prezeroed makes of such a file
 #   fake NAME                       a program from stdin; its path is $fake
+#   costs_of RC SECONDS ARG...      runs the tool, which takes no more
 #   one_line FILE                   FILE is one line, and not a long one
 #   digits FILE complete|failed       the rules of --progress --machine
 
@@ -113,6 +114,22 @@ fake() {
         cat
     } >"$fake"
     chmod 755 "$fake"
+}
+
+# costs_of RC SECONDS COMMAND ARG...
+# qcow-tool, with the seconds of processor time and 256 MiB of memory that all
+# processes may take together.
+costs_of() {
+    local rc=$1 seconds=$2 got=0
+    shift 2
+    time_limit=300 watch -- python3 "$tests/peak.py" 256 "$seconds" \
+        qcow-tool "$@" >stdout 2>stderr || got=$?
+    show stderr stderr
+    [ "$got" = "$rc" ] || {
+        echo "exit code $got, expected $rc" >&2
+        return 1
+    }
+    nothing_left
 }
 
 one_line() {
