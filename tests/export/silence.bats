@@ -14,8 +14,15 @@ setup() {
         thread_model='echo parallel' get_size='stat -c %s disk' \
         pread='touch asked
             until [ -e go ]; do sleep 0.05; done
+            if [ -e broken ]; then echo EIO broken >&2; exit 1; fi
             dd if=disk bs=64K iflag=skip_bytes,count_bytes \
                 skip=$4 count=$3 status=none'
+}
+
+teardown() {
+    # The server ends when it has answered.
+    touch "$BATS_TEST_TMPDIR/go"
+    helpers_teardown
 }
 
 # from_server OPTION...
@@ -49,6 +56,59 @@ from_server() {
         n=$((n + 1))
     done
     wait "${tools[@]}"
+}
+
+# begins FD STREAM-ARG...
+# A stream into a pipe, which is read as FD. A byte of it is there, and nobody
+# has been able to read the server's disk.
+begins() {
+    local fd=$1
+    mkfifo "$fd.fifo"
+    exec 5<>"$fd.fifo"
+    eval "exec $fd<$fd.fifo"
+    start_tool "$fd" stream --first-byte-within 1 --destination-fd 5 "${@:2}"
+    exec 5<&-
+    wait_until 20 has_sent "$fd.fifo"
+    [ ! -e go ]
+}
+
+@test "the header begins to go out while a disk is compared with a base" {
+    cp disk base
+    poke base 1060000 00ff00
+    begins 6 --source-format nbd --source "$uri" --relative-to base
+    begins 7 --source base --relative-to "$uri"
+    touch go
+    cat <&6 >6.bin
+    cat <&7 >7.bin
+    finish_tool 6
+    finish_tool 7
+    from_server --relative-to base --first-byte-within 0 >expected.bin
+    same_bytes expected.bin 6.bin
+    qcow-tool stream --source base --relative-to "$uri" \
+        --first-byte-within 0 >expected.bin
+    same_bytes expected.bin 7.bin
+    nothing_left
+}
+
+@test "a disk that cannot be read after all leaves a part of the header" {
+    local n length
+    begins 6 --source-format nbd --source "$uri"
+    begins 7 --source disk --relative-to "$uri"
+    touch broken go
+    finish_tool 6 1
+    finish_tool 7 1
+    error_says '^qcow-tool: stream: source: .*Input/output error' 6.stderr
+    error_says '^qcow-tool: stream: base: .*Input/output error' 7.stderr
+    qcow-tool stream --source disk >whole.bin
+    for n in 6 7; do
+        one_line $n.stderr
+        eval "cat <&$n >$n.bin"
+        length=$(stat -c %s $n.bin)
+        # Of the 72 bytes that each header has, half go out early at most.
+        [ "$length" -gt 0 ] && [ "$length" -le 36 ]
+        cmp -n "$length" whole.bin $n.bin
+    done
+    nothing_left
 }
 
 @test "a reader that has left by then is an error" {
