@@ -168,6 +168,23 @@ END
     [ ! -e new.raw ]
 }
 
+@test "a spool in a file system that is read-only is named" {
+    small_place 1M
+    mount -o remount,ro small
+    local cause='spool: .*small: Read-only file system'
+    qcow_tool 1 serve --destination new.raw --spool-dir small <disk.qcow2
+    error_says "^qcow-tool: serve: $cause"
+    one_line stderr
+    [ ! -e new.raw ]
+    qcow_tool 1 stream --source-format raw --source disk.raw \
+        --destination-fd 5 --spool-dir small 5>out.bin
+    error_says "^qcow-tool: stream: $cause"
+    one_line stderr
+    [ ! -s out.bin ]
+    [ -z "$(ls -A small)" ]
+    nothing_left
+}
+
 @test "a spool that is full is an error of the spool" {
     small_place 1M
     # The only table that names the data is behind it: it has to wait.
