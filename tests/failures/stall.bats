@@ -42,6 +42,41 @@ setup() {
     nothing_left
 }
 
+# silent_peer
+# fd 5 is one end of a TCP connection; at the other nobody does anything.
+silent_peer() {
+    listens 127.0.0.1 --accept -- sleep 31416
+    exec 5<>"/dev/tcp/127.0.0.1/$port"
+    [ "$(kept_alive)" = 0 ]
+}
+
+# Whether the kernel looks if the other end of fd 5 is still there: 0 or 1.
+kept_alive() {
+    python3 -c 'from socket import *
+print(socket(fileno=5).getsockopt(SOL_SOCKET, SO_KEEPALIVE))'
+}
+
+@test "a sender over TCP that says nothing is named, and looked after" {
+    silent_peer
+    qcow_tool 1 serve --source-fd 5 --destination new.raw --stall-timeout 1
+    error_says 'serve: nothing has moved for 1 s: the sender .* in vain$'
+    [ "$(kept_alive)" = 1 ]
+    exec 5<&-
+    [ ! -e new.raw ]
+    nothing_left
+}
+
+@test "a reader over TCP that reads nothing is named, and looked after" {
+    # More than the kernel keeps for it.
+    make_disk large.raw 64M full
+    silent_peer
+    qcow_tool 1 stream --source large.raw --destination-fd 5 --stall-timeout 1
+    error_says 'nothing has moved for 1 s: the destination is waited for'
+    [ "$(kept_alive)" = 1 ]
+    exec 5<&-
+    nothing_left
+}
+
 @test "a QEMU that does nothing is named" {
     fake qemu-img <<\END
 exec sleep 31416
