@@ -41,7 +41,8 @@ _Noreturn void become(const struct child_spec *spec, const struct cage *cage,
     /* A terminal's ^C is for us to handle, and none is there for it to write
      * or type to.
      */
-    setsid();
+    if (setsid() == -1)
+        goto fail;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
         _exit(126);

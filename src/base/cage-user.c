@@ -133,10 +133,13 @@ int cage_user_drop_capabilities(enum cage_power power)
     };
     struct __user_cap_data_struct data[2];
     uint64_t kept = capabilities_of[power];
+    int r = prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
 
-    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+    /* Linux before 4.3 has none: EINVAL.  Root's go with the inheritable
+     * ones.
+     */
     if (geteuid() != 0)
-        return 0;
+        return r == 0 || errno == EINVAL ? 0 : errno;
     /* Of the bounding set, too, or exec would bring root's back; that is, if
      * no_new_privs did not see to it: so it need not succeed.
      */

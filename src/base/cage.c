@@ -271,14 +271,3 @@ int cage_lacks(const struct cage *c, const struct cage_complaint *complaint,
                   strerror(complaint->errnum));
     return 0;
 }
-
-void cage_restrict_ourselves(void)
-{
-    const struct rlimit none = {0, 0};
-
-    setrlimit(RLIMIT_CORE, &none);
-#ifndef __SANITIZE_ADDRESS__ /* that looks for leaks as a debugger does */
-    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-#endif
-    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-}

@@ -82,10 +82,4 @@ int cage_enter(const struct cage *cage, int report_fd);
 int cage_lacks(const struct cage *cage, const struct cage_complaint *complaint,
                struct error *err);
 
-/* For ourselves: no core dump with a stranger's data in it, nobody but root
- * reads our memory (/proc/PID/mem), and no program that we start gains
- * privileges.
- */
-void cage_restrict_ourselves(void);
-
 #endif

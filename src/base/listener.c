@@ -31,7 +31,6 @@ static void *run(void *opaque)
         {.fd = l->stop_fd, .events = POLLIN},
     };
 
-    own_cage_enter_thread();
     while ((poll(fds, 2, -1) != -1 || errno == EINTR) && fds[1].revents == 0) {
         char buf[4096];
         ssize_t n = read(l->fd, buf, sizeof buf); /* it does not block */
@@ -59,7 +58,6 @@ static void listener_free(struct listener *l)
 int listener_start(int fd, struct listener **listener, struct error *err)
 {
     struct listener *l = calloc(1, sizeof *l);
-    int r;
 
     if (l == NULL)
         return error_set(err, errno, "no memory for a thread");
@@ -72,10 +70,9 @@ int listener_start(int fd, struct listener **listener, struct error *err)
         listener_free(l);
         return -1;
     }
-    r = signals_create_thread(&l->thread, run, l);
-    if (r != 0) {
+    if (own_cage_create_thread(&l->thread, run, l, err) == -1) {
         listener_free(l);
-        return error_set(err, r, "cannot start a thread");
+        return -1;
     }
     *listener = l;
     return 0;

@@ -14,8 +14,8 @@
  * needed (cage-spaces.c).  What QEMU is started from here is in there with us.
  *
  * All of that is the thread's, and goes on to threads and programs that it
- * starts.  Threads that are older than our ends open nothing at all, and say
- * so for themselves.
+ * starts.  Threads that are older than our ends open nothing at all, and have
+ * a cage of their own, which is entered before anybody relies on them.
  */
 
 #include "config.h"
@@ -27,12 +27,16 @@
 #include "base/cage-user.h"
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/lock.h"
 #include "base/newfile.h"
 #include "base/own-cage.h"
+#include "base/signals.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -108,14 +112,14 @@ static bool is_others(const char *dir)
     return dir != NULL && (stat(dir, &st) == -1 || st.st_uid != geteuid());
 }
 
-static int lacks(const struct own_cage *own, const char *what, int errnum,
+static int lacks(enum cage_policy policy, const char *what, int errnum,
                  struct error *err)
 {
-    if (errnum == 0)
+    if (errnum == 0 || policy == CAGE_OFF)
         return 0;
     if (error_is_shortage(errnum)) /* the host has it, but not now */
         return error_set(err, errnum, "our own sandbox: %s", what);
-    if (own->policy == CAGE_REQUIRE)
+    if (policy == CAGE_REQUIRE)
         return error_set(err, errnum, "no %s for our own sandbox", what);
     log_debug("our own sandbox is without %s: %s", what, strerror(errnum));
     return 0;
@@ -125,12 +129,13 @@ static int lacks(const struct own_cage *own, const char *what, int errnum,
 static int enter_spaces(const struct own_cage *own,
                         const struct cage_rules *rules, struct error *err)
 {
-    if (!own->may_connect && lacks(own, "network namespace",
+    if (!own->may_connect && lacks(own->policy, "network namespace",
                                    cage_spaces_leave_network(), err) == -1)
         return -1;
     if (cage_files_can_enter())
         return 0;
-    return lacks(own, "mount namespace", cage_spaces_leave_files(rules), err);
+    return lacks(own->policy, "mount namespace",
+                 cage_spaces_leave_files(rules), err);
 }
 
 int own_cage_enter(const struct own_cage *own, struct error *err)
@@ -148,19 +153,95 @@ int own_cage_enter(const struct own_cage *own, struct error *err)
         power = CAGE_POWER_START_AND_WRITE;
     /* Whoever is in Landlock mounts nothing. */
     if (enter_spaces(own, &r.list, err) == -1 ||
-        lacks(own, "Landlock",
+        lacks(own->policy, "Landlock",
               cage_files_enter(&r.list, own->may_connect
                                             ? CAGE_OURSELVES_CONNECTED
                                             : CAGE_OURSELVES),
               err) == -1)
         return -1;
-    return lacks(own, "capabilities", cage_user_drop_capabilities(power), err);
+    return lacks(own->policy, "capabilities",
+                 cage_user_drop_capabilities(power), err);
 }
 
-void own_cage_enter_thread(void)
+/* ---------------------------------------------------- threads that watch */
+
+static struct {
+    enum cage_policy policy;
+    pthread_mutex_t lock;
+    pthread_cond_t entered;
+} threads = {.lock = PTHREAD_MUTEX_INITIALIZER,
+             .entered = PTHREAD_COND_INITIALIZER};
+
+/* A thread that begins; its creator's, who waits until it has entered. */
+struct beginning {
+    void *(*run)(void *);
+    void *opaque;
+    bool has_entered;
+    int result; /* -1: it is not to run, and err says why */
+    struct error err;
+};
+
+static int enter_thread(struct error *err)
 {
     const struct cage_rules none = {.count = 0};
+    int files = cage_files_enter(&none, CAGE_OURSELVES);
+    int power = cage_user_drop_capabilities(CAGE_POWER_NONE);
 
-    (void)cage_files_enter(&none, CAGE_OURSELVES);
-    (void)cage_user_drop_capabilities(CAGE_POWER_NONE);
+    if (lacks(threads.policy, "Landlock", files, err) == -1)
+        return -1;
+    return lacks(threads.policy, "capabilities", power, err);
+}
+
+static void *begin_thread(void *opaque)
+{
+    struct beginning *b = opaque;
+    void *(*run)(void *) = b->run;
+    void *of_run = b->opaque;
+    int result = enter_thread(&b->err);
+
+    {
+        LOCK_FOR_SCOPE(&threads.lock);
+        b->result = result;
+        b->has_entered = true;
+        pthread_cond_broadcast(&threads.entered);
+    }
+    return result == 0 ? run(of_run) : NULL;
+}
+
+int own_cage_create_thread(pthread_t *thread, void *(*run)(void *),
+                           void *opaque, struct error *err)
+{
+    struct beginning b = {.run = run, .opaque = opaque};
+    int r = signals_create_thread(thread, begin_thread, &b);
+
+    if (r != 0)
+        return error_set(err, r, "cannot start a thread");
+    {
+        LOCK_FOR_SCOPE(&threads.lock);
+        while (!b.has_entered)
+            pthread_cond_wait(&threads.entered, &threads.lock);
+    }
+    if (b.result == 0)
+        return 0;
+    pthread_join(*thread, NULL);
+    *err = b.err;
+    return -1;
+}
+
+int own_cage_begin(enum cage_policy policy, struct error *err)
+{
+    const struct rlimit none = {0, 0};
+    int r;
+
+    threads.policy = policy;
+    r = setrlimit(RLIMIT_CORE, &none) == 0 ? 0 : errno;
+    if (lacks(policy, "limits", r, err) == -1)
+        return -1;
+#ifndef __SANITIZE_ADDRESS__ /* that looks for leaks as a debugger does */
+    r = prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0 ? 0 : errno;
+    if (lacks(policy, "protected memory", r, err) == -1)
+        return -1;
+#endif
+    r = prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 ? 0 : errno;
+    return lacks(policy, "no_new_privs", r, err);
 }

@@ -8,6 +8,7 @@
 #include "base/cage.h"
 #include "base/error.h"
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -29,6 +30,12 @@ struct own_cage {
     const char *spool_dir;
 };
 
+/* First of all: no core dump with a stranger's data in it, nobody but root
+ * reads our memory (/proc/PID/mem), and no program that we start gains
+ * privileges.  With CAGE_OFF it is done as well, if it can be.
+ */
+int own_cage_begin(enum cage_policy policy, struct error *err);
+
 /* For this thread and those that it starts: no file is opened but as own says;
  * as root, no network is there unless own says so, and no power is left but to
  * start programs as another user, and to end them.  no_new_privs must be set.
@@ -36,9 +43,11 @@ struct own_cage {
  */
 int own_cage_enter(const struct own_cage *own, struct error *err);
 
-/* For a thread that opens no file and starts nothing.  Where the host cannot,
- * it goes on as it is.
+/* A thread that opens no file and starts nothing; else as
+ * signals_create_thread.  What the host lacks is said, or is an error, as
+ * own_cage_begin was told.
  */
-void own_cage_enter_thread(void);
+int own_cage_create_thread(pthread_t *thread, void *(*run)(void *),
+                           void *opaque, struct error *err);
 
 #endif

@@ -170,7 +170,6 @@ static void *run_timer(void *opaque)
     struct progress_view view;
     uint64_t drawn_ms = clock_ms();
 
-    own_cage_enter_thread();
     while (wait_to_draw(p, &drawn_ms, &view))
         draw(p, &view);
     return NULL;
@@ -179,19 +178,17 @@ static void *run_timer(void *opaque)
 static int start_timer(struct progress *p, struct error *err)
 {
     const char *term = getenv("TERM"), *no_colour = getenv("NO_COLOR");
-    int r;
 
     p->is_dumb = term == NULL || term[0] == '\0' || strcmp(term, "dumb") == 0;
     p->has_colour = p->is_terminal && !p->is_dumb &&
                     (no_colour == NULL || no_colour[0] == '\0');
     lock_init_condition(&p->stopped);
-    r = signals_create_thread(&p->timer, run_timer, p);
-    if (r == 0) {
+    if (own_cage_create_thread(&p->timer, run_timer, p, err) == 0) {
         p->has_timer = true;
         return 0;
     }
     pthread_cond_destroy(&p->stopped);
-    return error_set(err, r, "cannot start a thread");
+    return -1;
 }
 
 static void stop_timer(struct progress *p)

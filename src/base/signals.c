@@ -143,7 +143,6 @@ static void *answer_usr1(void *opaque)
     sigset_t usr1;
     int sig;
 
-    own_cage_enter_thread();
     sigemptyset(&usr1);
     sigaddset(&usr1, SIGUSR1);
     while (sigwait(&usr1, &sig) == 0)
@@ -156,7 +155,6 @@ int signals_answer_usr1(void (*answer)(void), struct error *err)
     static void (*kept)(void); /* a function is no void * */
     pthread_t thread;
     sigset_t usr1;
-    int r;
 
     if (before[SIGUSR1].sa_handler == SIG_IGN)
         return 0;
@@ -165,9 +163,8 @@ int signals_answer_usr1(void (*answer)(void), struct error *err)
     sigemptyset(&usr1);
     sigaddset(&usr1, SIGUSR1);
     pthread_sigmask(SIG_BLOCK, &usr1, NULL);
-    r = signals_create_thread(&thread, answer_usr1, &kept);
-    if (r != 0)
-        return error_set(err, r, "cannot start a thread");
+    if (own_cage_create_thread(&thread, answer_usr1, &kept, err) == -1)
+        return -1;
     pthread_detach(thread);
     return 0;
 }

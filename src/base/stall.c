@@ -87,7 +87,6 @@ static void *watch(void *opaque)
     unsigned silent = 0;
 
     (void)opaque;
-    own_cage_enter_thread();
     do {
         unsigned long now;
 
@@ -107,14 +106,12 @@ static void *watch(void *opaque)
 int stall_open(unsigned seconds, struct error *err)
 {
     pthread_t thread;
-    int r;
 
     if (seconds == 0)
         return 0;
     limit = seconds;
-    r = signals_create_thread(&thread, watch, NULL);
-    if (r != 0)
-        return error_set(err, r, "cannot start a thread");
+    if (own_cage_create_thread(&thread, watch, NULL, err) == -1)
+        return -1;
     pthread_detach(thread);
     return 0;
 }

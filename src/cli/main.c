@@ -4,11 +4,11 @@
 
 #include "config.h"
 
-#include "base/cage.h"
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/interruption.h"
 #include "base/log.h"
+#include "base/own-cage.h"
 #include "base/progress.h"
 #include "base/signals.h"
 #include "base/stall.h"
@@ -194,7 +194,8 @@ int main(int argc, char **argv)
     if (o->wants_help)
         return show_help(&call);
     log_open(program_name(&call), o->log_level);
-    cage_restrict_ourselves();
+    if (own_cage_begin(o->qemu.sandbox, &err) == -1)
+        return fail(&call, &err, EXIT_FAILURE);
     if (o->wants_version)
         return show_version(&call);
     if (begin_report(&call, &err) == -1)

@@ -236,7 +236,6 @@ static void *run(void *opaque)
     struct nbd_request *queued;
     struct error failure;
 
-    own_cage_enter_thread();
     while (await(p, &queued)) {
         if (turn(p, queued, &failure) == 0)
             continue;
@@ -431,7 +430,7 @@ int nbd_pump_start(struct nbd_connections *connections,
 {
     struct nbd_pump *p = calloc(1, sizeof *p);
     size_t count = io_min(SLOTS, BUFFERS / how->piece);
-    int r;
+    int r = 0;
 
     if (p == NULL)
         return error_set(err, errno, "no memory for NBD requests");
@@ -448,12 +447,14 @@ int nbd_pump_start(struct nbd_connections *connections,
     pthread_cond_init(&p->queues, NULL);
     pthread_cond_init(&p->answers, NULL);
     connections->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    r = connections->wake_fd == -1 ? errno
-                                   : signals_create_thread(&p->thread, run, p);
-    if (r != 0) {
+    if (connections->wake_fd == -1)
+        r = error_set(err, errno, "cannot make an eventfd for NBD");
+    if (r == 0)
+        r = own_cage_create_thread(&p->thread, run, p, err);
+    if (r == -1) {
         cleanup_close_fd(&connections->wake_fd);
         free(p);
-        return error_set(err, r, "cannot start a thread for NBD");
+        return -1;
     }
     *pump = p;
     return 0;

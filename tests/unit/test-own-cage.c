@@ -98,7 +98,7 @@ static void as_serve(const char *made_dir)
     snprintf(other, sizeof other, "%s/../other", made_dir);
     fd = open(made, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     CHECK(fd != -1);
-    cage_restrict_ourselves();
+    CHECK(own_cage_begin(own.policy, &err) == 0);
     if (!CHECK(own_cage_enter(&own, &err) == 0)) {
         fprintf(stderr, "    %s\n", err.msg);
         return;
@@ -120,11 +120,11 @@ static void as_serve(const char *made_dir)
 }
 
 /* Like a kernel that is older. */
-static void forget_landlock(void)
+static void forget_call(uint32_t number)
 {
     struct sock_filter code[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, LANDLOCK, 0, 1),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
     };
@@ -170,8 +170,8 @@ static void as_serve_without_landlock(const char *made_dir)
     dir = open(made_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     CHECK(fd != -1 && dir != -1);
     umask(077);
-    cage_restrict_ourselves();
-    forget_landlock();
+    CHECK(own_cage_begin(own.policy, &err) == 0);
+    forget_call(LANDLOCK);
     if (!CHECK(own_cage_enter(&own, &err) == 0)) {
         fprintf(stderr, "    %s\n", err.msg);
         return;
@@ -204,7 +204,7 @@ static void as_stream(const char *spool)
     int fd;
 
     snprintf(other, sizeof other, "%s/../other", spool);
-    cage_restrict_ourselves();
+    CHECK(own_cage_begin(own.policy, &err) == 0);
     if (!CHECK(own_cage_enter(&own, &err) == 0)) {
         fprintf(stderr, "    %s\n", err.msg);
         return;
@@ -234,23 +234,52 @@ static void as_guest(const char *made_dir)
     snprintf(made, sizeof made, "%s/made", made_dir);
     CHECK_INT(try_to_open(made, O_RDWR | O_CREAT), 0);
     CHECK(chmod(made_dir, 0700) == 0 && chown(made_dir, 65534, 65534) == 0);
-    cage_restrict_ourselves();
+    CHECK(own_cage_begin(own.policy, &err) == 0);
     CHECK(own_cage_enter(&own, &err) == 0);
     CHECK(!(capabilities() >> CAP_SYS_ADMIN & 1));
     CHECK(unlink(made) == 0);
 }
 
-static void as_thread(const char *spool)
+static void *watch(void *opaque)
 {
+    const char *spool = opaque;
     pthread_t thread;
 
-    cage_restrict_ourselves();
-    own_cage_enter_thread();
     CHECK_INT(try_to_open("/etc/passwd", O_RDONLY), EACCES);
     CHECK_INT(try_to_open(spool, O_RDONLY), EACCES);
     if (geteuid() == 0)
         CHECK_INT(capabilities(), 0);
     CHECK(pthread_create(&thread, NULL, do_nothing, NULL) == 0 &&
+          pthread_join(thread, NULL) == 0);
+    return NULL;
+}
+
+static void as_thread(const char *spool)
+{
+    pthread_t thread;
+    struct error err;
+
+    CHECK(own_cage_begin(CAGE_REQUIRE, &err) == 0);
+    CHECK(own_cage_create_thread(&thread, watch, (void *)spool, &err) == 0 &&
+          pthread_join(thread, NULL) == 0);
+    /* Who has made it is as before. */
+    CHECK_INT(try_to_open("/etc/passwd", O_RDONLY), 0);
+}
+
+/* Nobody relies on a thread without what is required. */
+static void as_thread_of_old_kernel(const char *spool)
+{
+    pthread_t thread;
+    struct error err;
+
+    (void)spool;
+    CHECK(own_cage_begin(CAGE_REQUIRE, &err) == 0);
+    forget_call(LANDLOCK);
+    CHECK(own_cage_create_thread(&thread, do_nothing, NULL, &err) == -1);
+    CHECK_STR(err.msg, "no Landlock for our own sandbox: "
+                       "Function not implemented");
+    CHECK(own_cage_begin(CAGE_AUTO, &err) == 0);
+    CHECK(own_cage_create_thread(&thread, do_nothing, NULL, &err) == 0 &&
           pthread_join(thread, NULL) == 0);
 }
 
@@ -284,6 +313,8 @@ int main(void)
     in_child(as_stream, dir);
     TEST("a thread that opens nothing cannot");
     in_child(as_thread, dir);
+    TEST("a thread without what is required is none");
+    in_child(as_thread_of_old_kernel, dir);
     TEST("without a sandbox all is as it was");
     in_child(as_off, dir);
     if (geteuid() == 0 && has_mount_namespaces()) {
