@@ -188,13 +188,13 @@ static int add_cwd(const struct new_root *root)
     return make_target(path, strlen(root->place), true);
 }
 
-/* The old root is below the new one for a moment: pivot_root(2). */
+/* The old root is over the new one for a moment: pivot_root(2).  Wherever this
+ * ends, relative names mean what they meant.
+ */
 static int enter(const struct new_root *root)
 {
-    if (chdir(root->place) == -1 || syscall(SYS_pivot_root, ".", ".") == -1)
-        return errno;
-    if (umount2(".", MNT_DETACH) == -1 || chdir("/") == -1 ||
-        chdir(root->cwd) == -1)
+    if (syscall(SYS_pivot_root, root->place, root->place) == -1 ||
+        chdir(root->cwd) == -1 || umount2("/", MNT_DETACH) == -1)
         return errno;
     return make_read_only("/");
 }

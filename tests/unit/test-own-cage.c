@@ -190,6 +190,26 @@ static void as_serve_without_landlock(const char *made_dir)
     CHECK(!(capabilities() >> CAP_SYS_ADMIN & 1));
 }
 
+/* It is left out then, and names mean what they meant. */
+static void as_serve_without_pivot(const char *made_dir)
+{
+    const struct own_cage own = {
+        .policy = CAGE_AUTO,
+        .programs = a_program,
+        .made_path = "made",
+    };
+    struct error err;
+
+    CHECK(chdir(made_dir) == 0);
+    CHECK_INT(try_to_open("made", O_RDWR | O_CREAT), 0);
+    CHECK(own_cage_begin(own.policy, &err) == 0);
+    forget_call(LANDLOCK);
+    forget_call(SYS_pivot_root);
+    CHECK(own_cage_enter(&own, &err) == 0);
+    CHECK_INT(try_to_open("/etc/passwd", O_RDONLY), 0);
+    CHECK(unlink("made") == 0);
+}
+
 static void as_stream(const char *spool)
 {
     char other[300];
@@ -320,6 +340,8 @@ int main(void)
     if (geteuid() == 0 && has_mount_namespaces()) {
         TEST("serve as root on a kernel without Landlock");
         in_child(as_serve_without_landlock, dir);
+        TEST("serve as root where another root directory is refused");
+        in_child(as_serve_without_pivot, dir);
     }
     if (geteuid() == 0) {
         TEST("root can remove what it has made at somebody else's");
