@@ -25,6 +25,20 @@ raw_file() {
         --source disk.raw --destination $expected
 }
 
+# In a cage, as far as this host has it; and in all of one.
+in_the_cage() {
+    raw_file
+    command=("${command[@]/#off/auto}" --debug)
+    policy=auto
+}
+
+in_all_of_it() {
+    requires sandbox:landlock sandbox:seccomp
+    raw_file
+    command=("${command[@]/#off/require}" --debug)
+    policy=require
+}
+
 copied_and_told() {
     raw_file
     command+=(--direct --checksum sha256 --report run/report)
@@ -125,6 +139,33 @@ validation() {
 @test "whatever is done for an image and what is below it fails" {
     picks=5 every_call image_chain open stat seek read write \
         size sync close channel start wait control memory
+}
+
+@test "whatever is done before QEMU becomes itself fails" {
+    in=children errnos='EMFILE EPERM' picks=3 every_call in_the_cage \
+        open stat channel control cage
+}
+
+@test "whatever our own cage is made of fails, and it is told" {
+    picks=6 every_call in_the_cage cage
+}
+
+@test "whatever a cage is made of fails, and all of it is required" {
+    picks=5 every_call in_all_of_it cage
+    in=children errnos=EPERM picks=5 every_call in_all_of_it cage
+}
+
+@test "the addresses of a host cannot be looked up" {
+    local n=0 rc fault_log=
+    raw_file
+    command=(qcow-tool stream disk.raw --destination tcp://localhost:1)
+    until [[ $fault_log = getaddrinfo* ]]; do
+        n=$((n + 1)) && [ $n -lt 60 ]
+        run_with_fault control $n EIO
+    done
+    [ "$rc" = 1 ]
+    error_says 'destination: cannot find localhost:1: .*Input/output error$'
+    nothing_left
 }
 
 @test "whatever is done for an NBD source fails" {

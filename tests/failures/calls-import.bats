@@ -23,9 +23,27 @@ new_file() {
     command=(qcow-tool serve --destination "$made" --sandbox off)
 }
 
+# In a cage, as far as this host has it; and in all of one.
 in_the_cage() {
     new_file
-    command=("${command[@]/#off/auto}")
+    command=("${command[@]/#off/auto}" --debug)
+    policy=auto
+}
+
+in_all_of_it() {
+    requires sandbox:landlock sandbox:seccomp
+    new_file
+    command=("${command[@]/#off/require}" --debug)
+    policy=require
+}
+
+# The file gets its name in the end.
+without_landlock() {
+    requires root sandbox:seccomp
+    unshare --mount true 2>/dev/null || skip 'needs mount namespaces'
+    new_image
+    command=("${command[@]/#off/auto}" --debug)
+    policy=auto around=(python3 "$tests/caller.py" without:landlock --)
 }
 
 compressed_image() {
@@ -109,7 +127,20 @@ new_image() {
 
 @test "whatever is done before QEMU becomes itself fails" {
     in=children errnos='EMFILE EPERM' every_call in_the_cage open stat \
-        channel control
+        channel control cage
+}
+
+@test "whatever our own cage is made of fails, and it is told" {
+    picks=8 every_call in_the_cage cage
+}
+
+@test "whatever a cage is made of fails, and all of it is required" {
+    picks=6 every_call in_all_of_it cage
+    in=children errnos=EPERM picks=6 every_call in_all_of_it cage
+}
+
+@test "whatever a root directory of our own is made of fails" {
+    picks=8 every_call without_landlock cage
 }
 
 @test "whatever is done for a disk that was there fails, and it is told" {

@@ -29,6 +29,7 @@
 #include <errno.h>
 #include <execinfo.h>
 #include <fcntl.h>
+#include <netdb.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -63,7 +64,8 @@ enum family {
     START,
     WAIT,
     CONTROL,
-    ANY, /* of those above but MEMORY */
+    CAGE, /* what a cage is made of: src/base/cage-*.c */
+    ANY,  /* of those above but MEMORY */
     FAMILIES
 };
 
@@ -72,7 +74,7 @@ static const char *const family_names[FAMILIES] = {
     [SEEK] = "seek",       [READ] = "read",   [WRITE] = "write",
     [SIZE] = "size",       [SYNC] = "sync",   [CLOSE] = "close",
     [CHANNEL] = "channel", [START] = "start", [WAIT] = "wait",
-    [CONTROL] = "control", [ANY] = "any",
+    [CONTROL] = "control", [CAGE] = "cage",   [ANY] = "any",
 };
 
 enum { LOG_SIZE = 8192, FRAMES = 24, NEAR = 6, BLOCK = 4096 };
@@ -397,12 +399,25 @@ DIR *opendir(const char *path)
     return fails(OPEN, "opendir", -1, NULL) ? NULL : NEXT(opendir)(path);
 }
 
+char *mkdtemp(char *path)
+{
+    return fails(OPEN, "mkdtemp", -1, NULL) ? NULL : NEXT(mkdtemp)(path);
+}
+
 CALL_OR(NULL, OPEN, FILE *, fopen, -1, (const char *path, const char *mode),
         (path, mode))
 CALL(OPEN, int, mkostemp, -1, (char *path, int flags), (path, flags))
 CALL_OR(NULL, OPEN, char *, realpath, -1, (const char *path, char *to),
         (path, to))
 CALL(CONTROL, int, unlink, -1, (const char *path), (path))
+CALL(CONTROL, int, unlinkat, dir, (int dir, const char *path, int flags),
+     (dir, path, flags))
+CALL(CONTROL, int, link, -1, (const char *from, const char *to), (from, to))
+CALL(CONTROL, int, symlinkat, dir, (const char *to, int dir, const char *path),
+     (to, dir, path))
+CALL(CONTROL, int, rename, -1, (const char *from, const char *to), (from, to))
+CALL(CONTROL, int, fchmod, fd, (int fd, mode_t mode), (fd, mode))
+CALL(CONTROL, int, fchown, fd, (int fd, uid_t uid, gid_t gid), (fd, uid, gid))
 
 CALL(STAT, int, stat, -1, (const char *path, struct stat *st), (path, st))
 CALL(STAT, int, lstat, -1, (const char *path, struct stat *st), (path, st))
@@ -412,6 +427,7 @@ CALL(STAT, int, statx, fd,
      (fd, path, flags, mask, st))
 CALL(STAT, int, fstatfs, fd, (int fd, struct statfs *st), (fd, st))
 CALL(STAT, int, fstatvfs, fd, (int fd, struct statvfs *st), (fd, st))
+CALL(STAT, int, access, -1, (const char *path, int mode), (path, mode))
 
 CALL(SEEK, off_t, lseek, fd, (int fd, off_t offset, int whence),
      (fd, offset, whence))
@@ -464,6 +480,13 @@ CALL(CONTROL, int, connect, fd,
      (int fd, const struct sockaddr *address, socklen_t length),
      (fd, address, length))
 CALL(CONTROL, int, listen, fd, (int fd, int backlog), (fd, backlog))
+CALL_OR(EAI_SYSTEM, CONTROL, int, getaddrinfo, -1,
+        (const char *host, const char *port, const struct addrinfo *hints,
+         struct addrinfo **found),
+        (host, port, hints, found))
+CALL(CONTROL, int, getsockname, fd,
+     (int fd, struct sockaddr *address, socklen_t *length),
+     (fd, address, length))
 CALL(CHANNEL, int, eventfd, -1, (unsigned count, int flags), (count, flags))
 CALL(CHANNEL, int, memfd_create, -1, (const char *name, unsigned flags),
      (name, flags))
@@ -512,35 +535,5 @@ CONTROL_CALL(fcntl, int)
 CONTROL_CALL(fcntl64, int)
 CONTROL_CALL(ioctl, unsigned long)
 CALL(CONTROL, int, setpgid, -1, (pid_t pid, pid_t group), (pid, group))
-CALL(CONTROL, int, getrlimit, -1,
-     (__rlimit_resource_t what, struct rlimit *limit), (what, limit))
-CALL(CONTROL, int, setrlimit, -1,
-     (__rlimit_resource_t what, const struct rlimit *limit), (what, limit))
 
-int prctl(int option, ...)
-{
-    unsigned long a[4];
-    va_list ap;
-
-    va_start(ap, option);
-    for (int i = 0; i < 4; i++)
-        a[i] = va_arg(ap, unsigned long);
-    va_end(ap);
-    if (fails(CONTROL, "prctl", -1, NULL))
-        return -1;
-    return NEXT(prctl)(option, a[0], a[1], a[2], a[3]);
-}
-
-long syscall(long what, ...)
-{
-    long a[6];
-    va_list ap;
-
-    va_start(ap, what);
-    for (int i = 0; i < 6; i++)
-        a[i] = va_arg(ap, long);
-    va_end(ap);
-    if (fails(CONTROL, "syscall", -1, NULL))
-        return -1;
-    return NEXT(syscall)(what, a[0], a[1], a[2], a[3], a[4], a[5]);
-}
+#include "failing-cage.h"

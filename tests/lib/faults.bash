@@ -16,6 +16,9 @@
 #   prepare   a command that makes $made before each run, a disk full of 0xAA:
 #             then a failure leaves it, and says so if it is partly written
 #   compare   what is called with $made and $expected, instead of cmp
+#   policy    of its sandbox, which --debug tells of: "auto" or "require". A
+#             part of it (the family "cage") is never missing without a word
+#   around    the words of a command that becomes it
 #   prints    not empty: $made is what is printed, nothing after a failure
 #
 # Which calls of a family fail is spread evenly over all that there are, $picks
@@ -33,6 +36,8 @@ faults_spare='libjson-c libseccomp libxml2 libcrypto'
 
 # Counts those of all cases, so that they do not all have the same.
 turn=${FAULT_SEED:-0}
+
+around=()
 
 faults_setup() {
     requires cc
@@ -88,6 +93,7 @@ family_errnos() {
     start) echo EAGAIN ;;
     wait) echo ENOMEM EINTR ;;
     control) echo EPERM ;;
+    cage) echo EPERM ENOMEM ;;
     esac
 }
 
@@ -102,12 +108,17 @@ run_with_fault() {
     [ -z "${prints:-}" ] || out=$made
     spare=$faults_spare
     [ "$3" != EINTR ] || spare+=' libnbd'
-    watch -- env LD_PRELOAD="$PWD/fault.so" FAULT_LOG="$PWD/fault.log" \
+    watch -- "${around[@]}" env \
+        LD_PRELOAD="$PWD/fault.so" FAULT_LOG="$PWD/fault.log" \
         FAULT_FAMILY="$1" FAULT_NTH="$2" FAULT_ERRNO="$(errno_number "$3")" \
         FAULT_TIMES="${times:-1}" FAULT_IN="${in:-program}" \
         FAULT_SPARE="$spare" FAULT_SIGNAL="${signal:-0}" \
         FAULT_TO="${to:-program}" "${command[@]}" \
         <"$input" >"$out" 2>stderr || rc=$?
+    if [ -n "${policy:-}" ]; then
+        mv stderr debug
+        if [ "$rc" = 0 ]; then :; else tail -n 1 debug; fi >stderr
+    fi
     fault_log=
     IFS= read -r -d '' fault_log <fault.log || :
 }
@@ -120,6 +131,28 @@ must_not_be_ignored() {
     "write $1"* | "pwrite $1"* | "sendfile $1"* | "ftruncate $1"*) ;;
     *) return 1 ;;
     esac
+}
+
+# Another call does what this one was for, or another part of the cage does:
+# the kernel's own rules for who is no longer root or has no_new_privs. Nor is
+# it the sandbox that takes QEMU with us.
+is_made_up_for() {
+    case $fault_log in
+    'prctl(CAPBSET_'* | 'prctl(CAP_AMBIENT)'* | 'prctl(PDEATHSIG)'*) ;;
+    'syscall(seccomp)'* | 'syscall(landlock_version)'*) ;;
+    *) return 1 ;;
+    esac
+}
+
+# A part of the cage is not there, and all went well. Says what is wrong.
+judge_cage() {
+    if is_made_up_for; then
+        return
+    elif [ "$policy" = require ]; then
+        echo 'it is missing, and was required'
+    elif ! grep -Eq 'sandbox (is )?without ' debug; then
+        echo 'it is missing, and that is not told'
+    fi
 }
 
 is_good() {
@@ -150,6 +183,8 @@ judge_fault() {
         elif [ "$errno" != none ] && [ "$errno" != EINTR ] &&
             must_not_be_ignored "$(realpath "$made")"; then
             echo 'it was ignored'
+        elif [ -n "${policy:-}" ] && [ "$family" = cage ]; then
+            judge_cage
         fi
         ;;
     1)
