@@ -70,9 +70,75 @@ is_nobodys() {
     requires root sandbox:landlock sandbox:seccomp
     tries state require
     error_says 'root no, groups 0, capabilities 0, fds 1, core 0'
-    error_says 'size 0, HOME none'
+    error_says 'size 0, HOME none, no_new_privs 1, filters 2'
     tries state off
     error_says 'root yes.*HOME there'
+}
+
+# in_its_place PROGRAM POLICY NAME: what an intruder comes to in the place of
+# qemu-io or qemu-nbd of an export, or of an import's that decodes. It is in a
+# folder of that name.
+in_its_place() {
+    local intruder=$PWD/$1/$3
+    mkdir -p "$1"
+    cp "$(command -v intruder)" "$intruder"
+    case $1 in
+    qemu-io)
+        qcow_tool 1 stream --sandbox "$2" --qemu-io "$intruder" \
+            --source disk.raw --destination none.qcow2
+        ;;
+    qemu-nbd)
+        qcow_tool 1 stream --sandbox "$2" --qemu-nbd "$intruder" \
+            --source-format qcow2 --source compressed.qcow2 \
+            --destination none.qcow2
+        ;;
+    decoding-qemu-nbd)
+        qcow_tool 1 serve --sandbox "$2" --qemu-nbd "$intruder" \
+            --destination new.raw <compressed.qcow2
+        ;;
+    esac
+    [ ! -e none.qcow2 ] && [ ! -e new.raw ]
+    nothing_left
+}
+
+@test "an intruder in the place of the other programs can do nothing either" {
+    local program name
+    requires sandbox:landlock sandbox:seccomp
+    other_data plain.raw 512K
+    qemu-img convert -c -f raw -O qcow2 plain.raw compressed.qcow2
+    for program in qemu-io qemu-nbd decoding-qemu-nbd; do
+        for name in passwd create connect-local fork shell; do
+            in_its_place $program auto $name
+            error_says "denied $name: "
+        done
+        in_its_place $program require state
+        error_says 'capabilities 0, .* no_new_privs 1, filters 2, '
+        in_its_place $program off shell
+        error_says 'did shell'
+    done
+    [ ! -e intruded ] && [ ! -e /tmp/intruded ] && [ ! -e /var/tmp/intruded ]
+}
+
+# with_limit SECONDS NAME: qemu-img, whose caller has limited its CPU time
+with_limit() {
+    local rc=0
+    cp "$(command -v intruder)" "$2"
+    watch -- python3 "$tests/caller.py" "soft:CPU=$1" -- qcow-tool serve \
+        --qemu-img "$PWD/$2" --destination new.raw <disk.qcow2 2>stderr ||
+        rc=$?
+    [ $rc = 1 ] && [ ! -e new.raw ] && nothing_left
+}
+
+@test "the CPU time of a QEMU that reads metadata is limited" {
+    tries state auto
+    error_says 'cpu 600 to 605'
+    tries state off
+    [[ $stderr != *'cpu 600 to 605'* ]]
+    # Of two limits the lower counts.
+    with_limit 300 state
+    error_says 'cpu 300 to 605'
+    with_limit 1 spin
+    error_says 'QEMU: .*/spin was killed by signal 24 \(CPU time limit exc'
 }
 
 @test "QEMU of an ordinary user is caged as well" {

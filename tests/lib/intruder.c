@@ -4,9 +4,9 @@
  *
  * Its own name says what it tries: the tests copy it to a file of that name.
  * It says on standard error "did NAME" or "denied NAME: CAUSE", and exits with
- * 1.  Asked for its version it says that it is qemu-img.  "intruder has
- * landlock" and "has seccomp" tell by their exit status what there is to be
- * denied by.
+ * 1.  Asked for its version it says that it is qemu-img, or in a directory of
+ * that name qemu-nbd.  "intruder has landlock" and "has seccomp" tell by their
+ * exit status what there is to be denied by.
  *
  * "state" is for what it is rather than what it does: it prints that, in one
  * line.
@@ -222,33 +222,38 @@ static int named(void)
     return result_of(open(name == NULL ? "" : name, O_RDONLY));
 }
 
-static unsigned long effective_capabilities(void)
+/* What /proc/self/status says behind that name, in hexadecimal digits. */
+static unsigned long status_of(const char *name)
 {
-    unsigned long set = ~0UL;
+    unsigned long value = ~0UL;
     char line[200];
     FILE *status = fopen("/proc/self/status", "r");
 
     while (status != NULL && fgets(line, sizeof line, status) != NULL)
-        sscanf(line, "CapEff: %lx", &set);
-    return set;
+        if (strncmp(line, name, strlen(name)) == 0)
+            value = strtoul(line + strlen(name), NULL, 16);
+    return value;
 }
 
 static int state(void)
 {
-    struct rlimit core, size;
+    struct rlimit core, size, cpu;
     int n_fds = 0;
 
     for (int fd = 3; fd < 1024; fd++)
         n_fds += fcntl(fd, F_GETFD) != -1;
     getrlimit(RLIMIT_CORE, &core);
     getrlimit(RLIMIT_FSIZE, &size);
+    getrlimit(RLIMIT_CPU, &cpu);
     fprintf(stderr,
             "root %s, groups %d, capabilities %lx, fds %d, core %lu, size "
-            "%lu, HOME %s\n",
+            "%lu, HOME %s, no_new_privs %lx, filters %lx, cpu %ld to %ld\n",
             geteuid() == 0 || getuid() == 0 ? "yes" : "no", getgroups(0, NULL),
-            effective_capabilities(), n_fds, (unsigned long)core.rlim_max,
+            status_of("CapEff:"), n_fds, (unsigned long)core.rlim_max,
             (unsigned long)size.rlim_max,
-            getenv("HOME") == NULL ? "none" : "there");
+            getenv("HOME") == NULL ? "none" : "there",
+            status_of("NoNewPrivs:"), status_of("Seccomp:"),
+            (long)cpu.rlim_cur, (long)cpu.rlim_max);
     exit(EXIT_FAILURE);
 }
 
@@ -299,7 +304,8 @@ int main(int argc, char **argv)
 
     name = name == NULL ? argv[0] : name + 1;
     if (argc > 1 && strcmp(argv[1], "--version") == 0) {
-        puts("qemu-img version 7.2.0 (intruder)");
+        printf("%s version 7.2.0 (intruder)\n",
+               strstr(argv[0], "qemu-nbd/") ? "qemu-nbd" : "qemu-img");
         return EXIT_SUCCESS;
     }
     if (argc > 2 && strcmp(argv[1], "has") == 0)
