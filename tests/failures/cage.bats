@@ -309,6 +309,35 @@ END
     nothing_left
 }
 
+# Is that process in a network and an IPC namespace that are not ours?
+has_own_spaces() {
+    local kind its
+    for kind in net ipc; do
+        its=$(readlink "/proc/$1/ns/$kind") || return 1
+        [ "$its" != "$(readlink /proc/self/ns/$kind)" ] || return 1
+    done
+}
+
+@test "what root receives with, and its QEMU, have no network and no IPC" {
+    local children
+    requires root
+    unshare --net --ipc true 2>/dev/null || skip 'needs namespaces'
+    fake qemu-img <<\END
+exec sleep 31416
+END
+    start_tool in serve --destination new.raw --qemu-img "$fake" \
+        --source-fd 5 5<disk.qcow2
+    tool=$(cat in.pid)
+    wait_until 20 is_nobodys sleep
+    has_own_spaces "$tool"
+    children=$(cat "/proc/$tool/task/"*/children)
+    [ -n "$children" ]
+    has_own_spaces "${children%% *}"
+    kill "$tool"
+    finish_tool in 143
+    nothing_left
+}
+
 @test "killed, we take with us a QEMU that is somebody else" {
     requires root
     fake qemu-img <<\END
