@@ -41,12 +41,11 @@ void rate_spend(struct rate *r, uint64_t length)
     now = clock_ns();
     if (r->begun_ns == 0)
         r->begun_ns = now;
+    due = r->begun_ns + time_of(r, r->spent);
+    if (due + MOST_BEHIND < now)
+        r->begun_ns += now - MOST_BEHIND - due;
     r->spent += length;
     due = r->begun_ns + time_of(r, r->spent);
-    if (due + MOST_BEHIND < now) {
-        r->begun_ns += now - MOST_BEHIND - due;
-        return;
-    }
     if (due > now)
         io_poll(&nothing, 1, (due - now + MILLISECOND - 1) / MILLISECOND);
 }
