@@ -35,6 +35,58 @@ EOF
     nothing_left
 }
 
+# grow IMAGE CLUSTER_SIZE SIZE DATA
+# In MiB: writes that begin in a new place time and again, and come back to old
+# ones. So there are new tables all along the file.
+grow() {
+    qemu-img create -q -f qcow2 -o cluster_size="$2" "$1" "$3M"
+    python3 - "$3" "$4" <<\EOF | qemu-io -t unsafe -f qcow2 "$1" >/dev/null
+import random, sys
+rng = random.Random(1)
+size, data = (int(arg) << 20 for arg in sys.argv[1:])
+places = list(range(0, size, size // 64))
+rng.shuffle(places)
+for i, new in enumerate(places):
+    left = data // 64
+    while left > 0:
+        place = new if rng.random() < 0.75 else rng.choice(places[:i + 1])
+        n = rng.choice((4, 16, 64, 256, 1024)) << 10
+        at = (place + rng.randrange(size // 64 - n)) >> 12 << 12
+        print("write -q -P %d %d %d" % (rng.randint(1, 255), at, n))
+        left -= n
+EOF
+}
+
+# keeps_a_fifth IMAGE
+# ... of what comes, at the most. What comes while QEMU runs is kept, too; so
+# on a machine that is busy it may come more slowly.
+keeps_a_fifth() {
+    local rate
+    for rate in 100MB 50MB 20MB; do
+        rm -f new.raw
+        arrives_at new.raw "$1" -- --verbose --rate-limit $rate
+        figures
+        [ "$received" = "$(stat -c %s "$1")" ]
+        if [ "$peak" -le $((received / 5)) ]; then
+            return
+        fi
+    done
+    at_most peak $((received / 5))
+}
+
+# 8 MiB may be kept of any image, so these are not small.
+@test "of an image in clusters of 4 KiB a fifth is kept, at the most" {
+    grow disk.qcow2 4K 512 128
+    keeps_a_fifth disk.qcow2
+    nothing_left
+}
+
+@test "of an image in clusters of 16 KiB a fifth is kept, at the most" {
+    grow disk.qcow2 16K 1024 64
+    keeps_a_fifth disk.qcow2
+    nothing_left
+}
+
 @test "a guest's writes over 3 GiB, some of them compressed" {
     make_image disk.qcow2 guest-coded --size 3G
     other_places copy.raw 3221225472
