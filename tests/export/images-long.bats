@@ -64,6 +64,38 @@ END
     source_fails "more than 999 backing files" qcow2 1000.qcow2
 }
 
+# alone IMAGE COMMAND...
+# QEMU opens none of those below it: whole clusters only.
+alone() {
+    printf '%s\n' "${@:2}" | qemu-io -t unsafe "json:{\"driver\":\"qcow2\",
+        \"backing\":null,\"file\":{\"driver\":\"file\",
+        \"filename\":\"$1\"}}" >/dev/null
+}
+
+# qemu-img convert would take half a minute: so the disk is made by the same
+# writes, one after the other.
+@test "a chain of 1000 links: what each of them says arrives" {
+    make_disk disk 8M runs:100K/100K
+    disk_image qcow2 disk 0000.qcow2
+    cp 0000.qcow2 flat.qcow2
+    chain 1 999
+    local link i=0 commands
+    for link in 0001 0002 0037 0256 0500 0501 0777 0998 0999; do
+        i=$((i + 1))
+        # Each hides half of what the one below it wrote.
+        commands=("write -q -P $((i + 100)) $((i * 512))K 1M"
+            "write -q -z $((i * 64))K 64K")
+        alone $link.qcow2 "${commands[@]}"
+        guest flat.qcow2 "${commands[@]}"
+    done
+    # With 1024 fds it works, too, but opens all of them time and again.
+    ulimit -n 4096 || [ "$(ulimit -n)" -ge 1024 ]
+    stream_into out.qcow2 --source-format qcow2 --source 0999.qcow2
+    sound_image out.qcow2
+    same_content flat.qcow2 out.qcow2
+    nothing_left
+}
+
 @test "a long chain with compressed clusters: one that is cut off is noticed" {
     make_disk disk 8M data@1M+100K
     qemu-img convert -c -f raw -O qcow2 disk 0000.qcow2
