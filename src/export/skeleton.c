@@ -27,6 +27,7 @@
 #include "config.h"
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/io.h"
 #include "base/log.h"
 #include "export/layout-script.h"
@@ -341,6 +342,8 @@ static int build_image(const struct qemu *qemu, const struct layout_plan *plan,
                        struct store *store, struct mapped *mapped,
                        struct error *err)
 {
+    uint64_t began, took;
+
     if (qemu_img_create(qemu, store_fd(store), &plan->options,
                         geometry->create_size, err) == -1)
         return store_explain_full(
@@ -348,7 +351,14 @@ static int build_image(const struct qemu *qemu, const struct layout_plan *plan,
     if (write_image(qemu, plan, geometry, store, mapped->complaint, err) == -1)
         return -1;
     mapped->disk_size = IO_ROUND_UP(plan->disk_size, IO_SECTOR);
-    return map_image(qemu, store, geometry->store_size, mapped, err);
+    began = clock_ms();
+    if (map_image(qemu, store, geometry->store_size, mapped, err) == -1)
+        return -1;
+    took = clock_ms() - began;
+    /* What it costs to see that the plan is right. */
+    log_debug("plan: its map took %" PRIu64 ".%03u s", took / 1000,
+              (unsigned)(took % 1000));
+    return 0;
 }
 
 /* Is it what was planned?  Fills skeleton if so. */

@@ -95,6 +95,12 @@ says_number() {
     done
 }
 
+@test "--debug tells how long the one map of the plan took" {
+    stdout_to=got qcow_tool stream "${disk[@]}" --debug
+    [ "$(grep -c 'qemu-img.* map ' stderr)" = 1 ]
+    [ "$(grep -Ec 'plan: its map took [0-9]+\.[0-9]{3} s$' stderr)" = 1 ]
+}
+
 @test "--debug prints the map of a hybrid source" {
     empty_image image.qcow2 20M
     allocate image.qcow2 5M+64K 9M+192K
