@@ -88,6 +88,23 @@ EOF
     error_says 'stream: the image has more ranges than there is room for'
 }
 
+@test "twice as many tables take no more than twice the processor time" {
+    local half try
+    many_tables half.qcow2 16384
+    many_tables bomb.qcow2 32768
+    # The same work takes more on a machine that does other things, too.
+    for try in 1 2 3; do
+        costs 1 20 half.qcow2 new.raw
+        half=$took
+        costs 1 40 bomb.qcow2 new.raw
+        echo "try $try: $half ms, and $took for twice as much" >&2
+        if ((took * 2 <= half * 5)); then
+            return
+        fi
+    done
+    return 1
+}
+
 @test "a disk of 2^63 bytes is refused by its header" {
     qemu-img create -q -f qcow2 -o cluster_size=2M bomb.qcow2 1M
     poke bomb.qcow2 24 7ffffffffffffe00

@@ -5,9 +5,9 @@
 
 peak.py MIB SECONDS COMMAND...
 
-Exits as the command does, or with 99 if it and its children took more than MIB
-of memory at a time, or more than SECONDS of processor time together. The last
-line on standard error says how much it was.
+Exits as the command does (128 + N if it died of signal N), or with 99 if it and
+its children took more than MIB of memory at a time, or more than SECONDS of
+processor time together. The last line on standard error says how much it was.
 
 Memory is looked at every few milliseconds. What counts for a process is the
 most that it has had so far, so no peak is missed, but that of one that lived
@@ -45,7 +45,7 @@ def most_kib(pid):
 
 def main():
     most_mib, most_seconds = float(sys.argv[1]), float(sys.argv[2])
-    child = subprocess.Popen(sys.argv[3:])
+    child = subprocess.Popen(sys.argv[3:], close_fds=False)
     peak = 0
     while True:
         peak = max(peak, sum(map(most_kib, family(child.pid))))
@@ -56,7 +56,9 @@ def main():
             pass
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     seconds = used.ru_utime + used.ru_stime
-    print("peak.py: exit code %d, %d MiB, %.1f s" % (code, peak >> 10,
+    if code < 0:
+        code = 128 - code
+    print("peak.py: exit code %d, %d MiB, %.3f s" % (code, peak >> 10,
                                                      seconds),
           file=sys.stderr)
     if peak >> 10 > most_mib or seconds > most_seconds:

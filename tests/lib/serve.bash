@@ -118,7 +118,7 @@ fake() {
 
 # costs_of RC SECONDS COMMAND ARG...
 # qcow-tool, with the seconds of processor time and 256 MiB of memory that all
-# processes may take together.
+# processes may take together. Sets $took to how much it was, in milliseconds.
 costs_of() {
     local rc=$1 seconds=$2 got=0
     shift 2
@@ -129,6 +129,8 @@ costs_of() {
         echo "exit code $got, expected $rc" >&2
         return 1
     }
+    [[ $(tail -n 1 stderr) =~ ([0-9]+)\.([0-9]{3})\ s$ ]]
+    took=$((10#${BASH_REMATCH[1]}${BASH_REMATCH[2]}))
     nothing_left
 }
 
