@@ -13,7 +13,8 @@
 # Running the tool (details at each function)
 #   qcow_tool [RC] ARG...           run it to its end, expect exit code RC (0)
 #   start_tool NAME ARG...          run it in the background
-#   finish_tool NAME [RC]           ... until here
+#   finish_tool NAME [RC]           ... until here; what is in the array
+#                                   $around runs it, and is the process then
 #   through_socketpair CMD... -- CMD...     two commands joined by a socketpair
 # Before a function's name, for one call: stdout_to=FILE time_limit=SECONDS
 #   ignore_sigpipe=1 keep_fd3=1; for pairs, expect="RC RC" nonblocking=1
@@ -196,7 +197,7 @@ start_tool() {
     local name=$1 watched
     shift
     echo "\$ qcow-tool $(quoted "$@") & # $name" >&2
-    watched_command --pid-file "$name.pid" -- qcow-tool "$@"
+    watched_command --pid-file "$name.pid" -- "${around[@]}" qcow-tool "$@"
     "${watched[@]}" >"${stdout_to:-$name.stdout}" 2>"$name.stderr" 3>&- &
     echo $! >"$name.watch"
     echo $! >>.pids
