@@ -107,6 +107,7 @@ def section_large(scale):
         report = json.load(f)
     for name, seconds in report["phases"].items():
         show(f"  of it {name}", f"{seconds:.2f} s")
+    show_its_map("")
     show_size("  spool", report["spool-peak"], 1.3 * GIB)
     show_size("  memory, all processes", memory, 256 * MIB)
 

@@ -6,8 +6,8 @@
 peak.py MIB SECONDS COMMAND...
 
 Exits as the command does (128 + N if it died of signal N), or with 99 if all
-of its processes took more than MIB of memory at a time, or more than SECONDS of
-processor time together. The last line on standard error says how much it was.
+of its processes took more than MIB of memory at a time, or more than SECONDS
+of processor time. The last line on standard error says how much it was.
 
 Memory is looked at every few milliseconds. What counts for a process is the
 most that it has had so far, so no peak is missed, but that of one that lived
