@@ -103,8 +103,10 @@ static void judge_compressed(struct model *m, uint64_t entry, uint64_t bitmap)
         break_rule(m, "compressed data behind the end");
     else if (to > m->compressed_end)
         m->is_odd = true;
-    /* It ends somewhere in its last sector, where the next one may begin. */
-    add(m, from, to - from > 512 ? to - from - 512 : 1, COMPRESSED);
+    /* It has the first byte of its last sector at least, or that would not be
+     * its own.  Behind that the next one may begin.
+     */
+    add(m, from, to - from > 512 ? to - from - 511 : 1, COMPRESSED);
 }
 
 static void judge_plain(struct model *m, uint64_t entry, uint64_t bitmap,
