@@ -309,6 +309,18 @@ END
     nothing_left
 }
 
+# blocked_as_nobody: serve, whose QEMU has become nobody and does nothing; its
+# $tool is "blocked" for finish_tool.
+blocked_as_nobody() {
+    fake qemu-img <<\END
+exec sleep 31416
+END
+    start_tool blocked serve --destination new.raw --qemu-img "$fake" \
+        --source-fd 5 5<disk.qcow2
+    tool=$(cat blocked.pid)
+    wait_until 20 is_nobodys sleep
+}
+
 # Is that process in a network and an IPC namespace that are not ours?
 has_own_spaces() {
     local kind its
@@ -322,31 +334,19 @@ has_own_spaces() {
     local children
     requires root
     unshare --net --ipc true 2>/dev/null || skip 'needs namespaces'
-    fake qemu-img <<\END
-exec sleep 31416
-END
-    start_tool in serve --destination new.raw --qemu-img "$fake" \
-        --source-fd 5 5<disk.qcow2
-    tool=$(cat in.pid)
-    wait_until 20 is_nobodys sleep
+    blocked_as_nobody
     has_own_spaces "$tool"
     children=$(cat "/proc/$tool/task/"*/children)
     [ -n "$children" ]
     has_own_spaces "${children%% *}"
     kill "$tool"
-    finish_tool in 143
+    finish_tool blocked 143
     nothing_left
 }
 
 @test "killed, we take with us a QEMU that is somebody else" {
     requires root
-    fake qemu-img <<\END
-exec sleep 31416
-END
-    start_tool blocked serve --destination new.raw --qemu-img "$fake" \
-        --source-fd 5 5<disk.qcow2
-    tool=$(cat blocked.pid)
-    wait_until 20 is_nobodys sleep
+    blocked_as_nobody
     kill -s KILL "$tool"
     finish_tool blocked 137
     nothing_left

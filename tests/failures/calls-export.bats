@@ -27,16 +27,11 @@ raw_file() {
 
 # In a cage, as far as this host has it; and in all of one.
 in_the_cage() {
-    raw_file
-    command=("${command[@]/#off/auto}" --debug)
-    policy=auto
+    caged auto raw_file
 }
 
 in_all_of_it() {
-    requires sandbox:landlock sandbox:seccomp
-    raw_file
-    command=("${command[@]/#off/require}" --debug)
-    policy=require
+    caged require raw_file
 }
 
 copied_and_told() {

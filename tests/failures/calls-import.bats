@@ -25,25 +25,19 @@ new_file() {
 
 # In a cage, as far as this host has it; and in all of one.
 in_the_cage() {
-    new_file
-    command=("${command[@]/#off/auto}" --debug)
-    policy=auto
+    caged auto new_file
 }
 
 in_all_of_it() {
-    requires sandbox:landlock sandbox:seccomp
-    new_file
-    command=("${command[@]/#off/require}" --debug)
-    policy=require
+    caged require new_file
 }
 
 # The file gets its name in the end.
 without_landlock() {
     requires root sandbox:seccomp
     unshare --mount true 2>/dev/null || skip 'needs mount namespaces'
-    new_image
-    command=("${command[@]/#off/auto}" --debug)
-    policy=auto around=(python3 "$tests/caller.py" without:landlock --)
+    caged auto new_image
+    around=(python3 "$tests/caller.py" without:landlock --)
 }
 
 compressed_image() {

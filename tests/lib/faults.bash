@@ -39,6 +39,14 @@ turn=${FAULT_SEED:-0}
 
 around=()
 
+# caged POLICY CASE: the case, with that sandbox in the place of none.
+caged() {
+    [ "$1" != require ] || requires sandbox:landlock sandbox:seccomp
+    $2
+    command=("${command[@]/#off/$1}" --debug)
+    policy=$1
+}
+
 faults_setup() {
     requires cc
     ! ldd "$(command -v qcow-tool)" | grep -q 'lib[at]san' ||
