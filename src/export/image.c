@@ -238,9 +238,6 @@ static int add_entry(void *opaque, const struct mapjson_entry *e,
         return error_set(err, 0, "the map does not begin at its beginning");
     if (e->depth > g->count || (e->is_present && e->depth == g->count))
         return error_set(err, 0, "the map has more backing files than it");
-    if (disk_end >
-        io_max(g->query->disk_offset, IO_ROUND_UP(g->expected_end, IO_SECTOR)))
-        return error_set(err, 0, "QEMU: the map goes on behind its end");
     g->disk_end = disk_end;
     for (; g->next < g->open->count; g->next++) {
         const struct extent *open = &g->open->list[g->next];
@@ -301,6 +298,7 @@ static int check_view(void *view, struct error *err)
 static int run_map(const struct qemu *qemu, struct group *g, struct error *err)
 {
     struct qemu_img_map request = {
+        .disk_size = g->chain->links[g->first].disk_size,
         .disk_offset = g->query->disk_offset,
         .length = g->query->length,
         .n_images = g->count,

@@ -44,7 +44,6 @@
 /* What became of the image, as QEMU tells it. */
 struct mapped {
     char complaint[QEMU_IO_COMPLAINT]; /* qemu-io, while it was laid out */
-    uint64_t disk_size;                /* that it has to be of */
     struct extents data, zeroes;
     struct filemap_batch batch;
     bool is_l1_first; /* no L2 table stands before L1 */
@@ -62,8 +61,6 @@ static int add_entry(void *opaque, const struct mapjson_entry *e,
 {
     struct mapped *m = opaque;
 
-    if (e->disk_offset + e->length > m->disk_size)
-        return error_set(err, 0, "QEMU: the map goes on behind its end");
     if (!mapjson_entry_has_data(e) && e->is_present)
         return extents_append(&m->zeroes, e->disk_offset, e->length, err);
     if (!mapjson_entry_has_data(e))
@@ -300,12 +297,14 @@ static int check_store(void *store, struct error *err)
     return store_check(store, err);
 }
 
-static int map_image(const struct qemu *qemu, struct store *store,
-                     uint64_t size, struct mapped *mapped, struct error *err)
+static int map_image(const struct qemu *qemu, uint64_t disk_size,
+                     struct store *store, uint64_t size, struct mapped *mapped,
+                     struct error *err)
 {
     unsigned char header[HEADER_BYTES];
     struct nbd_export export;
     struct qemu_img_map map = {
+        .disk_size = disk_size,
         .cancel_fd = -1,
         .sink = add_entry,
         .opaque = mapped,
@@ -350,9 +349,9 @@ static int build_image(const struct qemu *qemu, const struct layout_plan *plan,
             store, store_spooled(store) + plan->options.cluster_size, err);
     if (write_image(qemu, plan, geometry, store, mapped->complaint, err) == -1)
         return -1;
-    mapped->disk_size = IO_ROUND_UP(plan->disk_size, IO_SECTOR);
     began = clock_ms();
-    if (map_image(qemu, store, geometry->store_size, mapped, err) == -1)
+    if (map_image(qemu, plan->disk_size, store, geometry->store_size, mapped,
+                  err) == -1)
         return -1;
     took = clock_ms() - began;
     /* What it costs to see that the plan is right. */

@@ -292,8 +292,18 @@ int qemu_img_compare(const struct qemu *qemu, const struct qemu_disk *disk,
 struct mapping {
     const struct qemu_img_map *map;
     struct mapjson *parser;
-    bool is_refused; /* by its sink, which has said why */
+    bool is_refused; /* it is a map, but not ours: who refused it said why */
 };
+
+/* Does an entry begin behind what was asked for, or end behind the disk? */
+static bool goes_on(const struct qemu_img_map *map,
+                    const struct mapjson_entry *e)
+{
+    if (map->is_part && map->length != 0)
+        return e->disk_offset >= map->length;
+    return map->disk_size != 0 &&
+           e->disk_offset + e->length > IO_ROUND_UP(map->disk_size, IO_SECTOR);
+}
 
 /* Makes of an entry of what was mapped one of the part that was asked for. */
 static int pass_on(void *opaque, const struct mapjson_entry *printed,
@@ -306,8 +316,9 @@ static int pass_on(void *opaque, const struct mapjson_entry *printed,
 
     /* Of a part the map says neither, where the image has nothing. */
     e.is_present = e.depth < map->n_images && (e.is_data || e.is_zero);
-    if (map->is_part && map->length != 0 && e.disk_offset >= map->length)
-        return error_set(err, 0, "the map goes on behind its end");
+    mapping->is_refused = goes_on(map, printed);
+    if (mapping->is_refused)
+        return error_set(err, 0, "QEMU: the map goes on behind its end");
     if (map->is_part) {
         e.disk_offset += from;
     } else if (map->length != 0) {

@@ -87,6 +87,7 @@ struct qemu_img_map {
     const struct qemu_files *files; /* NULL: none are opened by name */
     bool is_shared;                 /* another process may hold the image */
     size_t n_images;      /* of node: what is deeper is not present */
+    uint64_t disk_size;   /* its map goes no farther; 0: not known */
     uint64_t disk_offset; /* the part to map, in bytes ... */
     uint64_t length;      /* ... 0: all of the disk */
     bool is_part;         /* node is of that part alone (qemu_map_node) */

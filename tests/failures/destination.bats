@@ -150,7 +150,7 @@ END
     [ ! -s screen ]
 }
 
-# spool_fails DIRECTORY REGEX: both directions say that of it, and nothing else.
+# spool_fails DIRECTORY REGEX: both directions say that, and nothing else.
 spool_fails() {
     qcow_tool 1 serve --destination new.raw --spool-dir "$1" <disk.qcow2
     error_says "^qcow-tool: serve: spool: $2"
