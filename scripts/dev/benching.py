@@ -287,10 +287,20 @@ def fill_from(words, action, **how):
     return measure(action, stdin=sink, beside=beside, **how)
 
 
+def serve_words(path, *words):
+    return command("qcow-tool", "serve", "--verbose", "--spool-dir", ".",
+                   "--destination", path, *words)
+
+
 def serve(image, path, *words, **how):
-    return fill(image, path, command(
-        "qcow-tool", "serve", "--verbose", "--spool-dir", ".",
-        "--destination", path, *words), **how)
+    return fill(image, path, serve_words(path, *words), **how)
+
+
+def serve_file(image, path, *words):
+    """The same, but the image is its standard input itself."""
+    renew(path)
+    with open(image, "rb") as f:
+        return measure(serve_words(path, *words), stdin=f)
 
 
 def copy(image, path, disk_size, flags=0):
