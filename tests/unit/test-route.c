@@ -7,6 +7,7 @@
 #include "config.h"
 
 #include "base/io.h"
+#include "base/worker.h"
 #include "import/route.h"
 #include "import/target-file.h"
 #include "test.h"
@@ -356,6 +357,47 @@ static void test_decided(void)
     end();
 }
 
+static void test_backlog(void)
+{
+    const uint64_t entry = sizeof(struct filemap_entry);
+    const uint64_t job = sizeof(struct job);
+    uint64_t needed_end;
+
+    TEST("what a window says of data to come is held until that has come");
+    begin((struct setup){.disk_size = 512 * K});
+    CHECK_UINT(route_backlog(s.route, &needed_end), 0);
+    CHECK_UINT(needed_end, 0);
+    take_ok((struct window){
+        .disk_end = 512 * K,
+        .data = {{0, K, 64 * K}, {K, K, 0}, {4 * K, K, 128 * K}}});
+    CHECK_UINT(route_backlog(s.route, &needed_end), 3 * entry);
+    CHECK_UINT(needed_end, 5 * K);
+    receive(ROUTE_DISK, K);
+    CHECK_UINT(route_backlog(s.route, &needed_end), 2 * entry);
+    receive(ROUTE_DISK, K);
+    receive(ROUTE_DROP, 2 * K);
+    CHECK_UINT(route_backlog(s.route, &needed_end), entry);
+    receive(ROUTE_DISK, K);
+    CHECK_UINT(route_backlog(s.route, &needed_end), 0);
+    CHECK_UINT(needed_end, 5 * K);
+    check_complete();
+    end();
+
+    TEST("and what it says of data that is moved, until that is done");
+    begin((struct setup){.disk_size = 512 * K});
+    inbox_allow(s.inbox, LONGEST);
+    next(100 * K, ROUTE_KEEP, 100 * K);
+    take_ok((struct window){.disk_end = 512 * K,
+                            .data = {{0, K, 64 * K}, {K, K, 0}}});
+    CHECK_UINT(route_backlog(s.route, &needed_end), 2 * job);
+    CHECK_UINT(needed_end, 2 * K);
+    receive(ROUTE_KEEP, 100 * K);
+    CHECK(is_idle());
+    CHECK_UINT(route_backlog(s.route, &needed_end), 0);
+    check_complete();
+    end();
+}
+
 static void test_ends(void)
 {
     struct error err = {0};
@@ -572,6 +614,7 @@ int main(void)
     test_ahead();
     test_late();
     test_decided();
+    test_backlog();
     test_ends();
     test_zeroes();
     test_overhang();
