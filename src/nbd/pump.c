@@ -142,6 +142,7 @@ static const struct nbd_request *find_failed(const struct nbd_pump *p)
     for (const struct nbd_request *s = p->answered.first; s != NULL;
          s = s->next)
         if (s->errnum != 0 && !nbd_request_is_to_be_slow(s) &&
+            !nbd_request_may_fail(s) &&
             (found == NULL || s->number < found->number))
             found = s;
     return found;
@@ -391,7 +392,7 @@ int nbd_pump_do(struct nbd_pump *p, enum nbd_request_kind kind,
     if (kind == NBD_READ)
         memcpy(buf, s->buf, length);
     if (kind == NBD_COUNT_ZEROES)
-        *(uint64_t *)buf = s->zeroes;
+        *(uint64_t *)buf = s->errnum == 0 ? s->zeroes : 0;
     release(p, s);
     tell_news(p);
     return 0;

@@ -36,6 +36,11 @@ bool nbd_request_is_to_be_slow(const struct nbd_request *s)
     return s->is_fast && (s->errnum == ENOTSUP || s->errnum == EOPNOTSUPP);
 }
 
+bool nbd_request_may_fail(const struct nbd_request *s)
+{
+    return s->kind == NBD_TRIM || s->kind == NBD_COUNT_ZEROES;
+}
+
 /* As nbd_completion_callback(3): with 1, libnbd frees what it holds of the
  * request.  It reads that once more before it returns from issuing it, which
  * is too late if the connection was lost meanwhile.  So it keeps that one

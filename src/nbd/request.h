@@ -72,6 +72,11 @@ bool nbd_request_is_zeroing(enum nbd_request_kind kind);
 /* The server cannot zero fast there: it is to be asked to do it as it can. */
 bool nbd_request_is_to_be_slow(const struct nbd_request *request);
 
+/* May it fail?  Space that is not given back is no loss, and zeroes that were
+ * not found are written.
+ */
+bool nbd_request_may_fail(const struct nbd_request *request);
+
 /* Says that it has failed: for cause or, if that is NULL, with the errnum that
  * it was answered with.  role begins the message.  Returns -1.
  */

@@ -208,7 +208,9 @@ static int send_zeroes(struct nbd_writer *w, uint64_t disk_offset,
     return 0;
 }
 
-/* Whole blocks, by trimming them if that makes zeroes. */
+/* Whole blocks, by trimming them if that makes zeroes.  If either request
+ * fails, it has not.
+ */
 static int trim(struct nbd_writer *w, uint64_t disk_offset, uint64_t length,
                 struct error *err)
 {

@@ -71,9 +71,6 @@ takes_none() {
     nbd_server unix nbdkit --filter=error file export \
         error-zero-rate=100% error=EIO
     fails 'cannot zero at disk offset [0-9]+: Input/output error'
-    nbd_server unix nbdkit --filter=error --filter=nozero file export \
-        error-trim-rate=100% error=EPERM
-    fails 'cannot discard at disk offset [0-9]+: Operation not permitted'
 }
 
 @test "a flush that fails is a failure, whatever was written" {

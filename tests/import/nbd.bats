@@ -231,6 +231,19 @@ scripted_server() {
     grep -q ' Trim ' log
 }
 
+@test "a trim that fails, and its check, are made good by writing" {
+    serves_file log error nozero -- logfile=log error-trim-rate=100% \
+        error=EPERM
+    lands
+    # Once it is tried.
+    [ "$(grep -c ' Trim ' log)" = 1 ]
+    scripted_server --filter=nozero can_trim='exit 0' trim='exit 0' \
+        can_extents='exit 0' extents='echo EIO broken >&2; exit 1' \
+        can_flush='exit 0' flush='exit 0'
+    lands
+    grep -q ' Trim ' log
+}
+
 @test "a server is flushed at the end, and not before" {
     serves_file log -- logfile=log
     lands
