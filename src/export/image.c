@@ -235,9 +235,13 @@ static int add_entry(void *opaque, const struct mapjson_entry *e,
     uint64_t disk_end = e->disk_offset + e->length;
 
     if (e->disk_offset != g->disk_end)
-        return error_set(err, 0, "the map does not begin at its beginning");
-    if (e->depth > g->count || (e->is_present && e->depth == g->count))
-        return error_set(err, 0, "the map has more backing files than it");
+        return error_set(err, 0,
+                         "QEMU: the map does not begin at its beginning");
+    /* What is in none of them holds nothing. */
+    if (e->depth > g->count ||
+        (e->depth == g->count && mapjson_entry_has_data(e)))
+        return error_set(err, 0,
+                         "QEMU: the map has more backing files than it");
     g->disk_end = disk_end;
     for (; g->next < g->open->count; g->next++) {
         const struct extent *open = &g->open->list[g->next];

@@ -237,6 +237,16 @@ END
     done
 }
 
+@test "a map with data in a backing file that is not there is QEMU's error" {
+    local depth
+    for depth in 1 2 9223372036854775806; do
+        says map "echo '[{\"start\": 0, \"length\": 65536,
+            \"depth\": $depth, \"zero\": false, \"data\": true,
+            \"offset\": 65536}]'"
+        image_fails qcow2 'the map has more backing files than it'
+    done
+}
+
 @test "what is said of an image and makes no sense is an error of QEMU" {
     local info
     for info in '' nonsense '{}' '{}{}'; do
