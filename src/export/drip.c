@@ -38,17 +38,28 @@ static int next_wait_ms(const struct drip *d)
     return d->interval_ms * (d->sent < sizeof d->header / 2 ? 1 : SLOWER);
 }
 
+/* Waits until it is time for the next byte, and there is room for it; false:
+ * there is to be none.  A write that blocks could not be ended, as signals are
+ * main's, and main waits for this thread.
+ */
+static bool wait_for_turn(const struct drip *d)
+{
+    struct pollfd fds[] = {
+        {.fd = d->stop_fd, .events = POLLIN},
+        {.fd = d->sink->fd, .events = POLLOUT},
+    };
+
+    if (io_poll(fds, 1, next_wait_ms(d)) != 0)
+        return false;
+    return io_poll(fds, 2, -1) > 0 && fds[0].revents == 0;
+}
+
 static void *run(void *opaque)
 {
     struct drip *d = opaque;
 
     io_ignore_moves();
-    for (;;) {
-        struct pollfd stop = {.fd = d->stop_fd, .events = POLLIN};
-        int wait_ms = next_wait_ms(d);
-
-        if (io_poll(&stop, 1, wait_ms) != 0)
-            return NULL;
+    while (wait_for_turn(d)) {
         if (sink_write(d->sink, d->header + d->sent, 1, &d->err) == -1) {
             d->is_failed = true;
             return NULL;
@@ -57,6 +68,7 @@ static void *run(void *opaque)
         log_debug("planning: byte %" PRIu64 " of the image has been sent",
                   d->sent);
     }
+    return NULL;
 }
 
 int drip_start(struct drip *d, struct sink *sink, unsigned interval_ms,

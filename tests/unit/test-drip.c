@@ -6,6 +6,8 @@
 #include "export/drip.h"
 #include "test.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
@@ -112,6 +114,29 @@ static void test_reader_gone(void)
     close(fds[1]);
 }
 
+/* A reader that takes nothing keeps nobody from giving up. */
+static void test_reader_full(void)
+{
+    static const char filling[4096];
+    struct sink sink = SINK_NONE;
+    struct drip drip;
+    struct error err;
+    int fds[2];
+
+    CHECK(pipe(fds) == 0 && fcntl(fds[1], F_SETFL, O_NONBLOCK) == 0);
+    while (write(fds[1], filling, sizeof filling) > 0)
+        ;
+    CHECK(errno == EAGAIN && fcntl(fds[1], F_SETFL, 0) == 0);
+    sink.fd = fds[1];
+    CHECK_OK(drip_start(&drip, &sink, 1, &v3, 4096, &err), &err);
+    /* Long enough for the thread to try it. */
+    CHECK(io_wait(-1, 0, -1, 100) == 0);
+    drip_close(&drip);
+    CHECK_INT(drip.sent, 0);
+    close(fds[0]);
+    close(fds[1]);
+}
+
 /* Nobody waits for a file, nor where it is turned off. */
 static void test_nobody_waits(void)
 {
@@ -143,6 +168,7 @@ int main(void)
     test_bytes(&v3);
     test_other_image();
     test_reader_gone();
+    test_reader_full();
     test_nobody_waits();
     return test_end();
 }
