@@ -25,7 +25,6 @@
 #include <libnbd.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 
 /* How long more connections are waited for: each try ends as soon as anything
@@ -298,19 +297,6 @@ void nbd_connections_widen(struct nbd_connections *c)
 bool nbd_connections_is_lost(struct nbd_handle *nbd)
 {
     return nbd_aio_is_dead(nbd) == 1 || nbd_aio_is_closed(nbd) == 1;
-}
-
-int nbd_connections_settle(struct nbd_connections *c, struct nbd_handle *nbd,
-                           struct error *err)
-{
-    eventfd_t count;
-
-    while (nbd_aio_in_flight(nbd) > 0) {
-        if (nbd_connections_wait(c, -1, err) == -1)
-            return -1;
-        eventfd_read(c->wake_fd, &count);
-    }
-    return 0;
 }
 
 void nbd_connections_sent(struct nbd_connections *c,

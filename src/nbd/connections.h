@@ -66,10 +66,6 @@ void nbd_connections_close(struct nbd_connections *c);
 int nbd_connections_wait(struct nbd_connections *c, int timeout_ms,
                          struct error *err);
 
-/* Waits until nothing is in flight on that connection. */
-int nbd_connections_settle(struct nbd_connections *c,
-                           struct nbd_handle *connection, struct error *err);
-
 /* Can nothing be asked of that connection any more? */
 bool nbd_connections_is_lost(struct nbd_handle *connection);
 

@@ -64,7 +64,7 @@ struct nbd_pump {
 
     /* The thread's. */
     struct nbd_requests answered;
-    uint64_t sent; /* requests */
+    uint64_t sent, settled; /* requests */
 
     pthread_mutex_t lock;  /* of all that follows */
     pthread_cond_t queues; /* there is something to be done */
@@ -127,9 +127,6 @@ static int issue_all(struct nbd_pump *p, struct nbd_request *s,
                                                             s->nbd),
                                       err);
         nbd_connections_sent(p->connections, s->nbd);
-        if (p->how.is_serial &&
-            nbd_connections_settle(p->connections, s->nbd, err) == -1)
-            return -1;
     }
     return 0;
 }
@@ -166,6 +163,7 @@ static void tell_news(struct nbd_pump *p)
 static void settle(struct nbd_pump *p, struct nbd_request *s)
 {
     LOCK_ASSERT_HELD(&p->lock);
+    p->settled++;
     if (nbd_request_is_to_be_slow(s)) {
         p->how.is_fast = s->is_fast = false;
         nbd_requests_push(&p->queued, s);
@@ -202,7 +200,16 @@ static int settle_all(struct nbd_pump *p, struct error *err)
     return 0;
 }
 
-/* Waits until there is something to do, and takes what is queued; if that is
+/* What is queued and may be sent now. */
+static struct nbd_request *take_queued(struct nbd_pump *p)
+{
+    LOCK_ASSERT_HELD(&p->lock);
+    if (!p->how.is_serial)
+        return nbd_requests_take(&p->queued);
+    return p->sent == p->settled ? nbd_requests_take_one(&p->queued) : NULL;
+}
+
+/* Waits until there is something to do, and takes what may be sent; if that is
  * nothing, an answer is to be waited for.  False: it is over.
  */
 static bool await(struct nbd_pump *p, struct nbd_request **queued)
@@ -211,7 +218,7 @@ static bool await(struct nbd_pump *p, struct nbd_request **queued)
     p->is_polling = false;
     while (p->in_flight == 0 && !p->is_stopped && !p->has_failed)
         pthread_cond_wait(&p->queues, &p->lock);
-    *queued = nbd_requests_take(&p->queued);
+    *queued = take_queued(p);
     p->is_polling = *queued == NULL;
     return !p->is_stopped && !p->has_failed;
 }

@@ -26,6 +26,19 @@ struct nbd_request *nbd_requests_take(struct nbd_requests *list)
     return first;
 }
 
+struct nbd_request *nbd_requests_take_one(struct nbd_requests *list)
+{
+    struct nbd_request *first = list->first;
+
+    if (first == NULL)
+        return NULL;
+    list->first = first->next;
+    if (list->first == NULL)
+        list->end = &list->first;
+    first->next = NULL;
+    return first;
+}
+
 bool nbd_request_is_zeroing(enum nbd_request_kind kind)
 {
     return kind == NBD_ZERO || kind == NBD_TRIM;

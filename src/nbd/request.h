@@ -60,6 +60,9 @@ void nbd_requests_push(struct nbd_requests *list, struct nbd_request *request);
 /* Takes all of a list, which is empty then: the first of them, or NULL. */
 struct nbd_request *nbd_requests_take(struct nbd_requests *list);
 
+/* Takes the first alone, so that none is behind it: that, or NULL. */
+struct nbd_request *nbd_requests_take_one(struct nbd_requests *list);
+
 /* Lets libnbd send it, or as much of it as the socket takes.  Once it has been
  * answered, which may be before this returns, it is in its list for that.
  * Returns -1 if libnbd does not take it.

@@ -343,13 +343,13 @@ static inline void *peer_serve(void *opaque)
         struct pollfd more = {.fd = c->fd, .events = POLLIN};
 
         n++;
+        if (n > c->peer->most_pending)
+            c->peer->most_pending = n;
         if (c->peer->is_silent || (c->peer->is_reversing && n < PEER_PENDING &&
                                    poll(&more, 1, 5) == 1)) {
             n %= PEER_PENDING;
             continue;
         }
-        if (n > c->peer->most_pending)
-            c->peer->most_pending = n;
         while (is_open && n > 0) {
             is_open = peer_answer(c, &pending[--n]);
             free(pending[n].data);

@@ -306,29 +306,21 @@ static void *cancel_when_asked(void *opaque)
 {
     const struct canceller *c = opaque;
 
-    while (c->peer->accepted == 0)
+    while (c->peer->most_pending == 0)
         sched_yield();
     nbd_writer_cancel(c->writer);
     return NULL;
 }
 
-static void test_broken(void)
+/* A server that says nothing is left by who waits for it. */
+static void check_cancelled(bool is_serial)
 {
     struct peer silent = {.flags = USUAL, .is_silent = true};
     struct canceller canceller = {.peer = &silent};
     struct error err = {0};
     pthread_t thread;
 
-    TEST("an error names what was asked for first");
-    check_failure((struct peer){.flags = USUAL, .bad_from = 3 << 20},
-                  "destination: cannot write at disk offset 3145728: No space "
-                  "left on device");
-    TEST("and so does a server that leaves");
-    check_failure((struct peer){.flags = USUAL, .hang_up_from = 3 << 20},
-                  "destination: cannot write at disk offset ");
-
-    TEST("nobody waits any more for a server that says nothing");
-    canceller.writer = open_writer(&silent, false);
+    canceller.writer = open_writer_as(&silent, false, is_serial);
     pthread_create(&thread, NULL, cancel_when_asked, &canceller);
     CHECK_INT(nbd_writer_write(canceller.writer, content, SIZE, 0, &err) == 0
                   ? nbd_writer_finish(canceller.writer, &err)
@@ -338,6 +330,22 @@ static void test_broken(void)
     pthread_join(thread, NULL);
     nbd_writer_free(canceller.writer);
     peer_close(&silent);
+}
+
+static void test_broken(void)
+{
+    TEST("an error names what was asked for first");
+    check_failure((struct peer){.flags = USUAL, .bad_from = 3 << 20},
+                  "destination: cannot write at disk offset 3145728: No space "
+                  "left on device");
+    TEST("and so does a server that leaves");
+    check_failure((struct peer){.flags = USUAL, .hang_up_from = 3 << 20},
+                  "destination: cannot write at disk offset ");
+
+    TEST("nobody waits any more for a server that says nothing");
+    check_cancelled(false);
+    TEST("nor for one that has one request at a time");
+    check_cancelled(true);
 }
 
 int main(void)
