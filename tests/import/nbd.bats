@@ -109,6 +109,24 @@ lands() {
     [ "$(grep -c 'Connect ' log)" = 1 ]
 }
 
+@test "a server that allows several connections is written to over four" {
+    requires nbdkit:multi-conn
+    local mode
+    make_disk disk.raw 16M full
+    image disk.raw disk.qcow2
+    image=disk.qcow2 expected=disk.raw
+    for mode in plugin emulate; do
+        # What is in flight for long goes over all of them.
+        serves_file log multi-conn delay -- multi-conn-mode=$mode \
+            wdelay=100ms logfile=log.$mode
+        lands
+        [ "$(grep -oE 'connection=[0-9]+ Write ' log.$mode | sort -u |
+            wc -l)" = 4 ]
+        # Flushed over one, it is flushed over all.
+        [ "$(grep -c ' Flush ' log.$mode)" = 1 ]
+    done
+}
+
 @test "a server that takes only requests that are aligned" {
     requires nbdkit:blocksize-policy
     local block
