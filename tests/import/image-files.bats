@@ -107,6 +107,23 @@ fails() {
     fails 'destination: cannot create image: QEMU: .*too large'
 }
 
+@test "an image whose disk has come out smaller is refused" {
+    fake qemu-img <<\END
+[ "$1" = create ] || exec qemu-img "$@"
+for word; do
+    case $word in 12582912) word=12582400 ;; esac
+    set -- "$@" "$word"
+    shift
+done
+exec qemu-img "$@"
+END
+    # What would be lost are zeroes, which nobody writes.
+    qemu-img create -q -f qcow2 empty.qcow2 12M
+    image=empty.qcow2
+    fails 'destination: qcow2 of 12582912 bytes would have a .* of 12582400$' \
+        --qemu-img "$fake"
+}
+
 @test "a VMDK has its own name in it" {
     mkdir 'a b'
     qcow_tool serve 'a b/c, d.vmdk' --destination-format vmdk <disk.qcow2
@@ -244,6 +261,18 @@ echo "no space for the last table" >&2
 exit 1
 END
     fails 'destination: QEMU: no space for the last table' --qemu-nbd "$fake"
+}
+
+@test "an image that does not reach stable storage is a failure" {
+    requires cc
+    # QEMU itself calls fdatasync.
+    cc -shared -fPIC -o no-sync.so -x c - <<\END
+#include <errno.h>
+int fsync(int fd) { (void)fd; errno = EIO; return -1; }
+END
+    LD_PRELOAD="$PWD/no-sync.so" \
+        ASAN_OPTIONS=verify_asan_link_order=0 fails \
+        'destination: cannot flush image: Input/output error'
 }
 
 @test "a qemu-nbd that does nothing is named by --stall-timeout" {
