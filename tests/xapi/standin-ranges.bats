@@ -93,8 +93,9 @@ download_twice() {
 	-100 $((size - 100)) 100
 	-$((size + 1)) 0 $size
 	END
-    # It is qcow-tool that is told to send no more.
-    says xapi '--offset 70000 --length 1000000$'
+    # It is qcow-tool that is told to send no more, and that it must be the
+    # image whose length has been promised.
+    says xapi "--expect-id ${etag//\"/} --offset 70000 --length 1000000\$"
     stop_standin xapi
 }
 
@@ -116,6 +117,42 @@ download_twice() {
     qcow_tool serve --destination copy.raw <joined.qcow2
     same_bytes vdis/disk copy.raw
     stop_standin xapi
+}
+
+@test "pieces of two hosts make the whole, if these have the same disk" {
+    local n step=700000 from=() pids=()
+    mkdir others
+    cp vdis/disk vdis/base
+    cp vdis/disk vdis/base others
+    make_disk vdis/disk 16M seed:7 data@5M+3M zeroes@9M+1M
+    cp vdis/disk others
+    start_standin xapi vdis --content-length
+    start_standin other others --content-length
+    from=("$xapi" "$other")
+    # A difference, too: each of them knows what it is one of.
+    for url in "$url" "$url&base=base"; do
+        rm -f piece.*
+        pids=()
+        curl -sSf -m 30 -D headers -o whole.qcow2 "$xapi/$url" >&2
+        etag=$(header etag)
+        for ((n = 0; n * step < $(header content-length); n++)); do
+            curl -sSf -m 60 -r $((n * step))-$((n * step + step - 1)) \
+                -H "If-Range: $etag" -o piece."$(printf '%02d' $n)" \
+                "${from[n % 2]}/$url" 3>&- >&2 &
+            pids+=($!)
+        done
+        for n in "${pids[@]}"; do
+            wait "$n"
+        done
+        [ ${#pids[@]} -ge 4 ]
+        cat piece.?? >joined.qcow2
+        same_bytes whole.qcow2 joined.qcow2
+    done
+    # One that has another disk by now sends all of that, and says so.
+    make_disk others/disk 16M data@12M+1M
+    status_of 200 "$other/$url" -r 0-99 -H "If-Range: $etag"
+    stop_standin xapi
+    stop_standin other
 }
 
 @test "there is nothing behind the end, and other ranges are not for us" {
