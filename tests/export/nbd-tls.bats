@@ -1,7 +1,8 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # SPDX-FileCopyrightText: the qcow-tool authors
-# --source-format nbd over TLS: nbds:// and what is refused.
+# --source-format nbd over TLS: nbds:// and what is refused; and so for an
+# export that `serve` writes.
 
 load ../lib/helpers
 
@@ -199,4 +200,32 @@ dir=$certs/right" --tls-creds tls0 image.qcow2
         --source "nbds+vsock://1/?tls-certificates=$certs/right"
     stderr_says "source: cannot verify who nbds\+vsock:"
     [ ! -e got ]
+}
+
+@test "a destination has to prove who it is by the same rules" {
+    local name
+    image disk disk.qcow2
+    other_data export 8M
+    # onto REGEX URI
+    onto() {
+        qcow_tool 1 serve "$2" <disk.qcow2
+        error_says "^qcow-tool: serve: destination: .*($1)"
+        untouched export
+        nothing_left
+    }
+    for name in elsewhere right; do
+        plain_server nbdkit --tls=require \
+            --tls-certificates="$certs/$name" file export
+        onto '[Cc]ertificate' "$(with_certificates wrong)"
+        onto 'nosuch/ca-cert.pem' "$(with_certificates nosuch)"
+        onto '[Cc]ertificate' "nbds://127.0.0.1:$port"
+        onto TLS "nbd://127.0.0.1:$port"
+        [ $name = right ] ||
+            onto '[Cc]ertificate|[Hh]ostname|name' "$(with_certificates right)"
+    done
+    qcow_tool serve "$(with_certificates right)" <disk.qcow2
+    same_bytes disk export
+    plain_server nbdkit file export
+    other_data export 8M
+    onto TLS "$(with_certificates right)"
 }
