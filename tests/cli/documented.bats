@@ -163,23 +163,55 @@ same() {
     [ "$(printf '%s\n' "$abs_top_builddir"/doc/*.[17] | wc -l)" = 7 ]
 }
 
-# Those that need no other host, no server and no volume group.
+# The other host of the examples, which is the directory `other`, and a xapi of
+# which nothing has changed.
+other_hosts() {
+    mkdir bin
+    cat >bin/ssh <<\END
+#!/bin/sh
+shift
+cd other && exec sh -c "$*"
+END
+    printf '#!/bin/sh\necho AAAAAA==\n' >bin/xe
+    chmod 755 bin/*
+}
+
+# An NBD server for each URI in them; sets $servers to what sed has to do.
+example_servers() {
+    other_data export 2M
+    nbd_server unix qemu-nbd --persistent -x disk7 -f raw export
+    servers="s|/run/nbd.sock|$socket|g"
+    nbd_server unix qemu-nbd --persistent -x vda -r -B backup-vda -f qcow2 \
+        running.qcow2
+    servers+="; s|/run/backup.sock|$socket|g"
+    other_data export2 2M
+    nbd_server 127.0.0.1 nbdkit file export2
+    servers+="; s|nbd://[a-z.]*/|nbd://127.0.0.1:$port/|g"
+}
+
+# Those that need no libvirt and no volume group.
 @test "the examples of the man pages work" {
-    requires jq gzip
-    local page block n=0
+    requires jq gzip nbdkit
+    local page block n=0 servers
     make_disk disk 2M data@64K+64K data@1M+128K
     cp disk disk.raw
     image disk vm.qcow2
     qemu-img bitmap --add vm.qcow2 since-monday
     cp vm.qcow2 before.qcow2
+    cp vm.qcow2 running.qcow2
+    qemu-img bitmap --add running.qcow2 backup-vda
+    guest running.qcow2 'write -q -P 8 128K 64K'
     qemu-img create -q -f qcow2 -b before.qcow2 -F qcow2 now.qcow2
     guest now.qcow2 'write -q -P 7 0 64K'
     cp disk copy-of-before.raw
     qcow-tool stream disk >disk.qcow2
+    id=$(qcow-tool measure disk | jq -r .id)
     gzip -k disk.qcow2
     qemu-img convert -c -f raw -O qcow2 disk packed.qcow2
     qcow-tool stream now.qcow2 --source-format qcow2 \
         --relative-to before.qcow2 >difference.qcow2
+    other_hosts
+    example_servers
     mkdir room
     for page in "$abs_top_srcdir"/doc/*.pod; do
         rm -f block.*
@@ -188,19 +220,40 @@ same() {
         for block in block.*; do
             # A page without examples has none.
             [ -e "$block" ] || continue
-            ! grep -qE 'virsh|ssh|socat|tcp:|curl|lvc|fd 7|nbd:|xe ' \
+            ! grep -qE 'virsh|socat|tcp:|curl|lvc|fd 7|xe-toolstack' \
                 "$block" || continue
             rm -rf room/*
             cp ./*.raw ./*.qcow2* disk room
-            sed "s|/dev/vg/||g; s|/dev/nbd0|disk|g; s|/run/|$PWD/room/|g" \
-                "$block" >room/example
+            mkdir room/other
+            head -c 70000 disk.qcow2 >room/other/disk.qcow2
+            cp disk room/other/copy-of-before
+            cp disk room/other/copy-of-last.raw
+            sed "s|/dev/vg/||g; s|/dev/nbd0|disk|g; s|/dev/xvdb|disk|g
+                $servers; s|/run/|$PWD/room/|g" "$block" >room/example
             cat "$block" >&2
-            (cd room && bash -e -o pipefail example >out)
+            (cd room && PATH=$OLDPWD/bin:$PATH id=$id \
+                bash -e -o pipefail example >out)
+            came_over "$block"
             n=$((n + 1))
         done
     done
     echo "$n examples" >&2
-    [ $n -ge 10 ]
+    [ $n -ge 30 ]
+}
+
+# came_over BLOCK
+# What that example has brought to the other host is what it should be.
+came_over() {
+    if grep -q 'other.* disk.qcow2\|of=disk.qcow2' "$1"; then
+        same_bytes disk.qcow2 room/other/disk.qcow2
+    elif grep -q 'of-before$' "$1"; then
+        same_content now.qcow2 room/other/copy-of-before
+    elif grep -q 'backup-vda' "$1"; then
+        same_content running.qcow2 room/other/copy-of-last.raw
+    elif grep -q 'nbd:.*disk7' "$1"; then
+        same_bytes disk export
+        same_bytes disk export2
+    fi
 }
 
 @test "every page that a page speaks of is there, if it is one of ours" {
