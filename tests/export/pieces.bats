@@ -157,6 +157,26 @@ piece() {
     same_bytes whole.qcow2 part
 }
 
+@test "after a crash the pieces that follow make the whole" {
+    local from
+    whole "${disk[@]}"
+    # Nothing can be tidied up, and it is in the data.
+    start_tool crashed stream "${args[@]}" --rate-limit 1M --destination part
+    wait_until 20 eval '[ -e part ] && [ "$(stat -c %s part)" -gt 700000 ]'
+    kill -KILL "$(cat crashed.pid)"
+    finish_tool crashed 137
+    from=$(stat -c %s part)
+    echo "$from of $length" >&2
+    [ "$from" -lt $((length - 500000)) ]
+    is_piece 0 "$from" part
+    qcow_tool stream "${args[@]}" --expect-id "$id" --offset "$from" \
+        --length 500000 --destination part
+    qcow_tool stream "${args[@]}" --expect-id "$id" \
+        --offset $((from + 500000)) --destination part
+    same_bytes whole.qcow2 part
+    nothing_left
+}
+
 @test "pieces with an id are written to their places in any order" {
     whole "${disk[@]}"
     local n size=$((length / 4 + 1)) last
