@@ -160,6 +160,30 @@ live, since)$" nbd "$uri_disk" --bitmap sinc
     nothing_sent
 }
 
+@test "a backup in pull mode, as libvirt begins it, while the guest writes" {
+    daemon
+    export_as guest '[]' '"writable":true'
+    # What the guest overwrites is kept aside first, and is shown with the
+    # bitmap of what had changed by then.
+    qemu-img create -q -f qcow2 -F qcow2 -b now.qcow2 aside.qcow2
+    qmp '{"execute":"blockdev-add","arguments":{"driver":"qcow2",
+        "node-name":"aside","backing":"disk",
+        "file":{"driver":"file","filename":"aside.qcow2"}}}'
+    qmp '{"execute":"block-dirty-bitmap-add","arguments":{"node":"aside",
+        "name":"backup-vda","granularity":65536,"disabled":true}}'
+    qmp '{"execute":"block-dirty-bitmap-merge","arguments":{"node":"aside",
+        "target":"backup-vda","bitmaps":[{"node":"disk","name":"since"}]}}'
+    qmp '{"execute":"blockdev-backup","arguments":{"device":"disk",
+        "job-id":"backup","target":"aside","sync":"none"}}'
+    qmp '{"execute":"block-export-add","arguments":{"type":"nbd","id":"vda",
+        "node-name":"aside","name":"vda","bitmaps":["backup-vda"]}}'
+    qemu-io -f raw -c 'write -q -P 9 0 64K' -c 'write -q -P 9 6M 1' \
+        -c 'write -q -z 1M 64K' "$uri_guest"
+    # now.raw is what the disk was when the backup began.
+    sends_marked "$changed" --source-format nbd \
+        --source "nbd+unix:///vda?socket=$PWD/nbd.sock" --bitmap backup-vda
+}
+
 @test "a bitmap may go on: no pieces but of one id" {
     daemon
     export_as disk '["since"]' '"writable":true'
