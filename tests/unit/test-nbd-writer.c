@@ -341,6 +341,11 @@ static void test_broken(void)
     TEST("and so does a server that leaves");
     check_failure((struct peer){.flags = USUAL, .hang_up_from = 3 << 20},
                   "destination: cannot write at disk offset ");
+    TEST("one of several connections that is lost is enough");
+    check_failure((struct peer){.flags = USUAL,
+                                .is_multi = true,
+                                .hang_up_from = SIZE - 1},
+                  "destination: cannot write at disk offset ");
 
     TEST("nobody waits any more for a server that says nothing");
     check_cancelled(false);
