@@ -5,11 +5,13 @@
 #include "config.h"
 
 #include "base/io.h"
+#include "base/lock.h"
 #include "nbd/anatomy.h"
 #include "nbd/map.h"
 
 #include <errno.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -23,14 +25,18 @@
  */
 #define MOST_PIECES (UINT64_C(1) << 22)
 
-/* What is known while QEMU maps. */
+/* What is known while QEMU maps.  It reads in the bridge's thread, and what it
+ * says comes in ours.
+ */
 struct watch {
     struct anatomy *a;
     int fd;
     uint64_t cluster;
+    uint64_t last_table; /* file offset of the last L2 table read */
+
+    pthread_mutex_t lock;      /* of all that follows, and of the lists of a */
     struct ranges_batch reads; /* in the order in which they came */
     struct filemap_batch data;
-    uint64_t last_table; /* file offset of the last L2 table read */
     bool has_failed;
     struct error failure; /* of the file, or of memory */
 };
@@ -65,12 +71,13 @@ static void note_table(struct watch *w, uint64_t file_offset)
     w->last_table = file_offset;
 }
 
-static int check_count(const struct watch *w, struct error *err)
+static int check_count(struct watch *w, struct error *err)
 {
     const struct anatomy *a = w->a;
     uint64_t count = w->data.count + a->zeroes.count + a->compressed.count;
     uint64_t most = a->file_length / sizeof(uint64_t);
 
+    LOCK_ASSERT_HELD(&w->lock);
     /* Of an entry of two words there may be 32 pieces. */
     if (a->header.incompatible_features & HEADER_EXTENDED_L2)
         most *= 16;
@@ -87,7 +94,7 @@ static int check_count(const struct watch *w, struct error *err)
 }
 
 /* Tables lie one after the other, most of them. */
-static int note_read(struct watch *w, uint64_t file_offset, uint32_t length)
+static int add_read(struct watch *w, uint64_t file_offset, uint32_t length)
 {
     struct range *last =
         w->reads.count == 0 ? NULL : &w->reads.list[w->reads.count - 1];
@@ -96,6 +103,28 @@ static int note_read(struct watch *w, uint64_t file_offset, uint32_t length)
         return ranges_batch_add(&w->reads, file_offset, length, &w->failure);
     last->length += length;
     return 0;
+}
+
+/* The first failure counts. */
+static void note_read(struct watch *w, uint64_t file_offset, uint32_t length)
+{
+    LOCK_FOR_SCOPE(&w->lock);
+    if (!w->has_failed)
+        w->has_failed = add_read(w, file_offset, length) == -1 ||
+                        check_count(w, &w->failure) == -1;
+}
+
+/* Returns errno. */
+static int note_failure(struct watch *w, uint64_t file_offset)
+{
+    int errnum = errno;
+    LOCK_FOR_SCOPE(&w->lock);
+
+    if (!w->has_failed)
+        error_set(&w->failure, errnum, "cannot read at file offset %" PRIu64,
+                  file_offset);
+    w->has_failed = true;
+    return errnum;
 }
 
 static int watch_read(void *opaque, void *buf, uint32_t length,
@@ -109,20 +138,11 @@ static int watch_read(void *opaque, void *buf, uint32_t length,
         got = io_pread_full(w->fd, buf,
                             io_min(length, w->a->file_length - file_offset),
                             file_offset);
-    if (got == -1) {
-        int errnum = errno;
-
-        if (!w->has_failed)
-            error_set(&w->failure, errnum,
-                      "cannot read at file offset %" PRIu64, file_offset);
-        w->has_failed = true;
-        return errnum;
-    }
+    if (got == -1)
+        return note_failure(w, file_offset);
     memset((char *)buf + got, 0, length - got);
     header_clean(h->length, w->cluster, file_offset, buf, length);
-    if (!w->has_failed)
-        w->has_failed = note_read(w, file_offset, length) == -1 ||
-                        check_count(w, &w->failure) == -1;
+    note_read(w, file_offset, length);
     if (file_offset >= w->cluster &&
         !is_within(file_offset, h->l1_offset, l1_length(h)) &&
         !is_within(file_offset, h->refcount_offset, refcount_length(w->a)))
@@ -146,6 +166,7 @@ static int take(void *opaque, const struct mapjson_entry *e, struct error *err)
 
     if (!e->is_present)
         return 0;
+    LOCK_FOR_SCOPE(&w->lock);
     if (check_count(w, err) == -1)
         return -1;
     if (!mapjson_entry_has_data(e))
@@ -241,7 +262,9 @@ int anatomy_find(const struct qemu *qemu, int fd, uint64_t file_length,
     if (read_header(fd, a, err) == -1)
         return -1;
     w.cluster = anatomy_cluster(a);
+    pthread_mutex_init(&w.lock, NULL);
     r = map(qemu, &w, err);
+    pthread_mutex_destroy(&w.lock);
     ranges_batch_clear(&w.reads);
     filemap_batch_clear(&w.data);
     if (r == 0)

@@ -205,6 +205,19 @@ END
     finding 'Xen Orchestra' 'refuses .*\(a refcount block\).*or the end'
 }
 
+# What QEMU says of the first tables has come before it has read the last.
+# That both are noted by two threads is for the sanitizer of threads to judge.
+@test "an image of many tables is looked at while QEMU maps it" {
+    local at commands=()
+    for at in {0..199}; do
+        commands+=("write -q -P 7 $((at * 2))M 4K")
+    done
+    qemu-img create -q -f qcow2 -o cluster_size=4K tables.qcow2 400M
+    guest tables.qcow2 "${commands[@]}"
+    checked tables.qcow2
+    finding 'qcow-tool serve' 'takes it'
+}
+
 @test "a stream that is broken or cut short is not valid" {
     make_disk disk.raw 3M data@64K+64K data@2M+64K
     qcow_tool stream disk.raw --destination s.qcow2
