@@ -244,6 +244,17 @@ static int file_write(struct target *target, const void *buf, size_t length,
                       disk_offset + head + blocks, err);
 }
 
+/* Does nobody want it any more? */
+static int check_wanted(const struct target_file *t, struct error *err)
+{
+    if (signals_caught() != 0)
+        return error_set(err, EINTR, "destination");
+    if (t->is_cancelled)
+        return error_set(err, ECANCELED, "destination");
+    return 0;
+}
+
+/* A piece may take a slow disk minutes: so it ends between two writes. */
 static int zero_by_writing(struct target_file *t, uint64_t disk_offset,
                            uint64_t length, struct error *err)
 {
@@ -252,7 +263,8 @@ static int zero_by_writing(struct target_file *t, uint64_t disk_offset,
     while (length > 0) {
         size_t n = io_min(length, sizeof zeroes);
 
-        if (file_write(&t->target, zeroes, n, disk_offset, err) == -1)
+        if (check_wanted(t, err) == -1 ||
+            file_write(&t->target, zeroes, n, disk_offset, err) == -1)
             return -1;
         disk_offset += n;
         length -= n;
@@ -270,8 +282,8 @@ static int file_zero(struct target *target, uint64_t disk_offset,
         uint64_t in_block = disk_offset % t->block;
         uint64_t n = io_min(length, TARGET_ZERO_PIECE);
 
-        if (signals_caught() != 0)
-            return error_set(err, EINTR, "destination");
+        if (check_wanted(t, err) == -1)
+            return -1;
         if (in_block != 0 || n < t->block) {
             /* Less than the kernel zeroes on a device: write it. */
             n = io_min(n, t->block - in_block);
@@ -289,6 +301,11 @@ static int file_zero(struct target *target, uint64_t disk_offset,
         length -= n;
     }
     return 0;
+}
+
+static void file_cancel(struct target *target)
+{
+    file_of(target)->is_cancelled = true;
 }
 
 /* Where the disk is elsewhere, closing may be what tells of a failure. */
@@ -334,6 +351,7 @@ int target_file_open(const char *path, const struct target_file_how *how,
         .create = file_create,
         .write = file_write,
         .zero = file_zero,
+        .cancel = file_cancel,
         .finish = file_finish,
         .close = file_close,
     };

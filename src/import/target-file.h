@@ -11,6 +11,7 @@
 #include "import/zeroing.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -27,6 +28,7 @@ struct target_file {
     pthread_rwlock_t edges;
 
     bool is_device, is_direct;
+    atomic_bool is_cancelled; /* no more is to be zeroed */
     bool is_growing;          /* it is there, but for create to fill */
     struct zeroing zeroing;   /* what the kernel can do with it */
     struct newfile made;      /* the same, removed on failure */

@@ -5,9 +5,11 @@
 #include "config.h"
 
 #include "base/io.h"
+#include "base/signals.h"
 #include "import/target-file.h"
 #include "test.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
@@ -329,6 +331,59 @@ static void write_too_much(void)
     CHECK_INT(access(path("disk"), F_OK), -1);
 }
 
+static struct target *to_cancel;
+
+/* Ways of zeroing that come to nothing, and in which somebody gives up. */
+static int be_cancelled(int fd, uint64_t disk_offset, uint64_t length)
+{
+    (void)fd;
+    (void)disk_offset;
+    (void)length;
+    target_cancel(to_cancel);
+    errno = EOPNOTSUPP;
+    return -1;
+}
+
+static int be_given_up(int fd, uint64_t disk_offset, uint64_t length)
+{
+    (void)fd;
+    (void)disk_offset;
+    (void)length;
+    signals_give_up();
+    errno = EOPNOTSUPP;
+    return -1;
+}
+
+/* What is left of a piece is not written. */
+static void check_ended(int (*way)(int, uint64_t, uint64_t), int errnum)
+{
+    struct error err = {0};
+
+    make_disk(LENGTH);
+    to_cancel = open_disk(false);
+    file_of(to_cancel)->zeroing = (struct zeroing){
+        .ways = {[ZEROING_BLKZEROOUT] = way},
+        .is_refused =
+            {[ZEROING_PUNCH_HOLE] = true, [ZEROING_ZERO_RANGE] = true},
+    };
+    CHECK_INT(target_zero(to_cancel, 0, LENGTH, &err), -1);
+    CHECK_INT(err.errnum, errnum);
+    target_close(to_cancel);
+    check_disk(before, LENGTH);
+    unlink(path("disk"));
+}
+
+static void end_early(void)
+{
+    struct error err;
+
+    TEST("who zeroes by writing ends when nobody wants it any more");
+    check_ended(be_cancelled, ECANCELED);
+    TEST("and after a signal");
+    CHECK_OK(signals_open(&err), &err);
+    check_ended(be_given_up, EINTR);
+}
+
 int main(void)
 {
     test_begin();
@@ -344,5 +399,6 @@ int main(void)
     }
     TEST("an error of the disk is told, with where it was");
     test_in_child(write_too_much);
+    end_early();
     return test_end();
 }
