@@ -45,8 +45,8 @@ typedef int nbd_client_deliver(void *opaque, const void *buf, size_t length,
                                uint64_t disk_offset, struct error *err);
 
 /* Asks for [disk_offset, disk_offset + length), in pieces, as soon as there is
- * room for more requests.  Each goes to take when it has been answered and all
- * asked for before have been taken: now, or in a later call.
+ * room for more requests.  Each goes to deliver when it has been answered and
+ * all asked for before have gone there: now, or in a later call.
  */
 int nbd_client_read(struct nbd_client *client, uint64_t disk_offset,
                     uint64_t length, nbd_client_deliver *deliver, void *opaque,

@@ -21,8 +21,9 @@ struct mapjson_entry {
     bool is_compressed;   /* said by QEMU from 8.2 on */
     uint64_t depth;       /* 0: in the image itself, not a backing file */
 
-    /* Somewhere in the chain it is allocated.  What QEMU prints of that, from
-     * 6.1 on, is not looked at: qemu_img_map() knows.
+    /* One of the images that are mapped has it allocated.  qemu_img_map()
+     * fills that in: the parser leaves it alone, and what QEMU prints of it,
+     * from 6.1 on, is not looked at.
      */
     bool is_present;
 };
