@@ -53,8 +53,7 @@ static int check_magic(const unsigned char *header, size_t length,
 /* The type has a field only in longer headers.  The feature bit says that it
  * is another than zlib, and QEMU wants both to agree.
  */
-static int check_compression(const struct header *h, struct gate_image *image,
-                             struct error *err)
+static int check_compression(const struct header *h, struct error *err)
 {
     bool is_other = (h->incompatible_features & HEADER_COMPRESSION) != 0;
     unsigned type = 0;
@@ -68,7 +67,6 @@ static int check_compression(const struct header *h, struct gate_image *image,
                          "source: refused by its header: compression type %u "
                          "contradicts its feature bit",
                          type);
-    image->is_zstd = type == 1;
     return 0;
 }
 
@@ -90,7 +88,7 @@ static int check_v3(const struct header *h, struct gate_image *image,
                          "source: refused by its header: unknown "
                          "incompatible features 0x%" PRIx64,
                          features & ~(uint64_t)HEADER_KNOWN_FEATURES);
-    if (check_compression(h, image, err) == -1)
+    if (check_compression(h, err) == -1)
         return -1;
     if (h->refcount_order > 6)
         return refuse(err, "refcounts of more than 64 bits");

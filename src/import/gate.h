@@ -21,7 +21,6 @@ struct gate_image {
     uint64_t cluster_size;
     uint64_t window; /* bytes of disk one L2 table describes */
     size_t header_length;
-    bool is_zstd; /* what is compressed is, by that: else zlib's deflate */
     uint64_t l1_offset, l1_length;             /* in the file */
     uint64_t refcount_offset, refcount_length; /* the refcount table */
 };

@@ -314,7 +314,9 @@ static int pass_on(void *opaque, const struct mapjson_entry *printed,
     struct mapjson_entry e = *printed;
     uint64_t from = map->disk_offset, to = from + map->length;
 
-    /* Of a part the map says neither, where the image has nothing. */
+    /* What an image has it calls data or zero.  Where none of them has
+     * anything the depth is n_images or, in a node of a part, neither is said.
+     */
     e.is_present = e.depth < map->n_images && (e.is_data || e.is_zero);
     mapping->is_refused = goes_on(map, printed);
     if (mapping->is_refused)
@@ -347,7 +349,7 @@ int qemu_img_map(const struct qemu *qemu, const struct qemu_img_map *map,
                  struct error *err)
 {
     char start[48], length[48];
-    const char *argv[12] = {qemu->img, "map", "--output=json"};
+    const char *argv[8] = {qemu->img, "map", "--output=json"};
     size_t n = 3;
     struct mapping mapping = {.map = map};
     struct cage_spec cage = qemu_cage(qemu, map->files, map->n_inherit);
@@ -366,14 +368,8 @@ int qemu_img_map(const struct qemu *qemu, const struct qemu_img_map *map,
     if (mapping.parser == NULL)
         return error_set(err, errno, "QEMU: map");
     cage.cpu_seconds = map->length != 0 ? WINDOW_CPU_S : MAP_CPU_S;
-    if (map->is_shared)
-        argv[n++] = "-U";
     if (map->is_options)
         argv[n++] = "--image-opts";
-    if (map->format != NULL) {
-        argv[n++] = "-f";
-        argv[n++] = map->format;
-    }
     if (map->length != 0 && !map->is_part &&
         qemu->img_maps_parts == QEMU_YES) {
         snprintf(start, sizeof start, "--start-offset=%" PRIu64,

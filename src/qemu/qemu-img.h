@@ -79,13 +79,11 @@ int qemu_img_compare(const struct qemu *qemu, const struct qemu_disk *disk,
 
 /* What to map; the map goes to sink as it is printed. */
 struct qemu_img_map {
-    const char *node;   /* a file name or a node (qemu.h) */
-    const char *format; /* NULL: node says it.  Never probed */
+    const char *node;   /* a node (qemu.h): no format is probed */
     bool is_options;    /* node is --image-opts (qemu_chain_options) */
     const int *inherit; /* fds, as in child.h */
     size_t n_inherit;
     const struct qemu_files *files; /* NULL: none are opened by name */
-    bool is_shared;                 /* another process may hold the image */
     size_t n_images;      /* of node: what is deeper is not present */
     uint64_t disk_size;   /* its map goes no farther; 0: not known */
     uint64_t disk_offset; /* the part to map, in bytes ... */
