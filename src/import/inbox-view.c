@@ -41,6 +41,9 @@ VECTOR_FUNCTIONS(missing, struct missing_table, "missing tables");
 /* No qcow2 file is longer than this: offsets in its tables have 56 bits. */
 #define LONGEST_FILE (UINT64_C(1) << 56)
 
+/* Many more than QEMU needs to open an image. */
+enum { HEADER_READS = 4096 };
+
 /* What is before file_end is needed, and not here. */
 static int note_fault(struct inbox_view *v, uint64_t file_end)
 {
@@ -95,6 +98,8 @@ static int note_missing(struct inbox_view *v, uint64_t file_offset,
     struct error err;
 
     LOCK_ASSERT_HELD(&v->inbox->lock);
+    if (v->missing.count > INBOX_MOST_MISSING)
+        return EIO; /* it was told that, and goes on */
     if (missing_push(&v->missing, table, &err) == -1) {
         inbox_note_failure(v->inbox, &err);
         return ENOMEM;
@@ -102,6 +107,14 @@ static int note_missing(struct inbox_view *v, uint64_t file_offset,
     if (length % v->slice != 0 || file_offset % v->slice != 0)
         return note_fault(v, file_offset + length);
     return v->missing.count > INBOX_MOST_MISSING ? EIO : 0;
+}
+
+/* Each table is read once, or a few times, and has a sector at least.  Some of
+ * the reads are of the header.
+ */
+static uint64_t most_reads(const struct inbox_view *v)
+{
+    return v->arrived / IO_SECTOR + HEADER_READS;
 }
 
 /* A table that is here has been read. */
@@ -113,6 +126,11 @@ static int note_read(struct inbox_view *v, bool is_empty, uint64_t file_offset,
     uint64_t first;
 
     LOCK_ASSERT_HELD(&in->lock);
+    if (v->reads.count + v->empty.count >= most_reads(v)) {
+        error_set(&err, 0, "QEMU: it reads the same tables without an end");
+        inbox_note_failure(in, &err);
+        return EIO;
+    }
     if (!is_empty && length == v->slice &&
         !ranges_has_any(&in->ledger.protected, file_offset, length, &first))
         v->filled++;

@@ -159,6 +159,29 @@ static void test_missing(void)
     CHECK_INT(read_shown(&e, 100 * SLICE, 101 * SLICE), EIO);
     CHECK_INT(inbox_sight(&e), INBOX_SAW_FEW);
     CHECK_OK(inbox_check(inbox, &err), &err);
+
+    TEST("and no more of them are noted");
+    CHECK_INT(read_shown(&e, 100 * SLICE, 101 * SLICE), EIO);
+    CHECK_UINT(e.missing.count, INBOX_MOST_MISSING + 1);
+    inbox_hide(&e);
+    inbox_free(inbox);
+}
+
+/* What is noted of reads is in proportion to what has come. */
+static void test_endless(uint64_t from)
+{
+    struct inbox *inbox = make_inbox(0);
+    struct error err = {0};
+    struct inbox_view e;
+    unsigned n = 0;
+
+    append(inbox, 0, 20 * SLICE);
+    show(inbox, &e);
+    while (n < 10000 && read_shown(&e, from, from + 1) == 0)
+        n++;
+    CHECK_UINT(n, 20 + 4096);
+    CHECK_FAILS(inbox_check(inbox, &err), &err,
+                "QEMU: it reads the same tables without an end");
     inbox_hide(&e);
     inbox_free(inbox);
 }
@@ -480,6 +503,9 @@ int main(void)
     test_new();
     test_faults();
     test_missing();
+    TEST("who reads a table over and over again is ended");
+    test_endless(0);
+    test_endless(4 * SLICE);
     test_kept();
     test_allow();
     test_claims();
