@@ -33,6 +33,7 @@
 #include "import/inbox-view.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 #include <sys/eventfd.h>
 
@@ -127,7 +128,10 @@ static int note_read(struct inbox_view *v, bool is_empty, uint64_t file_offset,
 
     LOCK_ASSERT_HELD(&in->lock);
     if (v->reads.count + v->empty.count >= most_reads(v)) {
-        error_set(&err, 0, "QEMU: it reads the same tables without an end");
+        error_set(&err, 0,
+                  "source: file offset %" PRIu64
+                  ": QEMU reads tables over and over again",
+                  file_offset);
         inbox_note_failure(in, &err);
         return EIO;
     }

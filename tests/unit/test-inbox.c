@@ -180,8 +180,8 @@ static void test_endless(uint64_t from)
     while (n < 10000 && read_shown(&e, from, from + 1) == 0)
         n++;
     CHECK_UINT(n, 20 + 4096);
-    CHECK_FAILS(inbox_check(inbox, &err), &err,
-                "QEMU: it reads the same tables without an end");
+    CHECK(inbox_check(inbox, &err) == -1 &&
+          strstr(err.msg, ": QEMU reads tables over and over again") != NULL);
     inbox_hide(&e);
     inbox_free(inbox);
 }
