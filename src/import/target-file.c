@@ -280,7 +280,7 @@ static int file_zero(struct target *target, uint64_t disk_offset,
 
     while (length > 0) {
         uint64_t in_block = disk_offset % t->block;
-        uint64_t n = io_min(length, TARGET_ZERO_PIECE);
+        uint64_t n = io_min(length, zeroing_piece(&t->zeroing));
 
         if (check_wanted(t, err) == -1)
             return -1;

@@ -4,13 +4,20 @@
 
 #include "config.h"
 
+#include "base/clock.h"
 #include "base/compat.h"
+#include "base/io.h"
 #include "import/zeroing.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <sys/ioctl.h>
+
+/* Milliseconds.  A call that takes less may have more to do, and one that
+ * takes more shall have less.
+ */
+enum { SHORT_MS = 100, LONG_MS = 500 };
 
 static int punch_hole(int fd, uint64_t disk_offset, uint64_t length)
 {
@@ -50,14 +57,33 @@ static bool is_unsupported(int errnum)
            errnum == ENOSYS;
 }
 
+uint64_t zeroing_piece(const struct zeroing *z)
+{
+    return io_max(z->piece, ZEROING_LEAST);
+}
+
+static void adapt_piece(struct zeroing *z, uint64_t length, uint64_t took_ms)
+{
+    uint64_t piece = zeroing_piece(z);
+
+    if (took_ms > LONG_MS)
+        z->piece = piece / 2;
+    else if (took_ms < SHORT_MS && length == piece)
+        z->piece = io_min(piece * 2, ZEROING_MOST);
+}
+
 bool zeroing_by_kernel(struct zeroing *z, int fd, uint64_t disk_offset,
                        uint64_t length)
 {
     for (unsigned i = 0; i < ZEROING_WAYS; i++) {
+        uint64_t began = clock_ms();
+
         if (z->is_refused[i])
             continue;
-        if (z->ways[i](fd, disk_offset, length) == 0)
+        if (z->ways[i](fd, disk_offset, length) == 0) {
+            adapt_piece(z, length, clock_ms() - began);
             return true;
+        }
         z->is_refused[i] = is_unsupported(errno);
     }
     return false;

@@ -33,7 +33,14 @@ typedef int zeroing_way(int fd, uint64_t disk_offset, uint64_t length);
 struct zeroing {
     zeroing_way *ways[ZEROING_WAYS];
     bool is_refused[ZEROING_WAYS]; /* the kernel does not know this way here */
+    uint64_t piece;                /* see zeroing_piece; 0: ZEROING_LEAST */
 };
+
+/* As many bytes are zeroed by one call.  It cannot be interrupted, and a disk
+ * that has to write zeroes takes its time.
+ */
+#define ZEROING_LEAST (UINT64_C(32) << 20)
+#define ZEROING_MOST (UINT64_C(1) << 30)
 
 /* All ways, none of them refused yet. */
 extern const struct zeroing zeroing_begin;
@@ -46,5 +53,10 @@ extern const struct zeroing zeroing_begin;
  */
 bool zeroing_by_kernel(struct zeroing *zeroing, int fd, uint64_t disk_offset,
                        uint64_t length);
+
+/* For how many bytes it should be asked next: more, the faster it was.  From
+ * ZEROING_LEAST to ZEROING_MOST.
+ */
+uint64_t zeroing_piece(const struct zeroing *zeroing);
 
 #endif

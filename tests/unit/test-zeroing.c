@@ -66,6 +66,44 @@ static void check_ways(unsigned bad, int errnum, bool is_given_up)
     }
 }
 
+static unsigned delay_ms;
+
+static int take_time(int fd, uint64_t disk_offset, uint64_t length)
+{
+    (void)fd;
+    (void)disk_offset;
+    (void)length;
+    if (delay_ms > 0)
+        poll(NULL, 0, (int)delay_ms);
+    return 0;
+}
+
+static void test_pieces(void)
+{
+    const uint64_t least = UINT64_C(32) << 20, most = UINT64_C(1) << 30;
+    struct zeroing z = {.ways = {take_time, take_time, take_time}};
+
+    TEST("a kernel that is fast is asked for more at once");
+    CHECK_UINT(zeroing_piece(&z), least);
+    CHECK(zeroing_by_kernel(&z, FD, 0, least / 2));
+    CHECK_UINT(zeroing_piece(&z), least);
+    for (uint64_t piece = least; piece < most; piece *= 2) {
+        /* Once it may be late: so may any program. */
+        CHECK(TEST_WAIT((zeroing_by_kernel(&z, FD, 0, zeroing_piece(&z)),
+                         zeroing_piece(&z) >= 2 * piece)));
+    }
+    CHECK(zeroing_by_kernel(&z, FD, 0, most));
+    CHECK(zeroing_piece(&z) <= most);
+
+    TEST("and one that is slow for less, but not for too little");
+    delay_ms = 501;
+    z.piece = 2 * least;
+    CHECK(zeroing_by_kernel(&z, FD, 0, 2 * least));
+    CHECK_UINT(zeroing_piece(&z), least);
+    CHECK(zeroing_by_kernel(&z, FD, 0, least));
+    CHECK_UINT(zeroing_piece(&z), least);
+}
+
 int main(void)
 {
     static const int unsupported[] = {EOPNOTSUPP, ENOTTY, ENODEV, ENOSYS};
@@ -80,5 +118,6 @@ int main(void)
         for (size_t i = 0; i < N_ELEMENTS(failed); i++)
             check_ways(bad, failed[i], false);
     }
+    test_pieces();
     return test_end();
 }
