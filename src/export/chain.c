@@ -139,20 +139,22 @@ static int open_data_file(struct chain *chain, struct chain_link *link,
 static int open_flat_file(struct chain *chain, struct chain_link *link,
                           struct error *err)
 {
-    if (is_protocol(link->data_path) || chain_is_fd_name(link->data_path) ||
-        open_data_fd(link) == -1) {
-        if (error_is_shortage(errno))
-            return error_set(err, errno, "%s: cannot open %s", chain->role,
-                             link->data_path);
-        cleanup_close_fd(&link->data_fd);
-        free(link->data_path);
-        link->data_fd = -1;
-        link->data_path = NULL;
-        return 0;
+    bool is_file =
+        !is_protocol(link->data_path) && !chain_is_fd_name(link->data_path);
+
+    if (is_file && open_data_fd(link) == 0) {
+        link->is_whole = true;
+        /* However little is allocated, the file is that long. */
+        return chain_need(chain, chain->count - 1, link->disk_size, err);
     }
-    link->is_whole = true;
-    /* However little is allocated, the file is that long. */
-    return chain_need(chain, chain->count - 1, link->disk_size, err);
+    if (is_file && error_is_shortage(errno))
+        return error_set(err, errno, "%s: cannot open %s", chain->role,
+                         link->data_path);
+    cleanup_close_fd(&link->data_fd);
+    free(link->data_path);
+    link->data_fd = -1;
+    link->data_path = NULL;
+    return 0;
 }
 
 /* Makes room for a link; path and format become the chain's. */

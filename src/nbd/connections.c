@@ -169,11 +169,12 @@ static int add_connection(struct nbd_connections *c,
 {
     struct nbd_handle *nbd = nbd_create();
 
-    if (nbd == NULL)
+    if (nbd != NULL)
+        c->list[c->count++] = nbd;
+    if (nbd == NULL || set_up(nbd, address, is_structured) == -1) {
+        cleanup_close_fd(&address->socket_fd);
         return nbd_failed(c, err, "NBD");
-    c->list[c->count++] = nbd;
-    if (set_up(nbd, address, is_structured) == -1)
-        return nbd_failed(c, err, "NBD");
+    }
     if (start_connecting(nbd, address) == -1)
         return connecting_failed(c, address, err);
     return 0;
