@@ -46,9 +46,14 @@ void image_map_clear(struct image_map *map)
     extents_clear(&map->others);
 }
 
-/* What decides what of a link is data, once it has been asked. */
+/* How it is told which ranges of one link are data. */
 struct judge {
-    enum { NOT_ASKED, MAP, WRITTEN, CONTENTS } by;
+    enum {
+        NOT_ASKED, /* no range of it has needed that so far */
+        MAP,       /* all are that QEMU's map calls data */
+        WRITTEN,   /* those that the file system has data for */
+        CONTENTS,  /* those that are read and are not all zeroes */
+    } by;
     struct ranges written; /* by offset in the link's file */
 };
 

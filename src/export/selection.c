@@ -15,7 +15,9 @@
  */
 enum { READING_PERCENT = 30 };
 
-/* Does it take no map to tell what is sent, where the map may change? */
+/* Is what is sent decided by reading the disk?  Then a map that changes, while
+ * the disk does not, changes nothing in the stream.
+ */
 static bool is_by_contents(const struct export_options *o)
 {
     return o->is_detecting_zeroes || o->source.image_path != NULL ||

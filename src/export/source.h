@@ -51,8 +51,8 @@ struct source {
     int fd;             /* of a raw file or device; -1: it is not one */
     bool is_buffered;   /* its data passes through buffers of ours, sendfile(2)
                            cannot move it */
-    uint64_t ahead;     /* bytes that are best being read while as many are
-                           looked at; 0: few will do */
+    uint64_t ahead;     /* bytes to be asked for ahead, while as many that have
+                           come are looked at; 0: few will do */
     uint64_t size;      /* bytes that can be read */
     uint64_t disk_size; /* bytes of the disk: size, rounded up to whole sectors
                            as QEMU does.  What is behind size is zero. */

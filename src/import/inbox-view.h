@@ -22,17 +22,22 @@
 struct inbox_view {
     struct inbox *inbox;
     struct nbd_export export;
-    int wake_fd;               /* of inbox_show_waiting */
-    bool is_open;              /* inbox_view_opened */
-    bool has_fault;            /* see inbox_take_fault */
-    uint64_t fault_end;        /* a file offset */
-    uint64_t arrived;          /* of inbox_show_arrived: so much is shown */
-    uint64_t slice;            /* of inbox_show_arrived */
-    bool is_again, has_gaps;   /* of inbox_show_arrived */
-    struct missing missing;    /* the same */
-    uint64_t filled;           /* slices it has read, with something in them */
-    struct ranges_batch reads; /* that inbox_settle_reads has not seen */
-    struct ranges_batch empty; /* and that have nothing in them */
+    bool has_fault;     /* it wanted what is not here; then ... */
+    uint64_t fault_end; /* ... that ends at this file offset */
+
+    /* For inbox_show_waiting: */
+    int wake_fd;
+    bool is_open; /* inbox_view_opened has been called */
+
+    /* For inbox_show_arrived: */
+    uint64_t arrived;          /* bytes of the stream that it is shown */
+    uint64_t slice;            /* bytes of a table that it reads at once */
+    bool is_again;             /* it may read what another run has read */
+    bool has_gaps;             /* it wanted a table that has been dropped */
+    struct missing missing;    /* slices that it was shown as empty */
+    uint64_t filled;           /* slices that it has read and are not empty */
+    struct ranges_batch reads; /* of these, for inbox_settle_reads */
+    struct ranges_batch empty; /* slices that it has read and are empty */
 };
 
 /* For a QEMU that finds out what is what: it reads what has arrived by now,

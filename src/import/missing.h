@@ -11,7 +11,7 @@
 
 struct missing_table {
     uint64_t file_end; /* a file offset: it ends there */
-    uint64_t filled;   /* so many that had something in them it read before */
+    uint64_t filled;   /* slices, not empty, that QEMU had read before it */
 };
 
 /* In the order in which QEMU reads, which is that of the disk. */

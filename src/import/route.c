@@ -320,9 +320,9 @@ uint64_t route_backlog(void *opaque, uint64_t *needed_end)
     return bytes;
 }
 
-/* Is there too much in the spool, and will there be less without the next
- * length bytes, from file_offset on?  A disk slower than the stream is no
- * reason to fail: mover and reader make room, unless they wait for these.
+/* Should the receiver wait, rather than keep length bytes at file_offset?  Yes
+ * if the spool has too much, and mover or reader will make room without these
+ * bytes.  So a disk slower than the stream is no reason to fail.
  */
 static bool is_room_coming(struct route *r, uint64_t file_offset,
                            uint64_t length)

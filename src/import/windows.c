@@ -155,12 +155,12 @@ static int find_doubtful(const struct windows *w, const struct extents *holes,
     return 0;
 }
 
-/* What has been told of: all that the run got to, but what is doubtful.  Adds
- * the holes in it to sure.
+/* What has been told of, known: all that the run got to, but what is doubtful.
+ * Adds the holes in it to sure_holes.
  */
 static int find_sure(const struct windows *w, const struct windows_run *run,
-                     struct extents *sure, struct extents *doubtful,
-                     struct extents *mapped, struct error *err)
+                     struct extents *sure_holes, struct extents *doubtful,
+                     struct extents *known, struct error *err)
 {
     struct extents CLEANUP(extents) unmapped = {0};
     struct extents CLEANUP(extents) holes = {0};
@@ -171,11 +171,11 @@ static int find_sure(const struct windows *w, const struct windows_run *run,
                         &holes, err) == -1 ||
         (run->missing->count > 0 &&
          find_doubtful(w, &holes, doubtful, err) == -1) ||
-        extents_combine(&holes, EXTENTS_WITHOUT, doubtful, w->disk_size, sure,
-                        err) == -1)
+        extents_combine(&holes, EXTENTS_WITHOUT, doubtful, w->disk_size,
+                        sure_holes, err) == -1)
         return -1;
     return extents_combine(&unmapped, EXTENTS_WITHOUT, doubtful, w->disk_size,
-                           mapped, err);
+                           known, err);
 }
 
 /* How many slices of a run's are there, before disk_offset, in which something

@@ -55,8 +55,8 @@ struct windows_run {
     uint64_t new_entries;          /* ... those of the unmapped */
     uint64_t milliseconds;         /* it took */
     const struct missing *missing; /* these tables it read as empty */
-    uint64_t filled; /* so many that had something in them it read */
-    bool is_last;    /* of the pass: too much was missing */
+    uint64_t filled;               /* slices, not empty, that it read */
+    bool is_last;                  /* of the pass: too much was missing */
 };
 
 /* A run has told something.  Where tables were missing it found nothing, so

@@ -50,8 +50,8 @@
  */
 enum { SLOTS = 64, MOST_ZEROES = 12 };
 
-/* Who waits for a slot is woken when so many are free: there is something to
- * be done for several requests then.
+/* Who waits for a slot is woken when so many are free: once for several
+ * requests.
  */
 enum { FEW = 4 };
 

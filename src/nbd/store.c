@@ -216,8 +216,9 @@ static int read_any(void *opaque, void *buf, uint32_t length,
     return 0;
 }
 
-/* Is there room for length bytes?  What it takes is asked only now and then:
- * that may be more than the limit by this, and half of what is free is much.
+/* Is there room for length bytes?  To ask the file system each time is slow.
+ * So the limit may be exceeded by an eighth of it, or by IO_PIECE if that is
+ * less.
  */
 static bool has_room(struct store *s, uint32_t length)
 {
