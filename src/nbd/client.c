@@ -186,10 +186,28 @@ static int ask(struct nbd_client *c, uint64_t disk_offset, size_t length,
     return 0;
 }
 
+/* A server may have fewer bytes than it should have.  libnbd clears the buffer
+ * before it looks at that.
+ */
+static int check_range(const struct nbd_client *c, uint64_t disk_offset,
+                       uint64_t length, struct error *err)
+{
+    uint64_t size = c->connections.size;
+
+    if (disk_offset <= size && length <= size - disk_offset)
+        return 0;
+    return error_set(err, 0,
+                     "%s: cannot read at disk offset %" PRIu64
+                     ": the export has only %" PRIu64 " bytes",
+                     c->connections.role, io_max(disk_offset, size), size);
+}
+
 int nbd_client_read(struct nbd_client *c, uint64_t disk_offset,
                     uint64_t length, nbd_client_deliver *deliver, void *opaque,
                     struct error *err)
 {
+    if (check_range(c, disk_offset, length, err) == -1)
+        return -1;
     while (length > 0) {
         uint64_t n = io_min(length, c->piece - disk_offset % c->piece);
 

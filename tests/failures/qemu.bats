@@ -63,6 +63,15 @@ END
     readable_by_all
 }
 
+# shows FILE : a qemu-nbd that shows this raw disk, and not what it is told to.
+shows() {
+    fake qemu-nbd <<END
+exec $(command -v qemu-nbd) --read-only -f raw "$PWD/$1"
+END
+    chmod 644 "$1"
+    readable_by_all
+}
+
 # endless_map MEMBERS : a qemu-img whose map goes on and on, with these in each
 # entry: %d is a file offset.
 endless_map() {
@@ -284,6 +293,25 @@ END
     # Of an image, what lies nowhere in its file may be compressed.
     endless_map '\"zero\": false, \"data\": true'
     image_fails qcow2 "$end"
+}
+
+@test "a qemu-nbd that shows a smaller disk is an error of QEMU" {
+    local size to
+    qemu-img convert -c -f raw -O qcow2 disk.raw compressed.qcow2
+    for size in 0 512 4M 4196864; do
+        truncate -s 0 small.raw
+        truncate -s $size small.raw
+        shows small.raw
+        for to in copy.raw new.raw; do
+            rm -f new.raw
+            qcow_tool 1 serve --destination $to --qemu-nbd "$fake" \
+                <compressed.qcow2
+            error_says "^qcow-tool: serve: QEMU: cannot read at disk offset"
+            error_says ": the export has only [0-9]* bytes"
+        done
+        [ ! -e new.raw ]
+        nothing_left
+    done
 }
 
 @test "what QEMU leaves behind when it ends is not waited for, but killed" {

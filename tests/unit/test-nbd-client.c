@@ -323,6 +323,38 @@ static void test_peer_fails(void)
     }
 }
 
+/* A server that has less than it should is not asked for more. */
+static void test_behind_end(void)
+{
+    static const struct {
+        uint64_t disk_offset, length;
+        const char *text;
+    } wanted[] = {
+        {0, M(1) + 1, "1048576: the export has only 1048576 bytes"},
+        {M(1) - 512, 1024, "1048576: the export has only 1048576 bytes"},
+        {M(1), 1, "1048576: the export has only 1048576 bytes"},
+        {M(8), M(1), "8388608: the export has only 1048576 bytes"},
+        {M(1), UINT64_MAX, "1048576: the export has only 1048576 bytes"},
+    };
+    struct peer p = {.size = M(1)};
+    struct nbd_client *client = connect_peer(&p);
+
+    for (size_t i = 0; i < N_ELEMENTS(wanted); i++) {
+        char text[100];
+        struct taken t = {0};
+        struct error err = {0};
+
+        TEST("what is behind the end of an export cannot be read");
+        snprintf(text, sizeof text, "x: cannot read at disk offset %s",
+                 wanted[i].text);
+        CHECK_FAILS(read_range(client, wanted[i].disk_offset, wanted[i].length,
+                               &t, &err),
+                    &err, text);
+    }
+    check_range(client, 0, M(1));
+    disconnect(client, &p);
+}
+
 /* libnbd would not ask for it. */
 static void test_last_block(void)
 {
@@ -392,6 +424,7 @@ int main(void)
     test_socket();
     test_peers();
     test_peer_fails();
+    test_behind_end();
     test_last_block();
     test_cancelled();
     TEST("a signal ends the wait for a server");
