@@ -264,6 +264,25 @@ static void announce_order(const struct chain *chain)
     }
 }
 
+/* Opens the qemu-nbd that reads what is in no place.  Is its disk the one that
+ * was mapped?
+ */
+static int open_qemu(const struct qemu *qemu, struct source_image *im,
+                     const struct source_nbd_how *how, struct error *err)
+{
+    const struct chain_link *link = &im->chain.links[0];
+
+    if (source_nbd_open_image(qemu, &im->chain, how, &im->qemu, err) == -1)
+        return -1;
+    if (im->qemu->disk_size == IO_ROUND_UP(link->disk_size, IO_SECTOR))
+        return 0;
+    return error_set(err, 0,
+                     "%s: %s: QEMU: qemu-nbd shows a disk of %" PRIu64
+                     " bytes, not of %" PRIu64,
+                     im->source.role, link->path, im->qemu->size,
+                     link->disk_size);
+}
+
 static int open_image(const struct qemu *qemu, struct source_image *im,
                       const struct source_nbd_how *how, struct error *err)
 {
@@ -275,7 +294,7 @@ static int open_image(const struct qemu *qemu, struct source_image *im,
               im->source.role, places_total(&im->places), im->places.count,
               extents_total(&im->others), im->others.count);
     if (im->is_all_by_qemu || im->others.count > 0 || size % IO_SECTOR != 0) {
-        if (source_nbd_open_image(qemu, &im->chain, how, &im->qemu, err) == -1)
+        if (open_qemu(qemu, im, how, err) == -1)
             return -1;
         size = im->qemu->size;
     }

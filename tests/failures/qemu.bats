@@ -314,6 +314,22 @@ END
     done
 }
 
+@test "a qemu-nbd whose disk is not as large as the image's is an error" {
+    local size command
+    qemu-img convert -c -f raw -O qcow2 disk.raw compressed.qcow2
+    for size in 0 4M 8388096 8388609 64M; do
+        truncate -s 0 other.raw
+        truncate -s $size other.raw
+        shows other.raw
+        for command in stream measure; do
+            qcow_tool 1 $command --source-format qcow2 \
+                --source compressed.qcow2 --qemu-nbd "$fake"
+            error_says "^qcow-tool: $command: source: ./compressed.qcow2: \
+QEMU: qemu-nbd shows a disk of [0-9]* bytes, not of 8388608$"
+        done
+    done
+}
+
 @test "what QEMU leaves behind when it ends is not waited for, but killed" {
     fake qemu-img <<END
 case " \$* " in *' map '*) sleep 31416 & ;; esac
