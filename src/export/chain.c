@@ -9,10 +9,10 @@
 #include "base/log.h"
 #include "base/occupied.h"
 #include "base/vector.h"
+#include "export/chain-info.h"
 #include "export/chain-names.h"
 #include "export/chain.h"
 #include "export/vhd.h"
-#include "qemu/header.h"
 #include "qemu/qemu-img.h"
 
 #include <errno.h>
@@ -183,68 +183,6 @@ static int add_link(struct chain *chain, char *path, char *format,
     return 0;
 }
 
-/* What a qcow2 file says is in its header. */
-static int read_header(const struct chain_link *link, struct image_info *info,
-                       struct error *err)
-{
-    struct header_image image;
-
-    if (header_read(link->fd, &image, err) == -1)
-        return -1;
-    *info = (struct image_info){
-        .virtual_size = image.virtual_size,
-        .cluster_size = image.cluster_size,
-        .is_extended_l2 = image.is_extended_l2,
-        .data_file = image.data_file,
-        .backing_file = image.backing_file,
-        .backing_format = image.backing_format,
-    };
-    return 0;
-}
-
-/* Has QEMU say it.  A file that has others beside it goes by its name. */
-static int ask_qemu(const struct qemu *qemu, const struct chain_link *link,
-                    struct image_info *info, struct error *err)
-{
-    const struct qemu_link as = {
-        .format = link->format,
-        .has_footer_size = link->has_footer_size,
-        .data_fd = -1,
-    };
-    const struct qemu_files files = {
-        .is_open_ended = !link->is_whole,
-        .is_remote = !link->is_file,
-        .n_images = 1,
-    };
-    char *CLEANUP(free_ptr) options = NULL;
-    char name[40];
-
-    if (!link->is_file)
-        return qemu_img_info(qemu, link->path, link->format, &files, -1, info,
-                             err);
-    snprintf(name, sizeof name, "/proc/self/fd/%d", link->fd);
-    options = qemu_chain_options(link->is_whole ? name : link->path, &as, 1);
-    if (options == NULL)
-        return error_set(err, ENOMEM, "what qemu-img opens");
-    return qemu_img_info(qemu, options, NULL, &files, link->fd, info, err);
-}
-
-static int read_info(const struct qemu *qemu, const struct chain_link *link,
-                     struct image_info *info, struct error *err)
-{
-    off_t end;
-
-    if (link->is_file && is_format(link, "qcow2"))
-        return read_header(link, info, err);
-    if (!link->is_file || !is_format(link, "raw"))
-        return ask_qemu(qemu, link, info, err);
-    end = lseek(link->fd, 0, SEEK_END);
-    if (end == -1)
-        return error_set(err, errno, "cannot tell its size");
-    info->virtual_size = IO_ROUND_UP((uint64_t)end, IO_SECTOR);
-    return 0;
-}
-
 /* Opens what the last link names. */
 static int open_last(struct chain *chain, struct error *err)
 {
@@ -295,7 +233,7 @@ static int look_at_link(const struct qemu *qemu, struct chain *chain,
                          chain->role, LONGEST_CHAIN - 1);
     if (open_last(chain, err) == -1)
         return -1;
-    if (read_info(qemu, link, info, err) == -1)
+    if (chain_read_info(qemu, link, info, err) == -1)
         return error_wrap(err, "%s: %s", chain->role, link->path);
     if (info->backing_file != NULL && info->backing_format == NULL)
         return error_set(err, 0,

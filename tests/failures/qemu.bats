@@ -267,6 +267,28 @@ END
     image_fails vdi 'the map goes on behind its end'
 }
 
+@test "what no image of its format can say of itself is an error of QEMU" {
+    local format info size='"virtual-size": 8388608' name="$PWD/disk.raw"
+    local backing="\"backing-filename\": \"$name\",
+        \"backing-filename-format\": \"raw\""
+    for format in vpc vhdx vdi; do
+        says info "echo '{$size, $backing}'"
+        image_fails $format 'qemu-img info: a backing file of an image that can'
+    done
+    for info in "\"data-file\": \"$name\"" \
+        "\"extents\": [{\"filename\": \"$name\", \"format\": \"FLAT\"}]"; do
+        says info "echo '{$size, \"format-specific\": {\"data\": {$info}}}'"
+        for format in vpc vhdx vdi vmdk; do
+            image_fails $format 'qemu-img info: a data file of an image that can'
+        done
+    done
+    # The pieces in which such a disk is looked at would have no end.
+    for format in vdi vmdk; do
+        says info "echo '{$size, \"cluster-size\": 1}'"
+        image_fails $format 'there are no clusters of 1 bytes'
+    done
+}
+
 @test "what is said of an image and never ends is an error of QEMU" {
     local info
     for info in 'printf "{\"backing-filename\": \""; exec yes' \
