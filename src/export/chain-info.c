@@ -7,6 +7,7 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "export/chain-info.h"
+#include "export/flat.h"
 #include "qemu/header.h"
 #include "qemu/qemu-img.h"
 
@@ -116,4 +117,17 @@ int chain_read_info(const struct qemu *qemu, const struct chain_link *link,
         return error_set(err, errno, "cannot tell its size");
     info->virtual_size = IO_ROUND_UP((uint64_t)end, IO_SECTOR);
     return 0;
+}
+
+uint64_t chain_count_ranges(const struct chain_link *link,
+                            const struct image_info *info)
+{
+    off_t end = -1;
+
+    if (link->is_file && link->is_whole &&
+        map_origin_of(link->format, link->fd) != MAP_BY_FILE_SYSTEM)
+        end = lseek(link->fd, 0, SEEK_END);
+    if (end == -1) /* it has no tables, or they are not here */
+        return info->virtual_size / IO_SECTOR + 1;
+    return info->is_extended_l2 ? (uint64_t)end * 2 : (uint64_t)end / 4;
 }

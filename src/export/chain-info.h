@@ -15,4 +15,11 @@
 int chain_read_info(const struct qemu *qemu, const struct chain_link *link,
                     struct image_info *info, struct error *err);
 
+/* How many ranges may there be in the map of a link of which that is known? An
+ * entry of a table has 4 bytes or more and describes a range; an extended L2
+ * entry has 16, and 32 ranges.
+ */
+uint64_t chain_count_ranges(const struct chain_link *link,
+                            const struct image_info *info);
+
 #endif

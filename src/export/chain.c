@@ -244,6 +244,7 @@ static int look_at_link(const struct qemu *qemu, struct chain *chain,
               chain->role, link->path, link->format, info->virtual_size);
     link->disk_size = info->virtual_size;
     link->status_granule = piece_of_status(link->format, info);
+    link->most_ranges = chain_count_ranges(link, info);
     if (is_format(link, "qcow2"))
         link->l2_slice = qemu_l2_slice(info->cluster_size);
     if (!link->is_whole)
@@ -425,6 +426,16 @@ int chain_need(struct chain *chain, size_t link, uint64_t file_end,
         return 0;
     chain->links[link].needed_end = file_end;
     return check_end(chain, link, err);
+}
+
+uint64_t chain_most_entries(const struct chain *chain, size_t first,
+                            size_t count)
+{
+    uint64_t most = 1;
+
+    for (size_t i = first; i < first + count; i++)
+        most += 2 * chain->links[i].most_ranges;
+    return most;
 }
 
 int chain_check_ends(const struct chain *chain, struct error *err)

@@ -29,6 +29,9 @@ struct chain_link {
     bool has_footer_size; /* qemu.h */
     uint64_t needed_end;  /* where the data that is known of ends there */
 
+    /* Ranges that its map may have, besides holes in between. */
+    uint64_t most_ranges;
+
     /* The pieces in which QEMU tells what is allocated, multiples of so many
      * bytes of disk; 0: no bound.
      */
@@ -79,6 +82,10 @@ int chain_open_link(const struct chain *chain, size_t link, int *fd,
  */
 int chain_replaced(const struct chain *chain, const char *path,
                    struct error *err);
+
+/* The most entries that a map of count links from first on may have. */
+uint64_t chain_most_entries(const struct chain *chain, size_t first,
+                            size_t count);
 
 /* Data of a link goes on to file_end: fails if the file does not, and notes it
  * for chain_check_ends, which looks again at all of them.

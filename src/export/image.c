@@ -78,6 +78,7 @@ struct group {
     struct places *places;      /* NULL: not wanted */
     uint64_t disk_end;          /* of the last entry */
     uint64_t expected_end;      /* that of the last one of all */
+    uint64_t entries_left;      /* so many more may come */
     struct error missing; /* some data is: the cause of what came after */
 };
 
@@ -247,6 +248,11 @@ static int add_entry(void *opaque, const struct mapjson_entry *e,
         (e->depth == g->count && mapjson_entry_has_data(e)))
         return error_set(err, 0,
                          "QEMU: the map has more backing files than it");
+    if (g->entries_left == 0)
+        return error_set(err, 0,
+                         "there are more ranges than entries in its tables: "
+                         "they are used more than once");
+    g->entries_left--;
     g->disk_end = disk_end;
     for (; g->next < g->open->count; g->next++) {
         const struct extent *open = &g->open->list[g->next];
@@ -427,6 +433,7 @@ static int map_groups(const struct qemu *qemu, struct chain *chain,
         if (query->length != 0)
             g.expected_end =
                 io_min(g.expected_end, query->disk_offset + query->length);
+        g.entries_left = chain_most_entries(chain, first, g.count);
         g.judges = calloc(g.count, sizeof *g.judges);
         if (g.judges == NULL)
             return error_set(err, errno, "%s: backing files", chain->role);
