@@ -124,10 +124,10 @@ uint64_t chain_count_ranges(const struct chain_link *link,
 {
     off_t end = -1;
 
-    if (link->is_file && link->is_whole &&
+    if (link->is_file && link->is_whole && info->data_file == NULL &&
         map_origin_of(link->format, link->fd) != MAP_BY_FILE_SYSTEM)
         end = lseek(link->fd, 0, SEEK_END);
-    if (end == -1) /* it has no tables, or they are not here */
+    if (end == -1) /* it has no tables, or they are not here, or not all */
         return info->virtual_size / IO_SECTOR + 1;
     return info->is_extended_l2 ? (uint64_t)end * 2 : (uint64_t)end / 4;
 }

@@ -273,13 +273,13 @@ END
         \"backing-filename-format\": \"raw\""
     for format in vpc vhdx vdi; do
         says info "echo '{$size, $backing}'"
-        image_fails $format 'qemu-img info: a backing file of an image that can'
+        image_fails $format 'qemu-img info: a backing file of an image'
     done
     for info in "\"data-file\": \"$name\"" \
         "\"extents\": [{\"filename\": \"$name\", \"format\": \"FLAT\"}]"; do
         says info "echo '{$size, \"format-specific\": {\"data\": {$info}}}'"
         for format in vpc vhdx vdi vmdk; do
-            image_fails $format 'qemu-img info: a data file of an image that can'
+            image_fails $format 'qemu-img info: a data file of an image'
         done
     done
     # The pieces in which such a disk is looked at would have no end.

@@ -179,7 +179,7 @@ static void test_endless(uint64_t from)
     show(inbox, &e);
     while (n < 10000 && read_shown(&e, from, from + 1) == 0)
         n++;
-    CHECK_UINT(n, 20 + 4096);
+    CHECK_UINT(n, 40 + 4096);
     CHECK(inbox_check(inbox, &err) == -1 &&
           strstr(err.msg, ": QEMU reads tables over and over again") != NULL);
     inbox_hide(&e);
