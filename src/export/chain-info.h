@@ -9,8 +9,8 @@
 #include "qemu/infojson.h"
 
 /* Of a link that has been opened: a qcow2 file by its header, others by QEMU.
- * Who has taken QEMU over by an image may say anything; so what no image of the
- * format can say is an error.
+ * Who has taken QEMU over by an image may say anything.  So what no image of
+ * the format can say is an error.
  */
 int chain_read_info(const struct qemu *qemu, const struct chain_link *link,
                     struct image_info *info, struct error *err);
