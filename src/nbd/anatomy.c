@@ -33,6 +33,7 @@ struct watch {
     int fd;
     uint64_t cluster;
     uint64_t last_table; /* file offset of the last L2 table read */
+    uint64_t disk_end;   /* how far the map goes */
 
     pthread_mutex_t lock;      /* of all that follows, and of the lists of a */
     struct ranges_batch reads; /* in the order in which they came */
@@ -164,6 +165,12 @@ static int take(void *opaque, const struct mapjson_entry *e, struct error *err)
 {
     struct watch *w = opaque;
 
+    if (e->disk_offset != w->disk_end)
+        return error_set(err, 0,
+                         "QEMU: the map does not begin at its beginning");
+    if (e->length > w->a->header.virtual_size - w->disk_end)
+        return error_set(err, 0, "QEMU: the map goes on behind its end");
+    w->disk_end += e->length;
     if (!e->is_present)
         return 0;
     LOCK_FOR_SCOPE(&w->lock);
@@ -190,6 +197,7 @@ static int map(const struct qemu *qemu, struct watch *w, struct error *err)
         .opaque = w,
     };
     const struct qemu_img_map request = {
+        .disk_size = w->a->header.virtual_size,
         .cancel_fd = -1,
         .sink = take,
         .opaque = w,
@@ -198,6 +206,11 @@ static int map(const struct qemu *qemu, struct watch *w, struct error *err)
 
     if (nbd_map(qemu, &shown, &request, &is_qemus, err) == -1)
         return -1;
+    if (w->disk_end != request.disk_size)
+        return error_set(err, 0,
+                         "QEMU: the map ends at disk offset %" PRIu64
+                         ", not at %" PRIu64,
+                         w->disk_end, request.disk_size);
     return filemap_merge(&w->a->map, &w->data, err) == -1 ||
                    ranges_unite(&w->a->tables, &w->reads, err) == -1
                ? -1

@@ -246,6 +246,18 @@ END
     done
 }
 
+@test "validate --stream does not believe a map of a part, or of more" {
+    local map
+    for map in '[]' '[{"start": 0, "length": 8388096, "depth": 0,
+        "zero": true, "data": false}]' '[{"start": 512, "length": 8388096,
+        "depth": 0, "zero": true, "data": false}]' '[{"start": 0,
+        "length": 8389120, "depth": 0, "zero": true, "data": false}]'; do
+        says map "echo '$map'"
+        qcow_tool 1 validate --stream disk.qcow2 --qemu-img "$fake"
+        error_says '^qcow-tool: validate: stream: QEMU: the map '
+    done
+}
+
 @test "a map with data in a backing file that is not there is QEMU's error" {
     local depth
     for depth in 1 2 9223372036854775806; do
