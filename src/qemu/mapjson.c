@@ -116,7 +116,11 @@ static int parse_object(struct mapjson *m, struct json_object *object,
                          "map entry %" PRIu64 " begins at disk offset %" PRIu64
                          ", not at %" PRIu64,
                          m->entries, e.disk_offset, m->disk_end);
-    if (e.length > INT64_MAX - e.disk_offset)
+    /* QEMU maps an empty disk as one empty range.  Of more there might be no
+     * end.
+     */
+    if (e.length > INT64_MAX - e.disk_offset ||
+        (e.length == 0 && m->entries > 0))
         return error_set(err, 0,
                          "map entry %" PRIu64 " at disk offset %" PRIu64
                          " has the impossible length %" PRIu64,

@@ -246,6 +246,22 @@ END
     done
 }
 
+@test "a map that goes nowhere is ended" {
+    fake qemu-img <<END
+case " \$* " in *' map '*)
+    exec awk 'BEGIN { printf "["; for (;;)
+        printf "{ \"start\": 0, \"length\": 0, \"depth\": 0, " \
+            "\"zero\": false, \"data\": false},\n" }' ;;
+esac
+exec $(command -v qemu-img) "\$@"
+END
+    readable_by_all
+    serve_fails 'has the impossible length 0' --qemu-img "$fake"
+    image_fails qcow2 'has the impossible length 0'
+    qcow_tool 1 validate --stream disk.qcow2 --qemu-img "$fake"
+    error_says 'stream: QEMU: .* has the impossible length 0'
+}
+
 @test "validate --stream does not believe a map of a part, or of more" {
     local map
     for map in '[]' '[{"start": 0, "length": 8388096, "depth": 0,
