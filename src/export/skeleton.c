@@ -297,14 +297,14 @@ static int check_store(void *store, struct error *err)
     return store_check(store, err);
 }
 
-static int map_image(const struct qemu *qemu, uint64_t disk_size,
+static int map_image(const struct qemu *qemu, const struct layout_plan *plan,
                      struct store *store, uint64_t size, struct mapped *mapped,
                      struct error *err)
 {
     unsigned char header[HEADER_BYTES];
     struct nbd_export export;
     struct qemu_img_map map = {
-        .disk_size = disk_size,
+        .disk_size = plan->disk_size,
         .cancel_fd = -1,
         .sink = add_entry,
         .opaque = mapped,
@@ -328,7 +328,9 @@ static int map_image(const struct qemu *qemu, uint64_t disk_size,
     if (export.read(export.opaque, header, sizeof header, 0) != 0)
         return store_check(store, err);
     header_parse(header, &watch.header);
-    watch.cluster_size = UINT64_C(1) << watch.header.cluster_bits;
+    watch.cluster_size = plan->options.cluster_size;
+    if (UINT64_C(1) << (watch.header.cluster_bits & 63) != watch.cluster_size)
+        return error_set(err, 0, "QEMU: the image has other clusters");
     map.l2_slice = qemu_l2_slice(watch.cluster_size);
     r = nbd_map(qemu, &shown, &map, &is_qemus, err);
     mapped->is_l1_first = watch.first_table >= watch.header.l1_offset;
@@ -350,8 +352,7 @@ static int build_image(const struct qemu *qemu, const struct layout_plan *plan,
     if (write_image(qemu, plan, geometry, store, mapped->complaint, err) == -1)
         return -1;
     began = clock_ms();
-    if (map_image(qemu, plan->disk_size, store, geometry->store_size, mapped,
-                  err) == -1)
+    if (map_image(qemu, plan, store, geometry->store_size, mapped, err) == -1)
         return -1;
     took = clock_ms() - began;
     /* What it costs to see that the plan is right. */
@@ -370,6 +371,11 @@ static int judge(const struct layout_plan *plan,
         filemap_merge(&skeleton->map, &mapped->batch, err) == -1 ||
         find_length(plan, store, geometry->granule, skeleton, err) == -1)
         return -1;
+    if (filemap_end(&skeleton->map) > geometry->store_size)
+        return error_set(err, 0,
+                         "QEMU: data at file offset %" PRIu64
+                         ", behind the end of the image it laid out",
+                         filemap_end(&skeleton->map) - 1);
     if (geometry->is_l1_first && !mapped->is_l1_first)
         return error_set(err, 0,
                          "QEMU: this version puts an L2 table before L1");

@@ -204,6 +204,35 @@ END
     stream_fails '' --qemu-io "$fake"
 }
 
+@test "qemu-io that breaks the header fails the export" {
+    fake qemu-io <<END
+for node; do :; done
+exec $(command -v qemu-io) -t unsafe --image-opts \
+    -c 'write -q -P 255 20 4' "driver=raw,file.driver\${node#*file.driver}"
+END
+    readable_by_all
+    stream_fails 'QEMU: the image has other clusters' --qemu-io "$fake"
+}
+
+@test "data that is said to lie behind the end of the layout fails the export" {
+    local layout
+    fake qemu-img <<END
+case " \$* " in *' map '*)
+    $(command -v qemu-img) "\$@" | sed 's/"offset": /"offset": 9000000000+/' |
+        python3 -c 'import re, sys
+for line in sys.stdin:
+    print(re.sub(r"(\d+)\+(\d+)", lambda m: str(int(m[1]) + int(m[2])), line))'
+    exit ;;
+esac
+exec $(command -v qemu-img) "\$@"
+END
+    readable_by_all
+    for layout in streamable convert any; do
+        stream_fails 'behind the end of the image it laid out' \
+            --layout $layout --qemu-img "$fake"
+    done
+}
+
 @test "qemu-img that cannot map fails with its words" {
     fake qemu-img <<END
 case " \$* " in *' map '*) echo 'qemu-img: no such luck' >&2; exit 1 ;; esac
