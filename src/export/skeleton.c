@@ -367,10 +367,20 @@ static int judge(const struct layout_plan *plan,
                  struct mapped *mapped, struct skeleton *skeleton,
                  struct error *err)
 {
+    uint64_t cs = plan->options.cluster_size;
+
     if (check_map(plan, geometry->granule, mapped, err) == -1 ||
         filemap_merge(&skeleton->map, &mapped->batch, err) == -1 ||
         find_length(plan, store, geometry->granule, skeleton, err) == -1)
         return -1;
+    for (size_t i = 0; i < skeleton->map.count; i++) {
+        const struct filemap_entry *e = &skeleton->map.list[i];
+
+        /* Each is a part of a cluster, and the first has the header. */
+        if (e->file_offset < cs || (e->file_offset - e->disk_offset) % cs != 0)
+            return error_set(err, 0, "QEMU: no data can be at file offset %ju",
+                             (uintmax_t)e->file_offset);
+    }
     if (filemap_end(&skeleton->map) > geometry->store_size)
         return error_set(err, 0,
                          "QEMU: data at file offset %" PRIu64
