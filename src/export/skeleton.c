@@ -329,7 +329,8 @@ static int map_image(const struct qemu *qemu, const struct layout_plan *plan,
         return store_check(store, err);
     header_parse(header, &watch.header);
     watch.cluster_size = plan->options.cluster_size;
-    if (UINT64_C(1) << (watch.header.cluster_bits & 63) != watch.cluster_size)
+    if (watch.header.cluster_bits > 63 ||
+        UINT64_C(1) << watch.header.cluster_bits != watch.cluster_size)
         return error_set(err, 0, "QEMU: the image has other clusters");
     map.l2_slice = qemu_l2_slice(watch.cluster_size);
     r = nbd_map(qemu, &shown, &map, &is_qemus, err);
@@ -376,16 +377,14 @@ static int judge(const struct layout_plan *plan,
     for (size_t i = 0; i < skeleton->map.count; i++) {
         const struct filemap_entry *e = &skeleton->map.list[i];
 
-        /* Each is a part of a cluster, and the first has the header. */
-        if (e->file_offset < cs || (e->file_offset - e->disk_offset) % cs != 0)
-            return error_set(err, 0, "QEMU: no data can be at file offset %ju",
-                             (uintmax_t)e->file_offset);
+        /* A cluster of the disk is one of the file, behind the header's. */
+        if (e->file_offset < cs ||
+            (e->file_offset - e->disk_offset) % cs != 0 ||
+            e->file_offset + e->length > geometry->store_size)
+            return error_set(err, 0,
+                             "QEMU: no data can be at file offset %" PRIu64,
+                             e->file_offset);
     }
-    if (filemap_end(&skeleton->map) > geometry->store_size)
-        return error_set(err, 0,
-                         "QEMU: data at file offset %" PRIu64
-                         ", behind the end of the image it laid out",
-                         filemap_end(&skeleton->map) - 1);
     if (geometry->is_l1_first && !mapped->is_l1_first)
         return error_set(err, 0,
                          "QEMU: this version puts an L2 table before L1");

@@ -229,7 +229,7 @@ exec $(command -v qemu-img) "\$@"
 END
         readable_by_all
         for layout in streamable convert any; do
-            stream_fails 'behind the end of the image|no data can be at file' \
+            stream_fails 'QEMU: no data can be at file offset' \
                 --layout $layout --qemu-img "$fake"
         done
     done
