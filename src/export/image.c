@@ -240,9 +240,6 @@ static int add_entry(void *opaque, const struct mapjson_entry *e,
     struct group *g = opaque;
     uint64_t disk_end = e->disk_offset + e->length;
 
-    if (e->disk_offset != g->disk_end)
-        return error_set(err, 0,
-                         "QEMU: the map does not begin at its beginning");
     /* What is in none of them holds nothing. */
     if (e->depth > g->count ||
         (e->depth == g->count && mapjson_entry_has_data(e)))

@@ -25,12 +25,12 @@ struct preparation {
     struct source *base;         /* to be read; NULL: need not be */
     struct extents may_be_data;  /* on the disk */
     struct extents uncertain;    /* part of it: only reading tells */
-    bool is_unsteady;            /* may_be_data and uncertain may come out
-                               * differently next time, of an equal disk */
-    struct extents overlays;     /* allocated in the base's overlays */
-    bool is_in_chain;            /* the base is */
-    char *base_format;           /* of an image; NULL: as the source's */
-    struct extents base_data;    /* may be data on the base */
+    bool is_unsteady; /* may_be_data and uncertain may differ next time, of an
+                       * equal disk */
+    struct extents overlays;  /* allocated in the base's overlays */
+    bool is_in_chain;         /* the base is */
+    char *base_format;        /* of an image; NULL: as the source's */
+    struct extents base_data; /* may be data on the base */
     struct extents base_uncertain;
     struct extents changed; /* by a record, if the options name one */
     struct delta delta;     /* what is to be sent */

@@ -292,6 +292,7 @@ int qemu_img_compare(const struct qemu *qemu, const struct qemu_disk *disk,
 struct mapping {
     const struct qemu_img_map *map;
     struct mapjson *parser;
+    uint64_t next;   /* the disk offset that the next entry has to begin at */
     bool is_refused; /* it is a map, but not ours: who refused it said why */
 };
 
@@ -318,9 +319,14 @@ static int pass_on(void *opaque, const struct mapjson_entry *printed,
      * anything the depth is n_images or, in a node of a part, neither is said.
      */
     e.is_present = e.depth < map->n_images && (e.is_data || e.is_zero);
-    mapping->is_refused = goes_on(map, printed);
-    if (mapping->is_refused)
+    mapping->is_refused = true;
+    if (printed->disk_offset != mapping->next)
+        return error_set(err, 0,
+                         "QEMU: the map does not begin at its beginning");
+    if (goes_on(map, printed))
         return error_set(err, 0, "QEMU: the map goes on behind its end");
+    mapping->next += printed->length;
+    mapping->is_refused = false;
     if (map->is_part) {
         e.disk_offset += from;
     } else if (map->length != 0) {
@@ -377,6 +383,7 @@ int qemu_img_map(const struct qemu *qemu, const struct qemu_img_map *map,
         snprintf(length, sizeof length, "--max-length=%" PRIu64, map->length);
         argv[n++] = start;
         argv[n++] = length;
+        mapping.next = map->disk_offset;
     }
     argv[n++] = map->node;
     argv[n] = NULL;
