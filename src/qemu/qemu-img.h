@@ -95,8 +95,8 @@ struct qemu_img_map {
     void *opaque;
 };
 
-/* Fails for a map that does not begin where it was asked for, has a gap, or goes
- * on behind disk_size.  That it reaches its end is the caller's to see.
+/* Fails for a map that does not begin where it was asked for, has a gap, or
+ * goes on behind disk_size.  That it reaches its end is the caller's to see.
  */
 int qemu_img_map(const struct qemu *qemu, const struct qemu_img_map *map,
                  struct error *err);
