@@ -160,6 +160,10 @@ live, since)$" nbd "$uri_disk" --bitmap sinc
     nothing_sent
 }
 
+# What libvirt asks of QEMU (qemuBackupBegin in its src/qemu/qemu_backup.c,
+# seen at 0150f7a8): an image to keep things aside, backed by the disk, into
+# which the bitmaps are merged; a backup job with sync none; and that image is
+# exported.  libvirt merges and begins in one transaction.
 @test "a backup in pull mode, as libvirt begins it, while the guest writes" {
     daemon
     export_as guest '[]' '"writable":true'
